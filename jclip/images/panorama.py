@@ -1,0 +1,229 @@
+"""Equirectangular panoramas on the device: circular shifts, yaw, mirror, all shifted views at once.
+
+`plan_views` works out on the host which resampled columns the views of a list of shifts need. Views
+share most of them: where a shift is a whole number of pixels after resizing, as every multiple of
+W/8 is for a 2:1 panorama at size 224, all views together need little more than one resized
+panorama. `shift_views` resamples each column once and picks the columns of every view.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
+from jaxtyping import Array, Float, Int, Shaped, UInt8
+
+from jclip.images.geometry import Fit, place
+from jclip.images.resample import (
+    Interpolation,
+    Lines,
+    pack_pixels,
+    resample_lines,
+    resize_lines,
+    rows_first,
+    unpack_pixels,
+)
+
+__all__ = [
+    "ViewPlan",
+    "circular_shift",
+    "flip",
+    "plan_chunks",
+    "plan_views",
+    "shift_views",
+    "yaw_degrees",
+]
+
+
+def circular_shift(
+    panorama: Shaped[Array, "*batch height width channels"], pixels: int | Int[Array, ""]
+) -> Shaped[Array, "*batch height width channels"]:
+    """Turn a panorama: its content moves `pixels` columns to the right, around the circle.
+
+    `pixels` may be traced. Equals `numpy.roll(panorama, pixels, axis=-2)`.
+    """
+    return jnp.roll(panorama, pixels, axis=-2)
+
+
+def yaw_degrees(
+    pixels: int | Int[np.ndarray, "*n"] | Int[Array, "*n"], width: int
+) -> float | Float[np.ndarray, "*n"] | Float[Array, "*n"]:
+    """The angle in degrees by which a shift of `pixels` turns a panorama of `width` columns."""
+    return 360.0 * pixels / width
+
+
+def flip(
+    panorama: Shaped[Array, "*batch height width channels"],
+) -> Shaped[Array, "*batch height width channels"]:
+    """Mirror a panorama left to right."""
+    return jnp.flip(panorama, axis=-2)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ViewPlan:
+    """What `shift_views` needs to know about a list of shifts; made by `plan_views`.
+
+    A pytree that passes through `jax.jit`. A jitted function compiles once for each panorama shape,
+    size, fit, interpolation, number of shifts and number of (padded) columns.
+
+    Attributes:
+        columns: Columns to resample, each once, padded to a rounded number.
+        rows: Rows to resample.
+        picks: `[S, T, kept] int32`, the position in `columns` of each column of each view.
+        made_for: Height and width of the panoramas, size and fit of the views.
+    """
+
+    columns: Lines
+    rows: Lines
+    picks: Any
+    made_for: tuple[int, int, int, Fit] = dataclasses.field(metadata={"static": True})
+
+
+def _window(lines: Lines, offset: int, count: int) -> Lines:
+    kept = slice(offset, offset + count)
+    return Lines(lines.starts[kept], lines.weights[kept])
+
+
+def _round_up(count: int, limit: int) -> int:
+    """Multiples of 64, from 512 on four sizes per doubling: few sizes, so few programs."""
+    step = max(64, 1 << max(count.bit_length() - 3, 0))
+    return min(-(-count // step) * step, limit)
+
+
+def _pad_columns(columns: Lines, count: int) -> Lines:
+    missing = count - len(columns.starts)
+    return Lines(
+        np.pad(columns.starts, (0, missing)), np.pad(columns.weights, ((0, missing), (0, 0)))
+    )
+
+
+def plan_views(
+    height: int,
+    width: int,
+    shifts: Sequence[int],
+    size: int,
+    fit: Fit = "crop",
+    interpolation: Interpolation = "bicubic",
+) -> ViewPlan:
+    """Plan the views of panoramas of `height x width` pixels at every shift. Host side.
+
+    Args:
+        height: Rows of the panoramas.
+        width: Columns of the panoramas.
+        shifts: Circular shifts to the right in pixels; any integers, negative ones too.
+        size: Side of a view in pixels.
+        fit: How a panorama becomes a square; see `jclip.images.geometry.place`.
+        interpolation: Resampling filter.
+
+    Raises:
+        InputError: The fit is impossible for this panorama.
+        ValueError: No shift is given, or a fit, interpolation or length is wrong.
+    """
+    if len(shifts) == 0:
+        raise ValueError("no shifts given")
+    placement = place(height, width, size, fit)
+    columns = resize_lines(placement.tile_width, placement.resized[1], interpolation)
+    columns = _window(columns, placement.offset[1], placement.window[1])
+    rows = resize_lines(height, placement.resized[0], interpolation)
+    rows = _window(rows, placement.offset[0], placement.window[0])
+
+    # A column is known by its first source column and its weights; kinds of weights are numbered.
+    kinds, kind = np.unique(columns.weights, axis=0, return_inverse=True)
+    origin = np.asarray(placement.tile_starts)[:, None] + columns.starts
+    start = (origin - np.asarray(shifts, dtype=np.int64)[:, None, None]) % width
+    needed, picks = np.unique(start * len(kinds) + kind.reshape(-1), return_inverse=True)
+    unique = Lines((needed // len(kinds)).astype(np.int32), kinds[needed % len(kinds)])
+    return ViewPlan(
+        columns=_pad_columns(unique, _round_up(len(needed), start.size)),
+        rows=rows,
+        picks=picks.reshape(start.shape).astype(np.int32),
+        made_for=(height, width, size, fit),
+    )
+
+
+def plan_chunks(
+    height: int,
+    width: int,
+    shifts: Sequence[int],
+    size: int,
+    chunk: int,
+    fit: Fit = "crop",
+    interpolation: Interpolation = "bicubic",
+) -> list[ViewPlan]:
+    """Plan a long list of shifts, `chunk` at a time, in plans of one shape: one program serves all.
+
+    The last chunk repeats the last shift until it is full, so the caller keeps the first
+    `len(shifts)` of all views.
+
+    Raises:
+        InputError: The fit is impossible for this panorama.
+        ValueError: No shift is given, or a chunk, fit, interpolation or length is wrong.
+    """
+    if chunk < 1 or len(shifts) == 0:
+        raise ValueError(f"cannot cut {len(shifts)} shifts into chunks of {chunk}")
+    full = [*shifts, *[shifts[-1]] * (-len(shifts) % chunk)]
+    plans = [
+        plan_views(height, width, full[first : first + chunk], size, fit, interpolation)
+        for first in range(0, len(full), chunk)
+    ]
+    widest = max(len(plan.columns.starts) for plan in plans)
+    return [dataclasses.replace(plan, columns=_pad_columns(plan.columns, widest)) for plan in plans]
+
+
+def _settle(words: jax.Array) -> jax.Array:
+    """Write an intermediate result to memory, last axis contiguous.
+
+    XLA would rather leave a transposition undone and read or write single pixels far apart, or fuse
+    the passes and resample a column again for each view that shows it: 2 to 40 times slower on a
+    CPU.
+    """
+    ordered = with_layout_constraint(words, Layout(tuple(range(words.ndim))))
+    return jax.lax.optimization_barrier(ordered)
+
+
+def _resize(words: jax.Array, plan: ViewPlan, vertical_first: bool) -> jax.Array:
+    """`[N, H, W]` words to `[N, rows, columns]`; each pass runs along a leading axis."""
+    if vertical_first:
+        words = _settle(resample_lines(_settle(words.transpose(1, 0, 2)), plan.rows))
+        words = _settle(resample_lines(_settle(words.transpose(2, 1, 0)), plan.columns))
+        return _settle(words.transpose(1, 2, 0))
+    words = _settle(resample_lines(_settle(words.transpose(2, 0, 1)), plan.columns))
+    words = _settle(resample_lines(_settle(words.transpose(2, 1, 0)), plan.rows))
+    return _settle(words.transpose(1, 0, 2))
+
+
+@partial(jax.jit, static_argnames=("size", "fit"))
+def shift_views(
+    panoramas: UInt8[Array, "n height width 3"],
+    plan: ViewPlan,
+    size: int,
+    fit: Fit = "crop",
+) -> UInt8[Array, "n s t {size} {size} 3"]:
+    """All shifted views of a batch of panoramas, bit for bit what Pillow makes of rolled ones.
+
+    The second axis runs over the shifts of the plan, the third over tiles (one, or two with fit
+    `tiles`). Pure; meant to be called inside the jit that holds the vision tower. Memory beyond
+    input and output: two copies of the panoramas at 4 bytes per pixel, and the resampled columns.
+
+    Raises:
+        ValueError: The plan was made for another height, width, size or fit.
+    """
+    height, width = panoramas.shape[1:3]
+    if plan.made_for != (height, width, size, fit):
+        raise ValueError(
+            f"the plan is for (height, width, size, fit) = {plan.made_for}, "
+            f"not {(height, width, size, fit)}"
+        )
+    placement = place(height, width, size, fit)
+    vertical_first = rows_first(height, placement.tile_width, *placement.resized)
+    words = _resize(pack_pixels(panoramas), plan, vertical_first)
+    pick_columns = jax.vmap(lambda pick: jnp.take(words, pick, axis=2, mode="clip"), out_axes=1)
+    views = _settle(jnp.moveaxis(pick_columns(plan.picks), 3, 2))
+    above, below, left, right = placement.bars
+    views = jnp.pad(views, ((0, 0), (0, 0), (0, 0), (above, below), (left, right)))
+    return unpack_pixels(views)

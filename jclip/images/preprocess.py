@@ -1,0 +1,57 @@
+"""CLIP's image preprocessing on the device: fit, resize as Pillow does, normalise."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, UInt8
+
+from jclip.errors import InputError
+from jclip.images.geometry import Fit
+from jclip.images.panorama import plan_views, shift_views
+from jclip.images.resample import Interpolation
+
+__all__ = ["CLIP_MEAN", "CLIP_STD", "Fit", "normalise", "preprocess"]
+
+# Mean and standard deviation of the OpenAI training images, which most CLIP checkpoints keep.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def normalise(
+    pixels: UInt8[Array, "*shape 3"],
+    mean: Sequence[float] = CLIP_MEAN,
+    std: Sequence[float] = CLIP_STD,
+) -> Float32[Array, "*shape 3"]:
+    """`(pixels / 255 - mean) / std` in float32, as torchvision's ToTensor and Normalize."""
+    unit = pixels.astype(jnp.float32) / 255
+    return (unit - jnp.asarray(mean, jnp.float32)) / jnp.asarray(std, jnp.float32)
+
+
+def preprocess(
+    images: UInt8[Array, "n height width 3"] | UInt8[np.ndarray, "n height width 3"],
+    size: int,
+    fit: Fit = "crop",
+    mean: Sequence[float] = CLIP_MEAN,
+    std: Sequence[float] = CLIP_STD,
+    interpolation: Interpolation = "bicubic",
+) -> Float32[Array, "n {size} {size} 3"]:
+    """Images of one shape as a vision tower wants them, equal to Pillow's resize to the last level.
+
+    Args:
+        images: RGB images.
+        size: Side of the result in pixels.
+        fit: `crop` (torchvision's and open_clip's default), `squash` or `pad`.
+        mean: Subtracted from each channel, after division by 255.
+        std: Divides each channel after that.
+        interpolation: Resampling filter.
+
+    Raises:
+        InputError: The fit is `tiles`, or impossible for this shape.
+        ValueError: A fit, interpolation or length is wrong.
+    """
+    if fit == "tiles":
+        raise InputError("fit 'tiles' is for panoramas: a plain image is no circle")
+    # A plain image is the one view of itself at shift 0, which wraps around nowhere.
+    plan = plan_views(images.shape[1], images.shape[2], [0], size, fit, interpolation)
+    return normalise(shift_views(images, plan, size, fit)[:, 0, 0], mean, std)
