@@ -1,0 +1,159 @@
+"""The pre-LN transformer that both towers of CLIP are made of, its blocks stacked and scanned."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from jclip.models.config import TransformerConfig
+
+__all__ = ["MLP", "Attention", "Block", "LayerNorm", "Linear", "Transformer", "stack_blocks"]
+
+ACTIVATIONS = {
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
+    "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),
+}
+
+# The fast variance, E[x^2] - E[x]^2, cancels in float32: with it the towers miss 1e-5 to PyTorch.
+LayerNorm = functools.partial(nnx.LayerNorm, use_fast_variance=False)
+
+
+class Linear(nnx.Module):
+    """`x @ kernel + bias`: operands in the kernel's dtype, all else and the result in float32."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, dtype, rngs: nnx.Rngs):
+        init = nnx.initializers.normal(inputs**-0.5)
+        self.kernel = nnx.Param(init(rngs.params(), (inputs, outputs), dtype))
+        self.bias = nnx.Param(jnp.zeros(outputs)) if bias else None
+
+    def __call__(self, x: Float[Array, "*batch i"]) -> Float[Array, "*batch o"]:
+        """`[..., inputs]` to `[..., outputs]` float32."""
+        kernel = self.kernel[...]
+        y = jnp.matmul(x.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
+        return y if self.bias is None else y + self.bias[...]
+
+
+class Attention(nnx.Module):
+    """Multi-head attention; the softmax is in float32."""
+
+    def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+        linear = functools.partial(Linear, config.width, config.width, dtype=dtype, rngs=rngs)
+        self.query, self.key, self.value, self.out = linear(), linear(), linear(), linear()
+        self.heads = config.heads
+
+    def __call__(
+        self,
+        queries: Float[Array, "n q d"],
+        tokens: Float[Array, "n t d"],
+        mask: Bool[Array, "#n 1 q t"] | None,
+    ) -> Float[Array, "n q d"]:
+        """Attend from `queries` to `tokens` where `mask` is true (everywhere if None)."""
+        dtype = self.query.kernel[...].dtype
+
+        def split(x):
+            return x.astype(dtype).reshape(*x.shape[:2], self.heads, -1)
+
+        q, k, v = split(self.query(queries)), split(self.key(tokens)), split(self.value(tokens))
+        attended = jax.nn.dot_product_attention(q, k, v, mask=mask)
+        return self.out(attended.reshape(queries.shape))
+
+
+class MLP(nnx.Module):
+    """The two dense layers of a block."""
+
+    def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+        self.up = Linear(config.width, config.mlp_width, dtype=dtype, rngs=rngs)
+        self.down = Linear(config.mlp_width, config.width, dtype=dtype, rngs=rngs)
+        self.activation = config.activation
+
+    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
+        """`[N, T, D]` float32 to the same."""
+        return self.down(ACTIVATIONS[self.activation](self.up(x)))
+
+
+class Block(nnx.Module):
+    """A pre-LN block; the residual stream is float32 whatever the dtype of the kernels."""
+
+    def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+        norm = functools.partial(LayerNorm, config.width, epsilon=config.norm_epsilon, rngs=rngs)
+        self.attention_norm = norm()
+        self.attention = Attention(config, dtype=dtype, rngs=rngs)
+        self.mlp_norm = norm()
+        self.mlp = MLP(config, dtype=dtype, rngs=rngs)
+        scale = config.layer_scale
+        self.attention_scale = nnx.Param(jnp.ones(config.width)) if scale else None
+        self.mlp_scale = nnx.Param(jnp.ones(config.width)) if scale else None
+
+    def __call__(
+        self, x: Float[Array, "n t d"], *, causal: bool, at: Int[Array, " n"] | None = None
+    ) -> Float[Array, "n q d"]:
+        """All tokens `[N, T, D]`, or with `at` (one position per row) only those, `[N, 1, D]`."""
+        normed = self.attention_norm(x)
+        positions = jnp.arange(x.shape[1])
+        if at is None:
+            queries = normed
+            mask = (positions <= positions[:, None])[None, None] if causal else None
+        else:
+            take = functools.partial(jnp.take_along_axis, indices=at[:, None, None], axis=1)
+            queries, x = take(normed), take(x)
+            mask = (positions <= at[:, None])[:, None, None] if causal else None
+        x = x + self._scaled(self.attention(queries, normed, mask), self.attention_scale)
+        return x + self._scaled(self.mlp(self.mlp_norm(x)), self.mlp_scale)
+
+    @staticmethod
+    def _scaled(x, scale):
+        return x if scale is None else x * scale[...]
+
+
+def stack_blocks(config: TransformerConfig, *, dtype, rngs: nnx.Rngs) -> Block:
+    """One Block whose every parameter has a leading axis of `config.layers`."""
+
+    @nnx.split_rngs(splits=config.layers)
+    @nnx.vmap
+    def create(rngs: nnx.Rngs) -> Block:
+        return Block(config, dtype=dtype, rngs=rngs)
+
+    return create(rngs)
+
+
+class Transformer(nnx.Module):
+    """Stacked blocks, applied by a scan: one compiled block whatever the number of layers."""
+
+    def __init__(self, config: TransformerConfig, *, causal: bool, dtype, rngs: nnx.Rngs):
+        self.blocks = stack_blocks(config, dtype=dtype, rngs=rngs)
+        self.layers = config.layers
+        self.causal = causal
+
+    def every_token(self, x: Float[Array, "n t d"]) -> Float[Array, "layers n t d"]:
+        """The residual stream after every block, all tokens."""
+        graph, stacked = nnx.split(self.blocks)
+
+        def step(x, layer):
+            x = nnx.merge(graph, layer)(x, causal=self.causal)
+            return x, x
+
+        return jax.lax.scan(step, x, stacked)[1]
+
+    def pooled_token(self, x: Float[Array, "n t d"], at: Int[Array, " n"]) -> Float[Array, "n d"]:
+        """The residual stream after the last block, at one position per row.
+
+        Equal to `every_token(x)[-1]` there, but the last block computes no other token.
+        """
+        graph, stacked = nnx.split(self.blocks)
+
+        # Indexing the stack keeps it in place; scanning over a slice of it would copy the weights.
+        def block(index):
+            layer = jax.tree.map(
+                lambda p: jax.lax.dynamic_index_in_dim(p, index, keepdims=False), stacked
+            )
+            return nnx.merge(graph, layer)
+
+        def step(x, index):
+            return block(index)(x, causal=self.causal), None
+
+        last = self.layers - 1
+        x, _ = jax.lax.scan(step, x, jnp.arange(last))
+        return block(last)(x, causal=self.causal, at=at)[:, 0]
