@@ -1,0 +1,273 @@
+"""Checkpoints: a network with all that belongs to it."""
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+from typing import Literal
+
+import jax.numpy as jnp
+
+from jclip.checkpoints import open_clip, transformers
+from jclip.checkpoints.fields import read_json
+from jclip.checkpoints.locate import CONFIG_FILES, Location, locate
+from jclip.checkpoints.network import random_clip, read_clip
+from jclip.checkpoints.preprocessing import (
+    ImageConfig,
+    read_open_clip_preprocessing,
+    read_transformers_preprocessing,
+)
+from jclip.checkpoints.registry import REGISTRY, RegisteredCheckpoint
+from jclip.errors import InputError
+from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
+from jclip.models.config import Activation
+from jclip.text import Tokenizer, load_tokenizer
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointDescription",
+    "Identity",
+    "describe_checkpoint",
+    "load_checkpoint",
+    "load_clip",
+]
+
+RANDOM = "random:"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which checkpoint this is, for file names and reports.
+
+    `activation` is the one in use, `own_activation` the checkpoint's; where the towers differ, both
+    are named, image first. `sha256` of each file with weights, by name, is known once they have
+    been read. `random` marks an untrained network, whose numbers mean nothing. `notices` are what a
+    reader of results should know, one sentence each.
+    """
+
+    name: str
+    source: str
+    layout: Literal["open_clip", "transformers", "random"]
+    activation: str
+    own_activation: str
+    sha256: dict[str, str] = dataclasses.field(default_factory=dict)
+    random: bool = False
+    notices: tuple[str, ...] = ()
+
+    @property
+    def overridden(self) -> bool:
+        """Whether another activation than the checkpoint's own is in use."""
+        return self.activation != self.own_activation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointDescription:
+    """All of a checkpoint but its weights. `location` is None for an untrained network."""
+
+    config: CLIPConfig
+    image_config: ImageConfig
+    identity: Identity
+    location: Location | None
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer, read at first use.
+
+        Raises:
+            InputError: there is none, or it does not fit the network.
+        """
+        return load_tokenizer(self.location and self.location.folder, self.config.text)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A network ready to use: its parameters are on the default device."""
+
+    clip: CLIP
+    description: CheckpointDescription
+
+    @property
+    def image_config(self) -> ImageConfig:
+        """How images are prepared for the network."""
+        return self.description.image_config
+
+    @property
+    def identity(self) -> Identity:
+        """Which checkpoint this is."""
+        return self.description.identity
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer, read at first use.
+
+        Raises:
+            InputError: there is none, or it does not fit the network.
+        """
+        return self.description.tokenizer
+
+
+def describe_checkpoint(
+    source: str | os.PathLike[str],
+    *,
+    activation: Activation | None = None,
+    allow_pickle: bool = False,
+) -> CheckpointDescription:
+    """Find a checkpoint and check its configuration; quick, as no weights are read or downloaded.
+
+    Args:
+        source: a name of the registry (`ViT-B-32/laion400m_e32`), `random:` and an architecture
+            (`random:ViT-B-32`), a folder, or a hub id.
+        activation: used in both towers instead of the checkpoint's own.
+        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+
+    Raises:
+        InputError: there is no such checkpoint, or it describes what is not supported.
+    """
+    source = os.fspath(source)
+    if source.startswith(RANDOM):
+        description = _describe_random(source)
+    else:
+        description = _describe_files(locate(source, allow_pickle=allow_pickle))
+    if activation is None:
+        return description
+    config = description.config.with_activation(activation)
+    identity = dataclasses.replace(description.identity, activation=_activation_name(config))
+    return dataclasses.replace(description, config=config, identity=identity)
+
+
+def load_checkpoint(
+    source: str | os.PathLike[str] | CheckpointDescription,
+    *,
+    activation: Activation | None = None,
+    dtype=jnp.float32,
+    allow_pickle: bool = False,
+) -> Checkpoint:
+    """Load a checkpoint.
+
+    Args:
+        source: what `describe_checkpoint` takes, or what it returned (the activation is then
+            settled, and `activation` and `allow_pickle` are not looked at).
+        activation: used in both towers instead of the checkpoint's own.
+        dtype: of the dense kernels; all other parameters are float32.
+        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+
+    Raises:
+        InputError: there is no such checkpoint, it describes what is not supported, or its weights
+            are not those of the network it describes (every such tensor is named).
+    """
+    if not isinstance(source, CheckpointDescription):
+        source = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
+    if source.location is None:
+        return Checkpoint(clip=random_clip(source.config, dtype), description=source)
+    clip, digests = read_clip(source.config, source.location, dtype)
+    identity = dataclasses.replace(source.identity, sha256=digests)
+    return Checkpoint(clip=clip, description=dataclasses.replace(source, identity=identity))
+
+
+def load_clip(source: str | os.PathLike[str]) -> CLIP:
+    """The network of a checkpoint, in float32: `load_checkpoint(source).clip`."""
+    return load_checkpoint(source).clip
+
+
+def _activation_name(config: CLIPConfig) -> str:
+    names = dict.fromkeys((config.vision.activation, config.text.activation))
+    return " and ".join(names)
+
+
+def _describe_random(source: str) -> CheckpointDescription:
+    name = source.removeprefix(RANDOM)
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise InputError(f"{source}: {name!r} is no known architecture; known: {known}")
+    config = ARCHITECTURES[name]
+    activation = _activation_name(config)
+    identity = Identity(
+        name=source,
+        source=source,
+        layout="random",
+        activation=activation,
+        own_activation=activation,
+        random=True,
+        notices=("The network is untrained (seeded random weights): its numbers mean nothing.",),
+    )
+    image_config = ImageConfig(size=config.vision.image_size)
+    return CheckpointDescription(
+        config=config, image_config=image_config, identity=identity, location=None
+    )
+
+
+def _describe_files(location: Location) -> CheckpointDescription:
+    path = location.folder / CONFIG_FILES[location.layout]
+    config, image_config = (_open_clip if location.layout == "open_clip" else _transformers)(path)
+    notices = []
+    if image_config is None:
+        image_config = ImageConfig(size=config.vision.image_size)
+        notices.append(f"{path.parent} does not say how images are prepared: CLIP's way is taken.")
+    entry = REGISTRY.get(location.source)
+    if entry is not None:
+        notices = _contradictions(entry, config, image_config, location)
+        # How the reference library runs a named checkpoint is what its results are compared with.
+        config = config.with_activation(entry.activation)
+        image_config = entry.image_config
+    name, source = location.source, str(location.folder.resolve())
+    if location.repository is not None:
+        source = f"{location.repository}@{location.folder.name}"
+    elif entry is None:
+        name = location.folder.resolve().name
+    activation = _activation_name(config)
+    identity = Identity(
+        name=name,
+        source=source,
+        layout=location.layout,
+        activation=activation,
+        own_activation=activation,
+        notices=tuple(notices),
+    )
+    return CheckpointDescription(
+        config=config, image_config=image_config, identity=identity, location=location
+    )
+
+
+def _open_clip(path: Path) -> tuple[CLIPConfig, ImageConfig | None]:
+    values = read_json(path)
+    if not isinstance(values.get("model_cfg"), dict):
+        raise InputError(f"{path} holds no model_cfg")
+    config = open_clip.read_config(values["model_cfg"], str(path))
+    preprocessing = values.get("preprocess_cfg")
+    if not preprocessing:
+        return config, None
+    size = config.vision.image_size
+    return config, read_open_clip_preprocessing(preprocessing, size, str(path))
+
+
+def _transformers(path: Path) -> tuple[CLIPConfig, ImageConfig | None]:
+    config = transformers.read_config(read_json(path), str(path))
+    return config, read_transformers_preprocessing(path.parent, config.vision.image_size)
+
+
+def _contradictions(
+    entry: RegisteredCheckpoint, config: CLIPConfig, image_config: ImageConfig, location: Location
+) -> list[str]:
+    """Where the files of a registered checkpoint say something else than the registry.
+
+    Raises:
+        InputError: the files describe another network.
+    """
+    # How texts end is a matter of the layout, and comes to the same for CLIP's vocabulary.
+    end = config.text.end_of_text
+    text = dataclasses.replace(entry.config.text, end_of_text=end)
+    expected = dataclasses.replace(entry.config, text=text)
+    if config.with_activation(entry.activation) != expected:
+        raise InputError(
+            f"{location.repository} does not hold the network of {location.source}: its "
+            f"{CONFIG_FILES[location.layout]} describes {config}"
+        )
+    pairs = {"activation": (_activation_name(config), entry.activation)} | {
+        field.name: (getattr(image_config, field.name), getattr(entry.image_config, field.name))
+        for field in dataclasses.fields(ImageConfig)
+    }
+    return [
+        f"The files of {location.source} say {name} = {theirs}; the registry's {ours} is used."
+        for name, (theirs, ours) in pairs.items()
+        if theirs != ours
+    ]

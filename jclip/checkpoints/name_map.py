@@ -1,0 +1,191 @@
+"""From the tensors of a file to the parameters of the network, by a table of rules."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jclip.errors import InputError
+
+__all__ = ["Rule", "TensorSource", "assign", "restore"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One tensor of a file, and the parameter it becomes.
+
+    Args:
+        source: the tensor's name; `{layer}` stands for the number of the block, whose parameters
+            are stacked in the network.
+        target: the parameter's path joined by dots; several if the tensor is split along its first
+            axis into equal parts.
+        form: how the tensor is stored: as the parameter is, `transposed`, or as the `patches` of a
+            convolution [width, 3, rows, columns].
+        ignored: whether the tensor, where present, is left out on purpose.
+    """
+
+    source: str
+    target: str | tuple[str, ...] = ()
+    form: Literal["same", "transposed", "patches"] = "same"
+    ignored: bool = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The parameters, in the order of the parts."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+
+@runtime_checkable
+class TensorSource(Protocol):
+    """The tensors of a checkpoint's files."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of every tensor, by name."""
+        ...
+
+    def read(self, name: str) -> np.ndarray:
+        """One tensor."""
+        ...
+
+
+def assign(
+    rules: Sequence[Rule],
+    tensors: TensorSource,
+    parameters: Mapping[str, jax.ShapeDtypeStruct],
+    file: str,
+) -> dict[str, jax.Array]:
+    """Fill every parameter exactly once, using every tensor exactly once.
+
+    One parameter at a time is in host memory. Values are cast to the parameter's dtype.
+
+    Args:
+        rules: what each tensor becomes.
+        tensors: the file's tensors.
+        parameters: shape and dtype of each parameter, by path.
+        file: what the error calls the checkpoint.
+
+    Raises:
+        InputError: tensors are missing, unexpected, misshapen, not floating-point or not finite;
+            all of them are named.
+    """
+    expected = _expected(rules, parameters)
+    known = expected.keys() | {rule.source for rule in rules if rule.ignored}
+    misshapen = {
+        name: shape
+        for name, (_, _, shape) in expected.items()
+        if name in tensors.shapes and tensors.shapes[name] != shape
+    }
+    problems = {
+        "missing": [name for name in expected if name not in tensors.shapes],
+        "unexpected": [name for name in tensors.shapes if name not in known],
+        "misshapen": [f"{n} {tensors.shapes[n]} for {shape}" for n, shape in misshapen.items()],
+    }
+    usable = [n for n in expected if n in tensors.shapes and n not in misshapen]
+    filled, unfit = _fill({n: expected[n] for n in usable}, tensors, parameters)
+    problems["not finite"] = unfit
+    found = [f"{kind}: {_merge_layers(names)}" for kind, names in problems.items() if names]
+    if found:
+        raise InputError(f"{file} does not hold the network it describes; {'; '.join(found)}")
+    return filled
+
+
+def _expected(rules, parameters):
+    """Tensor name -> (rule, layer or None, shape as stored), for the parameters there are."""
+    expected = {}
+    for rule in rules:
+        # A network without layer scale has no such parameters; their tensors are then unexpected.
+        if rule.ignored or rule.targets[0] not in parameters:
+            continue
+        shape = parameters[rule.targets[0]].shape
+        stacked = "{layer}" in rule.source
+        for layer in range(shape[0]) if stacked else (None,):
+            stored = _stored_shape(rule, shape[1:] if stacked else shape)
+            expected[rule.source.format(layer=layer)] = (rule, layer, stored)
+    return expected
+
+
+def _stored_shape(rule: Rule, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if rule.form == "patches":
+        patch = math.isqrt(shape[0] // 3)
+        return (shape[1], 3, patch, patch)
+    if rule.form == "transposed":
+        shape = shape[::-1]
+    parts = len(rule.targets)
+    return shape if parts == 1 else (shape[0] * parts, *shape[1:])
+
+
+def _fill(expected, tensors: TensorSource, parameters):
+    """Parameters by path, and the names of tensors that hold something else than finite floats."""
+    by_target: dict[str, list] = {}
+    for name, (rule, layer, _) in expected.items():
+        for part, target in enumerate(rule.targets):
+            by_target.setdefault(target, []).append((name, rule, layer, part))
+    filled, unfit = {}, []
+    for target, sources in by_target.items():
+        parameter = parameters[target]
+        buffer = np.empty(parameter.shape, parameter.dtype)
+        for name, rule, layer, part in sources:
+            tensor = tensors.read(name)
+            # Kind "V" is how numpy sees bfloat16 and the 8-bit floats.
+            if tensor.dtype.kind not in "fV" or not np.isfinite(tensor).all():
+                unfit.append(name)
+                continue
+            buffer[... if layer is None else layer] = _converted(rule, tensor, part)
+        filled[target] = jax.device_put(buffer)
+    return filled, list(dict.fromkeys(unfit))
+
+
+def _converted(rule: Rule, tensor: np.ndarray, part: int) -> np.ndarray:
+    if len(rule.targets) > 1:
+        tensor = np.split(tensor, len(rule.targets))[part]
+    if rule.form == "transposed":
+        return tensor.T
+    if rule.form == "patches":
+        return tensor.transpose(2, 3, 1, 0).reshape(-1, len(tensor))
+    return tensor
+
+
+def restore(
+    rules: Sequence[Rule], parameters: Mapping[str, Any]
+) -> dict[str, Float[np.ndarray, "..."]]:
+    """The tensors that `assign` would fill these parameters from; no rule may split a tensor."""
+    tensors = {}
+    for rule in rules:
+        if rule.ignored:
+            continue
+        (target,) = rule.targets
+        values = np.asarray(parameters[target])
+        if "{layer}" not in rule.source:
+            tensors[rule.source] = _restored(rule, values)
+            continue
+        for layer, value in enumerate(values):
+            tensors[rule.source.format(layer=layer)] = _restored(rule, value)
+    return tensors
+
+
+def _restored(rule: Rule, value: np.ndarray) -> np.ndarray:
+    if rule.form == "transposed":
+        return value.T
+    if rule.form == "patches":
+        _, _, patch, _ = _stored_shape(rule, value.shape)
+        return value.reshape(patch, patch, 3, -1).transpose(3, 2, 0, 1)
+    return value
+
+
+def _merge_layers(names: Iterable[str]) -> str:
+    """All names, merged where only the number of the layer differs: `layers.{0,1,2}.bias`."""
+    merged: dict[str, list[str]] = {}
+    for name in names:
+        number = re.search(r"(?<=\.)\d+(?=\.)", name)
+        key = name if number is None else f"{name[: number.start()]}*{name[number.end() :]}"
+        merged.setdefault(key, []).append("" if number is None else number.group())
+    return ", ".join(
+        key.replace("*", numbers[0] if len(numbers) == 1 else f"{{{','.join(numbers)}}}", 1)
+        for key, numbers in merged.items()
+    )

@@ -1,0 +1,166 @@
+"""The layout of the open_clip library: `open_clip_config.json` and the names of its state dict."""
+
+from collections.abc import Collection
+from typing import Any
+
+from jclip.checkpoints.fields import Fields
+from jclip.checkpoints.name_map import Rule
+from jclip.models import CLIPConfig, TextConfig, VisionConfig
+from jclip.models.config import Activation
+
+__all__ = ["read_config", "rules_for"]
+
+
+def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
+    """The network that `model_cfg` of an `open_clip_config.json` describes, with its defaults.
+
+    Raises:
+        InputError: a field describes what is not supported, or is unknown.
+    """
+    fields = Fields(values, "model_cfg.")
+    quick = fields.take("quick_gelu", False)
+    vision = _read_vision(fields.nested("vision_cfg"), quick)
+    text = _read_text(fields.nested("text_cfg"), quick)
+    embedding_width = fields.take_positive("embed_dim", 512)
+    if values.get("embed_dim") is None:
+        fields.refuse("embed_dim", None, "it is required")
+    fields.only("nonscalar_logit_scale", False)
+    fields.only("init_logit_bias")
+    # `custom_text` only says how the tensors are named; the names show that themselves.
+    fields.ignore("custom_text", "init_logit_scale", "output_dict", "cast_dtype")
+    fields.finish()
+    fields.raise_problems(file)
+    return CLIPConfig(
+        vision=VisionConfig(**vision), text=TextConfig(**text), embedding_width=embedding_width
+    )
+
+
+def _read_tower(fields: Fields, quick: bool, width: int) -> dict[str, Any]:
+    """What both towers have; fields that change the network have to be at their defaults."""
+    width = fields.take_positive("width", width)
+    epsilon = fields.nested("norm_kwargs")
+    tower = {
+        "width": width,
+        "layers": fields.take_positive("layers", 12),
+        "mlp_width": int(width * fields.take("mlp_ratio", 4.0)),
+        "activation": _read_activation(fields, quick),
+        "layer_scale": fields.take("ls_init_value", -1.0) != -1.0,
+        "norm_epsilon": epsilon.take("eps", 1e-5),
+    }
+    epsilon.finish()
+    fields.only("block_type", "default")
+    for name in (
+        "qk_norm",
+        "scaled_cosine_attn",
+        "scale_heads",
+        "scale_attn_inner",
+        "scale_attn",
+        "scale_fc",
+        "final_ln_after_pool",
+    ):
+        fields.only(name, False)
+    fields.ignore("output_tokens")
+    return tower
+
+
+def _read_activation(fields: Fields, quick: bool) -> Activation:
+    arguments = fields.nested("act_kwargs")
+    if quick:
+        arguments.finish()
+        return "quick_gelu"
+    forms: dict[str, Activation] = {"none": "gelu", "tanh": "gelu_tanh"}
+    activation = arguments.choose("approximate", "none", forms)
+    arguments.finish()
+    return activation
+
+
+def _check_heads(fields: Fields, name: str, value: int, tower: dict[str, Any]) -> None:
+    if not tower["heads"] or tower["width"] % tower["heads"]:
+        fields.refuse(name, value, f"it does not divide width = {tower['width']} into heads")
+
+
+def _read_vision(fields: Fields, quick: bool) -> dict[str, Any]:
+    tower = _read_tower(fields, quick, width=768)
+    head_width = fields.take_positive("head_width", 64)
+    tower["heads"] = tower["width"] // head_width
+    _check_heads(fields, "head_width", head_width, tower)
+    tower["image_size"] = fields.take_positive("image_size", 224)
+    tower["patch_size"] = fields.take_positive("patch_size", 16)
+    fields.only("timm_model_name")
+    fields.only("attentional_pool", False)
+    fields.only("no_ln_pre", False)
+    fields.only("pool_type", "tok")
+    # Both kinds are stored as one table of positions.
+    fields.only("pos_embed_type", "learnable", "sin_cos_2d")
+    fields.ignore("patch_dropout", "attn_pooler_queries", "attn_pooler_heads")
+    fields.ignore("timm_model_pretrained", "timm_pool", "timm_proj", "timm_proj_bias")
+    fields.ignore("timm_drop", "timm_drop_path")
+    fields.finish()
+    return tower
+
+
+def _read_text(fields: Fields, quick: bool) -> dict[str, Any]:
+    tower = _read_tower(fields, quick, width=512)
+    tower["heads"] = fields.take_positive("heads", 8)
+    _check_heads(fields, "heads", tower["heads"], tower)
+    tower["context_length"] = fields.take_positive("context_length", 77)
+    tower["vocabulary_size"] = fields.take_positive("vocab_size", 49408)
+    for name in ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode"):
+        fields.only(name)
+    for name in ("embed_cls", "no_causal_mask", "proj_bias", "use_pad_mask"):
+        fields.only(name, False)
+    fields.only("pool_type", "argmax")
+    fields.only("proj_type", "linear")
+    fields.ignore("pad_id", "eos_id", "correct_cls_mask")
+    fields.ignore("hf_model_pretrained", "hf_proj_type", "hf_pooler_type")
+    fields.finish()
+    return tower
+
+
+def _norm(source: str, target: str) -> list[Rule]:
+    return [Rule(f"{source}.weight", f"{target}.scale"), Rule(f"{source}.bias", f"{target}.bias")]
+
+
+def _linear(source: str, target: str) -> list[Rule]:
+    return [
+        Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
+        Rule(f"{source}.bias", f"{target}.bias"),
+    ]
+
+
+def _blocks(source: str, target: str) -> list[Rule]:
+    source, target = f"{source}transformer.resblocks.{{layer}}", f"{target}.transformer.blocks"
+    fused = [f"{target}.attention.{part}" for part in ("query", "key", "value")]
+    kernels, biases = ([f"{part}.{leaf}" for part in fused] for leaf in ("kernel", "bias"))
+    return [
+        *_norm(f"{source}.ln_1", f"{target}.attention_norm"),
+        Rule(f"{source}.attn.in_proj_weight", tuple(kernels), "transposed"),
+        Rule(f"{source}.attn.in_proj_bias", tuple(biases)),
+        *_linear(f"{source}.attn.out_proj", f"{target}.attention.out"),
+        Rule(f"{source}.ls_1.gamma", f"{target}.attention_scale"),
+        *_norm(f"{source}.ln_2", f"{target}.mlp_norm"),
+        *_linear(f"{source}.mlp.c_fc", f"{target}.mlp.up"),
+        *_linear(f"{source}.mlp.c_proj", f"{target}.mlp.down"),
+        Rule(f"{source}.ls_2.gamma", f"{target}.mlp_scale"),
+    ]
+
+
+def rules_for(names: Collection[str]) -> tuple[Rule, ...]:
+    """What every tensor of the layout becomes; the text tower's names may begin with `text.`."""
+    text = "text." if "text.token_embedding.weight" in names else ""
+    return (
+        Rule("logit_scale", "logit_scale"),
+        Rule("visual.class_embedding", "image_tower.class_embedding"),
+        Rule("visual.conv1.weight", "image_tower.patch_embedding.kernel", "patches"),
+        Rule("visual.positional_embedding", "image_tower.position_embedding"),
+        *_norm("visual.ln_pre", "image_tower.pre_norm"),
+        *_blocks("visual.", "image_tower"),
+        *_norm("visual.ln_post", "image_tower.post_norm"),
+        Rule("visual.proj", "image_tower.projection.kernel"),
+        Rule(f"{text}token_embedding.weight", "text_tower.token_embedding"),
+        Rule(f"{text}positional_embedding", "text_tower.position_embedding"),
+        *_blocks(text, "text_tower"),
+        *_norm(f"{text}ln_final", "text_tower.post_norm"),
+        Rule(f"{text}text_projection", "text_tower.projection.kernel"),
+        Rule(f"{text}attn_mask", ignored=True),
+    )

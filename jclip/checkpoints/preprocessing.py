@@ -1,0 +1,161 @@
+"""How a checkpoint wants its images prepared, and the two forms in which the libraries store it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from jclip.checkpoints.fields import Fields, read_json
+from jclip.images import Interpolation
+
+__all__ = [
+    "CLIP_MEAN",
+    "CLIP_STD",
+    "ImageConfig",
+    "read_open_clip_preprocessing",
+    "read_transformers_preprocessing",
+    "transformers_preprocessing",
+]
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Fit = Literal["crop", "squash", "pad"]
+
+_FILTERS: dict[int, Interpolation] = {3: "bicubic", 2: "bilinear"}  # Pillow's codes
+_RESIZE_MODES: dict[str, Fit] = {"shortest": "crop", "squash": "squash", "longest": "pad"}
+# At inference open_clip resizes bicubically where a config says `random`.
+_INTERPOLATIONS: dict[str, Interpolation] = {
+    "bicubic": "bicubic",
+    "bilinear": "bilinear",
+    "random": "bicubic",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """Preparation of an image for one checkpoint.
+
+    `size` is the side of the square, in pixels; `fit` is `crop` (shortest side to `size`, centre
+    crop), `squash` (both sides to `size`) or `pad` (longest side to `size`, black bars); `mean` and
+    `std` are per RGB channel, of values in 0 .. 1. Resizing is Pillow's.
+    """
+
+    size: int
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
+    interpolation: Interpolation = "bicubic"
+    fit: Fit = "crop"
+
+
+def read_open_clip_preprocessing(values: dict[str, Any], size: int, file: str) -> ImageConfig:
+    """`preprocess_cfg` of open_clip; what it leaves out is CLIP's, as in that library.
+
+    Raises:
+        InputError: a field describes what is not supported.
+    """
+    fields = Fields(values, "preprocess_cfg.")
+    config = ImageConfig(
+        size=size,
+        mean=_channels(fields, "mean", CLIP_MEAN),
+        std=_channels(fields, "std", CLIP_STD),
+        interpolation=fields.choose("interpolation", "bicubic", _INTERPOLATIONS),
+        fit=fields.choose("resize_mode", "shortest", _RESIZE_MODES),
+    )
+    # The library replaces the stored size by the image tower's own.
+    fields.ignore("size")
+    fields.only("mode", "RGB")
+    fields.only("fill_color", 0)
+    fields.finish()
+    fields.raise_problems(file)
+    return config
+
+
+def read_transformers_preprocessing(folder: Path, size: int) -> ImageConfig | None:
+    """`preprocessor_config.json` or `processor_config.json` of a folder; None if it has neither.
+
+    Raises:
+        InputError: a field describes what is not supported.
+    """
+    path = folder / "preprocessor_config.json"
+    if path.exists():
+        return _image_processor(read_json(path), size, str(path))
+    path = folder / "processor_config.json"
+    if path.exists() and (values := read_json(path).get("image_processor")):
+        return _image_processor(values, size, str(path))
+    return None
+
+
+def _image_processor(values: dict[str, Any], size: int, file: str) -> ImageConfig:
+    fields = Fields(values)
+    fit = _transformers_fit(fields, values, size)
+    config = ImageConfig(
+        size=size,
+        mean=_channels(fields, "image_mean", CLIP_MEAN),
+        std=_channels(fields, "image_std", CLIP_STD),
+        interpolation=_FILTERS.get(values.get("resample", 3), "bicubic"),
+        fit=fit,
+    )
+    fields.only("resample", *_FILTERS)
+    for step in ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb"):
+        fields.only(step, True)
+    fields.only("rescale_factor", 1 / 255, 0.00392156862745098)
+    fields.only("do_pad", False)
+    fields.only("use_square_size", False)
+    fields.ignore("image_processor_type", "feature_extractor_type", "processor_class")
+    fields.ignore("_valid_processor_keys", "data_format", "input_data_format", "return_tensors")
+    fields.ignore("device", "disable_grouping", "default_to_square", "crop_pct")
+    fields.finish()
+    fields.raise_problems(file)
+    return config
+
+
+def _transformers_fit(fields: Fields, values: dict[str, Any], size: int) -> Fit:
+    resize, crop = values.get("size", size), values.get("crop_size", size)
+    crops = values.get("do_center_crop", True)
+    fields.ignore("size", "crop_size", "do_center_crop")
+    square = {"height": size, "width": size}
+    if crops and crop not in (size, square):
+        fields.refuse("crop_size", crop, f"the image tower takes {size} pixels")
+    if resize == square:
+        return "squash"
+    if resize not in (size, {"shortest_edge": size}):
+        fields.refuse("size", resize, f"the image tower takes {size} pixels")
+    elif not crops:
+        fields.refuse("do_center_crop", crops, "without it images are not square")
+    return "crop"
+
+
+def transformers_preprocessing(config: ImageConfig) -> dict[str, Any]:
+    """What `preprocessor_config.json` holds for a preparation.
+
+    Raises:
+        ValueError: the fit is `pad`, which CLIP's image processor does not have.
+    """
+    if config.fit == "pad":
+        raise ValueError("fit = 'pad' cannot be expressed in the transformers layout")
+    square = {"height": config.size, "width": config.size}
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": config.size} if config.fit == "crop" else square,
+        "resample": {name: code for code, name in _FILTERS.items()}[config.interpolation],
+        "do_center_crop": config.fit == "crop",
+        "crop_size": square,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(config.mean),
+        "image_std": list(config.std),
+    }
+
+
+def _channels(
+    fields: Fields, name: str, default: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    values = fields.take(name, list(default))
+    if len(values) != 3 or not all(isinstance(v, (int, float)) for v in values):
+        fields.refuse(name, values, "three numbers are expected")
+        return default
+    red, green, blue = map(float, values)
+    return red, green, blue

@@ -1,0 +1,102 @@
+"""Writing a checkpoint in the layout of the transformers library."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import ml_dtypes
+import numpy as np
+from flax import nnx
+from safetensors.numpy import save_file
+
+from jclip.checkpoints.checkpoint import Checkpoint
+from jclip.checkpoints.name_map import restore
+from jclip.checkpoints.preprocessing import transformers_preprocessing
+from jclip.checkpoints.transformers import RULES, config_values
+from jclip.errors import InputError
+
+__all__ = ["save_clip"]
+
+_DTYPES = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
+
+
+def save_clip(
+    folder: str | os.PathLike[str],
+    checkpoint: Checkpoint,
+    *,
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+) -> None:
+    """Write `config.json`, `model.safetensors`, `preprocessor_config.json` and the tokenizer.
+
+    The activation written is the one in use. The folder appears complete or not at all.
+
+    Args:
+        folder: where to write; it must not exist yet, or be empty.
+        checkpoint: what to write.
+        dtype: of every tensor in the file.
+
+    Raises:
+        InputError: the folder holds something, the layout cannot express the checkpoint (layer
+            scale, the fit `pad`), or a value is not finite in `dtype`.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not an empty folder")
+    try:
+        config = config_values(checkpoint.clip.config, dtype)
+        preprocessing = transformers_preprocessing(checkpoint.image_config)
+    except ValueError as error:
+        raise InputError(f"{checkpoint.identity.name} cannot be saved: {error}") from error
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        save_file(
+            _tensors(checkpoint, _DTYPES[dtype]), partial / "model.safetensors", {"format": "pt"}
+        )
+        _write_json(partial / "config.json", config)
+        _write_json(partial / "preprocessor_config.json", preprocessing)
+        _save_tokenizer(checkpoint, partial)
+        partial.chmod(0o777 & ~_umask())
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _tensors(checkpoint: Checkpoint, dtype: np.dtype) -> dict[str, np.ndarray]:
+    flat = nnx.to_flat_state(nnx.state(checkpoint.clip, nnx.Param))
+    parameters = {".".join(map(str, path)): leaf[...] for path, leaf in flat}
+    tensors = {}
+    for name, tensor in restore(RULES, parameters).items():
+        with np.errstate(over="ignore"):
+            tensors[name] = np.ascontiguousarray(tensor, dtype).reshape(tensor.shape)
+        if not np.isfinite(tensors[name]).all():
+            raise InputError(f"{checkpoint.identity.name}: {name} is not finite in {dtype}")
+    return tensors
+
+
+def _save_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
+    """The tokenizer's files; a checkpoint that came without a tokenizer is written without one."""
+    try:
+        tokenizer = checkpoint.tokenizer
+    except InputError:
+        return
+    tokenizer.backend.save_pretrained(folder)
+
+
+def _write_json(path: Path, values: dict) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,107 @@
+"""Reading tensors from files, one at a time: safetensors, and pickles where they are allowed."""
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+from safetensors import SafetensorError, safe_open
+
+from jclip.errors import InputError
+
+__all__ = ["PickledTensors", "SafetensorsTensors", "sha256"]
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class SafetensorsTensors:
+    """The tensors of one safetensors file, or of several shards.
+
+    Raises:
+        InputError: a file is truncated or not safetensors, or two shards hold the same name.
+    """
+
+    def __init__(self, paths: Sequence[Path]):
+        self._files = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for path in paths:
+            try:
+                file = safe_open(path, framework="numpy")
+            except (SafetensorError, OSError) as error:
+                raise InputError(f"{path} cannot be read as safetensors: {error}") from error
+            for name in file.keys():
+                if name in self.shapes:
+                    raise InputError(f"{path} holds {name}, which another shard holds too")
+                self._files[name] = file
+                self.shapes[name] = tuple(file.get_slice(name).get_shape())
+
+    def read(self, name: str) -> Shaped[np.ndarray, "..."]:
+        """One tensor, in the dtype it is stored in (bfloat16 through ml_dtypes)."""
+        return self._files[name].get_tensor(name)
+
+
+class PickledTensors:
+    """The tensors of PyTorch files, read without running code from them (`weights_only`).
+
+    Raises:
+        InputError: PyTorch 2.6 or newer is missing, or a file is a TorchScript archive or holds
+            more than tensors.
+    """
+
+    def __init__(self, paths: Sequence[Path]):
+        for path in paths:
+            _refuse_torchscript(path)
+        torch = _import_torch(paths[0])
+        self._tensors = {}
+        for path in paths:
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # whatever a damaged or hostile pickle provokes
+                raise InputError(
+                    f"{path} is damaged or holds more than tensors, and is not read "
+                    f"({type(error).__name__})"
+                ) from error
+            # Training checkpoints keep the weights beside the optimiser's state.
+            state = state.get("state_dict", state) if isinstance(state, dict) else state
+            if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+                raise InputError(f"{path} is not a state dict of tensors")
+            # Weights saved while training on several devices have this in front of every name.
+            self._tensors |= {name.removeprefix("module."): t for name, t in state.items()}
+        self.shapes: dict[str, tuple[int, ...]] = {
+            name: tuple(tensor.shape) for name, tensor in self._tensors.items()
+        }
+
+    def read(self, name: str) -> Shaped[np.ndarray, "..."]:
+        """One tensor; bfloat16, which PyTorch does not give to numpy, as float32."""
+        tensor = self._tensors[name].detach()
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _import_torch(path: Path):
+    try:
+        import torch  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise InputError(
+            f"{path} is a pickle: reading it needs PyTorch 2.6 or newer, pip install 'jclip[torch]'"
+        ) from error
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
+        raise InputError(
+            f"{path} is a pickle: PyTorch {torch.__version__} is not safe for that, 2.6 or newer is"
+        )
+    return torch
+
+
+def _refuse_torchscript(path: Path) -> None:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any("/code/" in name for name in archive.namelist()):
+                raise InputError(
+                    f"{path} is a TorchScript archive, which holds code; the same weights are in "
+                    "the registry as safetensors (see ViT-B-32/openai and the like)"
+                )

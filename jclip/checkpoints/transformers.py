@@ -1,0 +1,235 @@
+"""The layout of the transformers library: `config.json` and the names in `model.safetensors`."""
+
+from typing import Any
+
+from jclip.checkpoints.fields import Fields
+from jclip.checkpoints.name_map import Rule
+from jclip.models import CLIPConfig, TextConfig, VisionConfig
+from jclip.models.config import Activation, TransformerConfig
+
+__all__ = ["RULES", "config_values", "read_config"]
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "quick_gelu": "quick_gelu",
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+}
+_ACTIVATION_NAMES = {"gelu_tanh": "gelu_pytorch_tanh"}
+
+# Configs written before `eos_token_id` was right hold 2; the library then pools at the largest id.
+_LEGACY_END_OF_TEXT = 2
+
+_TEXT_DEFAULTS = {
+    "vocab_size": 49408,
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+    "eos_token_id": 49407,
+}
+_VISION_DEFAULTS = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 224,
+    "patch_size": 32,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+
+# Bookkeeping, initialisation, training and generation: nothing that an embedding depends on.
+_IGNORED = """
+    _attn_implementation_autoset _commit_hash _name_or_path architectures attention_dropout
+    attn_implementation bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
+    cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dropout dtype
+    early_stopping encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task
+    forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label initializer_factor
+    initializer_range label2id length_penalty logit_scale_init_value max_length min_length
+    no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions
+    output_hidden_states output_scores pad_token_id prefix problem_type remove_invalid_values
+    repetition_penalty return_dict return_dict_in_generate sep_token_id suppress_tokens
+    task_specific_params temperature tf_legacy_loss tie_encoder_decoder tie_word_embeddings
+    tokenizer_class top_k top_p torch_dtype torchscript transformers_version typical_p use_bfloat16
+    use_cache
+""".split()
+
+
+def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
+    """The network that a `config.json` describes, with that library's defaults.
+
+    Raises:
+        InputError: a field describes what is not supported, or is unknown.
+    """
+    fields = Fields(values)
+    fields.only("model_type", "clip")
+    if values.get("model_type") is None:
+        fields.refuse("model_type", None, "supported: 'clip'")
+    text, vision = _read_text(_tower(fields, "text")), _read_vision(_tower(fields, "vision"))
+    embedding_width = fields.take_positive("projection_dim", 512)
+    fields.ignore("eos_token_id", *_IGNORED)
+    _refuse_decoders(fields)
+    fields.finish()
+    fields.raise_problems(file)
+    return CLIPConfig(
+        vision=VisionConfig(**vision), text=TextConfig(**text), embedding_width=embedding_width
+    )
+
+
+def _tower(fields: Fields, name: str) -> Fields:
+    """The object of one tower. Older files also hold `text_config_dict`, which wins where it is."""
+    values = fields.take(f"{name}_config", {})
+    older = fields.take(f"{name}_config_dict", {})
+    if older:
+        values = values | (_TEXT_DEFAULTS if name == "text" else _VISION_DEFAULTS) | older
+    tower = Fields(values, f"{name}_config.", fields.problems)
+    tower.only("model_type", f"clip_{name}_model")
+    # The towers' own copy of this is not what the projections are built from.
+    tower.ignore("projection_dim", *_IGNORED)
+    _refuse_decoders(tower)
+    return tower
+
+
+def _refuse_decoders(fields: Fields) -> None:
+    for name in ("is_decoder", "is_encoder_decoder", "add_cross_attention"):
+        fields.only(name, False)
+    fields.only("pruned_heads", {})
+
+
+def _read_tower(fields: Fields, defaults: dict[str, Any]) -> dict[str, Any]:
+    def positive(name):
+        return fields.take_positive(name, defaults[name])
+
+    tower = {
+        "width": positive("hidden_size"),
+        "layers": positive("num_hidden_layers"),
+        "heads": positive("num_attention_heads"),
+        "mlp_width": positive("intermediate_size"),
+        "activation": fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS),
+        "norm_epsilon": fields.take("layer_norm_eps", defaults["layer_norm_eps"]),
+    }
+    if tower["width"] % tower["heads"]:
+        reason = f"it does not divide hidden_size = {tower['width']}"
+        fields.refuse("num_attention_heads", tower["heads"], reason)
+    return tower
+
+
+def _read_text(fields: Fields) -> dict[str, Any]:
+    tower = _read_tower(fields, _TEXT_DEFAULTS)
+    end = fields.take("eos_token_id", _TEXT_DEFAULTS["eos_token_id"])
+    tower["vocabulary_size"] = fields.take_positive("vocab_size", _TEXT_DEFAULTS["vocab_size"])
+    tower["context_length"] = fields.take_positive("max_position_embeddings", 77)
+    tower["end_of_text"] = None if end == _LEGACY_END_OF_TEXT else end
+    if not 0 <= end < tower["vocabulary_size"]:
+        fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
+    fields.finish()
+    return tower
+
+
+def _read_vision(fields: Fields) -> dict[str, Any]:
+    tower = _read_tower(fields, _VISION_DEFAULTS)
+    tower["image_size"] = fields.take_positive("image_size", 224)
+    tower["patch_size"] = fields.take_positive("patch_size", 32)
+    fields.only("num_channels", 3)
+    fields.ignore("eos_token_id")
+    fields.finish()
+    return tower
+
+
+def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
+    """What `config.json` holds for a network; `dtype` is that of the stored weights.
+
+    Raises:
+        ValueError: the network has layer scale, which this layout cannot express.
+    """
+    for name, tower in (("vision", config.vision), ("text", config.text)):
+        if tower.layer_scale:
+            raise ValueError(
+                f"layer scale ({name} tower) cannot be expressed in the transformers layout"
+            )
+    end = config.text.end_of_text
+    text = _tower_values(config.text, config.embedding_width) | {
+        "model_type": "clip_text_model",
+        "vocab_size": config.text.vocabulary_size,
+        "max_position_embeddings": config.text.context_length,
+        "eos_token_id": _LEGACY_END_OF_TEXT if end is None else end,
+    }
+    vision = _tower_values(config.vision, config.embedding_width) | {
+        "model_type": "clip_vision_model",
+        "image_size": config.vision.image_size,
+        "patch_size": config.vision.patch_size,
+        "num_channels": 3,
+    }
+    return {
+        "architectures": ["CLIPModel"],
+        "model_type": "clip",
+        "dtype": dtype,
+        "projection_dim": config.embedding_width,
+        "text_config": text,
+        "vision_config": vision,
+    }
+
+
+def _tower_values(tower: TransformerConfig, embedding_width: int) -> dict[str, Any]:
+    return {
+        "hidden_size": tower.width,
+        "num_hidden_layers": tower.layers,
+        "num_attention_heads": tower.heads,
+        "intermediate_size": tower.mlp_width,
+        "hidden_act": _ACTIVATION_NAMES.get(tower.activation, tower.activation),
+        "layer_norm_eps": tower.norm_epsilon,
+        "projection_dim": embedding_width,
+    }
+
+
+def _norm(source: str, target: str) -> list[Rule]:
+    return [Rule(f"{source}.weight", f"{target}.scale"), Rule(f"{source}.bias", f"{target}.bias")]
+
+
+def _linear(source: str, target: str) -> list[Rule]:
+    return [
+        Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
+        Rule(f"{source}.bias", f"{target}.bias"),
+    ]
+
+
+def _blocks(source: str, target: str) -> list[Rule]:
+    source, target = f"{source}.encoder.layers.{{layer}}", f"{target}.transformer.blocks"
+    return [
+        *_norm(f"{source}.layer_norm1", f"{target}.attention_norm"),
+        *_linear(f"{source}.self_attn.q_proj", f"{target}.attention.query"),
+        *_linear(f"{source}.self_attn.k_proj", f"{target}.attention.key"),
+        *_linear(f"{source}.self_attn.v_proj", f"{target}.attention.value"),
+        *_linear(f"{source}.self_attn.out_proj", f"{target}.attention.out"),
+        *_norm(f"{source}.layer_norm2", f"{target}.mlp_norm"),
+        *_linear(f"{source}.mlp.fc1", f"{target}.mlp.up"),
+        *_linear(f"{source}.mlp.fc2", f"{target}.mlp.down"),
+    ]
+
+
+_VISION, _TEXT = "vision_model.embeddings", "text_model.embeddings"
+
+RULES: tuple[Rule, ...] = (
+    Rule("logit_scale", "logit_scale"),
+    Rule(f"{_VISION}.class_embedding", "image_tower.class_embedding"),
+    Rule(f"{_VISION}.patch_embedding.weight", "image_tower.patch_embedding.kernel", "patches"),
+    Rule(f"{_VISION}.position_embedding.weight", "image_tower.position_embedding"),
+    # The misspelling is the library's.
+    *_norm("vision_model.pre_layrnorm", "image_tower.pre_norm"),
+    *_blocks("vision_model", "image_tower"),
+    *_norm("vision_model.post_layernorm", "image_tower.post_norm"),
+    Rule("visual_projection.weight", "image_tower.projection.kernel", "transposed"),
+    Rule(f"{_TEXT}.token_embedding.weight", "text_tower.token_embedding"),
+    Rule(f"{_TEXT}.position_embedding.weight", "text_tower.position_embedding"),
+    *_blocks("text_model", "text_tower"),
+    *_norm("text_model.final_layer_norm", "text_tower.post_norm"),
+    Rule("text_projection.weight", "text_tower.projection.kernel", "transposed"),
+    Rule(f"{_VISION}.position_ids", ignored=True),
+    Rule(f"{_TEXT}.position_ids", ignored=True),
+)
+"""What every tensor of the layout becomes."""

@@ -1,0 +1,157 @@
+"""Texts to token ids, with a checkpoint's own tokenizer or with CLIP's."""
+
+import contextlib
+import gzip
+import importlib.resources
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int32
+
+from jclip.errors import InputError
+from jclip.models import TextConfig
+
+__all__ = ["TokenIds", "Tokenizer", "load_tokenizer", "tokenizer_from_merges"]
+
+CLIP_VOCABULARY_SIZE = 49408
+
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+
+
+class TokenIds(NamedTuple):
+    """Token ids `[N, L]`, and which of the N texts were cut to fit the context of L tokens."""
+
+    ids: Int32[np.ndarray, "n l"]
+    truncated: Bool[np.ndarray, " n"]
+
+
+class Tokenizer:
+    """A byte-pair tokenizer that frames texts as a text tower expects them.
+
+    Args:
+        backend: a `transformers.CLIPTokenizer`.
+        config: the text tower.
+
+    Raises:
+        InputError: the tokenizer does not fit the tower: its end-of-text token is not the one that
+            the tower is pooled at, or it knows more tokens than the tower embeds.
+    """
+
+    def __init__(self, backend: Any, config: TextConfig):
+        self.backend = backend
+        self.context_length = config.context_length
+        self.end_of_text = backend.eos_token_id
+        if config.end_of_text not in (None, self.end_of_text):
+            raise InputError(
+                f"the tokenizer ends texts with token {self.end_of_text}, but the text tower is "
+                f"pooled at token {config.end_of_text}"
+            )
+        if len(backend) > config.vocabulary_size:
+            raise InputError(
+                f"the tokenizer knows {len(backend)} tokens, but the text tower embeds "
+                f"{config.vocabulary_size}"
+            )
+
+    def __call__(self, texts: Sequence[str]) -> TokenIds:
+        """Start of text, the text, end of text, and padding.
+
+        A text that does not fit loses its last tokens, but keeps the end of text, as in open_clip
+        and transformers. Padding repeats the end of text: whether a tower is pooled at the first
+        end of text or at the first largest id, that is still the right one.
+        """
+        if not len(texts):
+            return TokenIds(np.empty((0, self.context_length), np.int32), np.empty(0, bool))
+        rows = self.backend(list(texts), verbose=False)["input_ids"]
+        ids = np.full((len(rows), self.context_length), self.end_of_text, np.int32)
+        for target, row in zip(ids, rows, strict=True):
+            kept = row[: self.context_length - 1]
+            target[: len(kept)] = kept
+        truncated = np.array([len(row) > self.context_length for row in rows])
+        return TokenIds(ids, truncated)
+
+
+def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
+    """The tokenizer of a checkpoint's folder, or CLIP's where a folder has none.
+
+    Args:
+        folder: may hold `tokenizer.json`, or `vocab.json` and `merges.txt`; None for CLIP's own.
+        config: the text tower.
+
+    Raises:
+        InputError: the files cannot be read or do not fit the tower; or there are none, and the
+            tower's vocabulary is not CLIP's.
+    """
+    if folder is not None and _has_tokenizer(folder):
+        try:
+            backend = _tokenizer_class().from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # the parsers raise bare Exceptions
+            raise InputError(f"{folder}: the tokenizer cannot be read: {error}") from error
+        return Tokenizer(backend, config)
+    if config.vocabulary_size != CLIP_VOCABULARY_SIZE:
+        raise InputError(
+            f"{folder or 'the checkpoint'} holds neither tokenizer.json nor vocab.json with "
+            f"merges.txt, and its vocabulary of {config.vocabulary_size} tokens is not CLIP's "
+            f"{CLIP_VOCABULARY_SIZE}: texts cannot be tokenized"
+        )
+    return Tokenizer(_clip_backend(), config)
+
+
+def _tokenizer_class() -> Any:
+    # Imported here: it takes seconds, and a network alone is used without texts.
+    with _no_advice():
+        from transformers import CLIPTokenizer
+    return CLIPTokenizer
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Spare the reader the advice that models need PyTorch; a tokenizer does not."""
+    variable = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    alternatives = (["tokenizer.json"], ["vocab.json", "merges.txt"])
+    return any(all((folder / name).exists() for name in names) for names in alternatives)
+
+
+def _clip_backend():
+    """CLIP's tokenizer; its vocabulary follows from the order of the merges."""
+    packed = importlib.resources.files("jclip.text") / "clip_bpe" / "merges.txt.gz"
+    lines = gzip.decompress(packed.read_bytes()).decode("utf-8").splitlines()
+    return tokenizer_from_merges([(left, right) for left, right in map(str.split, lines)])
+
+
+def tokenizer_from_merges(merges: Sequence[tuple[str, str]]) -> Any:
+    """A `transformers.CLIPTokenizer` whose vocabulary is all bytes, then what the merges make."""
+    symbols = _byte_symbols()
+    tokens = [
+        *symbols,
+        *(f"{symbol}</w>" for symbol in symbols),
+        *("".join(pair) for pair in merges),
+        _START,
+        _END,
+    ]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    return _tokenizer_class()(vocab=vocabulary, merges=list(merges))
+
+
+def _byte_symbols() -> list[str]:
+    """A printable character for each of the 256 bytes, in the order of CLIP's vocabulary.
+
+    Bytes that print in Latin-1 stand for themselves and come first; the others follow, shown as
+    the code points from 256 on.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return [*map(chr, printable), *(chr(256 + n) for n in range(256 - len(printable)))]

@@ -1,0 +1,274 @@
+"""Configurations of both libraries: what loads, and what is refused by name."""
+
+import json
+
+import pytest
+
+from jclip.checkpoints import ImageConfig, describe_checkpoint
+from jclip.checkpoints.open_clip import read_config as read_open_clip
+from jclip.checkpoints.preprocessing import (
+    CLIP_MEAN,
+    CLIP_STD,
+    read_open_clip_preprocessing,
+    read_transformers_preprocessing,
+    transformers_preprocessing,
+)
+from jclip.checkpoints.transformers import config_values
+from jclip.checkpoints.transformers import read_config as read_transformers
+from jclip.errors import InputError
+from jclip.models import ARCHITECTURES
+
+
+def open_clip(vision=None, text=None, **top):
+    """ViT-bigG-14 as open_clip describes it, with changes."""
+    return {
+        "embed_dim": 1280,
+        "vision_cfg": {
+            "image_size": 224,
+            "layers": 48,
+            "width": 1664,
+            "head_width": 104,
+            "mlp_ratio": 4.9231,
+            "patch_size": 14,
+        }
+        | (vision or {}),
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": 49408,
+            "width": 1280,
+            "heads": 20,
+            "layers": 32,
+        }
+        | (text or {}),
+    } | top
+
+
+def transformers(vision=None, text=None, **top):
+    """ViT-B-32 as old versions of transformers describe it, with changes."""
+    legacy = {"bad_words_ids": None, "num_beams": 1, "is_decoder": False, "pruned_heads": {}}
+    return {
+        "model_type": "clip",
+        "projection_dim": 512,
+        "logit_scale_init_value": 2.6592,
+        "torch_dtype": "float32",
+        "text_config": {"model_type": "clip_text_model", "eos_token_id": 2, "hidden_act": "gelu"}
+        | legacy
+        | (text or {}),
+        "vision_config": {"hidden_act": "gelu", "projection_dim": 7} | legacy | (vision or {}),
+    } | top
+
+
+def test_big_g():
+    assert read_open_clip(open_clip(), "file") == ARCHITECTURES["ViT-bigG-14"]
+
+
+def test_vit_b_32_of_transformers():
+    assert read_transformers(transformers(), "file") == ARCHITECTURES["ViT-B-32"]
+
+
+@pytest.mark.parametrize(
+    ("top", "arguments", "activation"),
+    [
+        ({}, None, "gelu"),
+        ({}, {"approximate": "none"}, "gelu"),
+        ({}, {"approximate": "tanh"}, "gelu_tanh"),
+        ({"quick_gelu": True}, None, "quick_gelu"),
+    ],
+)
+def test_open_clip_activations(top, arguments, activation):
+    config = read_open_clip(
+        open_clip({"act_kwargs": arguments}, {"act_kwargs": arguments}, **top), "file"
+    )
+    assert config.vision.activation == config.text.activation == activation
+
+
+def test_open_clip_towers_may_differ():
+    config = read_open_clip(open_clip({"ls_init_value": 0.1, "norm_kwargs": {"eps": 1e-6}}), "file")
+    assert (config.vision.layer_scale, config.text.layer_scale) == (True, False)
+    assert (config.vision.norm_epsilon, config.text.norm_epsilon) == (1e-6, 1e-5)
+    assert config.text.end_of_text is None
+
+
+def test_supported_values_and_nulls_are_fine():
+    vision = {"timm_model_name": None, "pool_type": "tok", "no_ln_pre": False, "patch_dropout": 0.5}
+    text = {"hf_model_name": None, "pool_type": "argmax", "proj_type": "linear", "pad_id": 0}
+    config = read_open_clip(open_clip(vision, text, custom_text=True), "file")
+    assert config == ARCHITECTURES["ViT-bigG-14"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"vision": {"timm_model_name": "vit_x"}}, "vision_cfg.timm_model_name = 'vit_x'"),
+        ({"text": {"hf_model_name": "roberta"}}, "text_cfg.hf_model_name = 'roberta'"),
+        ({"text": {"hf_tokenizer_name": "bert"}}, "text_cfg.hf_tokenizer_name = 'bert'"),
+        ({"vision": {"no_ln_pre": True}}, "vision_cfg.no_ln_pre = True"),
+        ({"vision": {"attentional_pool": True}}, "vision_cfg.attentional_pool = True"),
+        ({"vision": {"pool_type": "avg"}}, "vision_cfg.pool_type = 'avg'"),
+        ({"text": {"pool_type": "last"}}, "text_cfg.pool_type = 'last'"),
+        ({"vision": {"final_ln_after_pool": True}}, "vision_cfg.final_ln_after_pool = True"),
+        ({"text": {"embed_cls": True}}, "text_cfg.embed_cls = True"),
+        ({"text": {"no_causal_mask": True}}, "text_cfg.no_causal_mask = True"),
+        ({"text": {"proj_bias": True}}, "text_cfg.proj_bias = True"),
+        ({"text": {"proj_type": "none"}}, "text_cfg.proj_type = 'none'"),
+        ({"vision": {"qk_norm": True}}, "vision_cfg.qk_norm = True"),
+        ({"text": {"scale_fc": True}}, "text_cfg.scale_fc = True"),
+        ({"vision": {"block_type": "custom"}}, "vision_cfg.block_type = 'custom'"),
+        ({"vision": {"layers": [3, 4, 6, 3]}}, "vision_cfg.layers = [3, 4, 6, 3]"),
+        ({"vision": {"image_size": [224, 448]}}, "vision_cfg.image_size = [224, 448]"),
+        ({"vision": {"head_width": 90}}, "vision_cfg.head_width = 90"),
+        ({"vision": {"act_kwargs": {"approximate": "x"}}}, "vision_cfg.act_kwargs.approximate"),
+        ({"text": {"norm_kwargs": {"bias": False}}}, "text_cfg.norm_kwargs.bias = False"),
+        ({"vision": {"brand_new": 1}}, "vision_cfg.brand_new = 1 (unknown field)"),
+        ({"multimodal_cfg": {"layers": 2}}, "model_cfg.multimodal_cfg"),
+        ({"init_logit_bias": -10}, "model_cfg.init_logit_bias = -10"),
+        ({"embed_dim": None}, "model_cfg.embed_dim"),
+        ({"quick_gelu": "yes"}, "model_cfg.quick_gelu = 'yes'"),
+    ],
+)
+def test_open_clip_refuses_by_name(changes, field):
+    with pytest.raises(InputError) as caught:
+        read_open_clip(open_clip(**changes), "some/open_clip_config.json")
+    assert field in str(caught.value)
+    assert str(caught.value).startswith("some/open_clip_config.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"model_type": "siglip"}, "model_type = 'siglip'"),
+        ({"vision": {"hidden_act": "swish"}}, "vision_config.hidden_act = 'swish'"),
+        ({"text": {"hidden_act": None, "is_decoder": True}}, "text_config.is_decoder = True"),
+        ({"vision": {"num_channels": 4}}, "vision_config.num_channels = 4"),
+        ({"vision": {"hidden_size": "big"}}, "vision_config.hidden_size = 'big'"),
+        ({"vision": {"num_attention_heads": 7}}, "vision_config.num_attention_heads = 7"),
+        ({"text": {"eos_token_id": [1, 2]}}, "text_config.eos_token_id = [1, 2]"),
+        ({"text": {"eos_token_id": 50000}}, "text_config.eos_token_id = 50000"),
+        ({"text": {"use_rope": True}}, "text_config.use_rope = True (unknown field)"),
+        ({"brand_new": 0}, "brand_new = 0 (unknown field)"),
+    ],
+)
+def test_transformers_refuses_by_name(changes, field):
+    with pytest.raises(InputError) as caught:
+        read_transformers(transformers(**changes), "some/config.json")
+    assert field in str(caught.value)
+
+
+def test_every_refused_field_is_named_at_once():
+    with pytest.raises(InputError) as caught:
+        read_open_clip(open_clip({"no_ln_pre": True}, {"embed_cls": True}, x=1), "file")
+    for field in ("vision_cfg.no_ln_pre", "text_cfg.embed_cls", "model_cfg.x"):
+        assert field in str(caught.value)
+
+
+def test_transformers_towers_may_differ_and_older_copies_win():
+    config = read_transformers(
+        transformers({"hidden_act": "quick_gelu"}, {"num_hidden_layers": 3}), "file"
+    )
+    assert (config.vision.activation, config.text.activation) == ("quick_gelu", "gelu")
+    assert config.text.layers == 3
+    older = {"hidden_size": 640, "num_attention_heads": 10}
+    config = read_transformers(
+        transformers(text={"num_hidden_layers": 3}, text_config_dict=older), "file"
+    )
+    # As in that library, the older copy is completed by the defaults before it wins.
+    assert (config.text.width, config.text.layers) == (640, 12)
+    assert (config.text.activation, config.text.end_of_text) == ("quick_gelu", 49407)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_written_configuration_reads_back(name):
+    for activation in ("gelu", "quick_gelu", "gelu_tanh"):
+        config = ARCHITECTURES[name].with_activation(activation)
+        values = json.loads(json.dumps(config_values(config, "float32")))
+        assert read_transformers(values, "file") == config
+
+
+def test_open_clip_preprocessing():
+    half = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    assert read_open_clip_preprocessing(half, 224, "file") == ImageConfig(
+        size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+    )
+    modes = {"shortest": "crop", "squash": "squash", "longest": "pad"}
+    for mode, fit in modes.items():
+        config = read_open_clip_preprocessing({"resize_mode": mode}, 336, "file")
+        assert config == ImageConfig(size=336, fit=fit)
+        assert (config.mean, config.std) == (CLIP_MEAN, CLIP_STD)
+    for name, stored in {"bilinear": "bilinear", "random": "bicubic"}.items():
+        config = read_open_clip_preprocessing({"interpolation": name}, 224, "file")
+        assert config.interpolation == stored
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"resize_mode": "fisheye"}, "preprocess_cfg.resize_mode = 'fisheye'"),
+        ({"interpolation": "nearest"}, "preprocess_cfg.interpolation = 'nearest'"),
+        ({"mean": [0.5]}, "preprocess_cfg.mean"),
+        ({"fill_color": 127}, "preprocess_cfg.fill_color = 127"),
+        ({"gamma": 2}, "preprocess_cfg.gamma = 2 (unknown field)"),
+    ],
+)
+def test_open_clip_preprocessing_refuses_by_name(values, field):
+    with pytest.raises(InputError) as caught:
+        read_open_clip_preprocessing(values, 224, "file")
+    assert field in str(caught.value)
+
+
+def processor(**changes):
+    return transformers_preprocessing(ImageConfig(size=224)) | changes
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ImageConfig(size=224),
+        ImageConfig(size=336, mean=(0.5, 0.5, 0.5), fit="squash", interpolation="bilinear"),
+    ],
+)
+def test_transformers_preprocessing_reads_back(tmp_path, config):
+    values = transformers_preprocessing(config)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
+    assert read_transformers_preprocessing(tmp_path, config.size) == config
+    (tmp_path / "preprocessor_config.json").unlink()
+    assert read_transformers_preprocessing(tmp_path, config.size) is None
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": values}))
+    assert read_transformers_preprocessing(tmp_path, config.size) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"resample": 1}, "resample = 1"),
+        ({"size": {"shortest_edge": 256}}, "size = {'shortest_edge': 256}"),
+        ({"crop_size": 200}, "crop_size = 200"),
+        ({"do_center_crop": False}, "do_center_crop = False"),
+        ({"do_normalize": False}, "do_normalize = False"),
+        ({"rescale_factor": 1.0}, "rescale_factor = 1.0"),
+        ({"do_sharpen": True}, "do_sharpen = True (unknown field)"),
+    ],
+)
+def test_transformers_preprocessing_refuses_by_name(tmp_path, changes, field):
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor(**changes)))
+    with pytest.raises(InputError) as caught:
+        read_transformers_preprocessing(tmp_path, 224)
+    assert field in str(caught.value)
+
+
+def test_missing_preprocessing_is_clips_and_said(copy_golden):
+    folder = copy_golden("hf_gelu")
+    assert describe_checkpoint(folder).identity.notices == ()
+    (folder / "preprocessor_config.json").unlink()
+    description = describe_checkpoint(folder)
+    assert description.image_config == ImageConfig(size=64)
+    assert "does not say how images are prepared" in description.identity.notices[0]
+
+
+def test_broken_json_is_named(copy_golden):
+    folder = copy_golden("hf_gelu")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json is not JSON"):
+        describe_checkpoint(folder)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(InputError, match="not a JSON object"):
+        describe_checkpoint(folder)

@@ -1,0 +1,177 @@
+"""The registry, and finding checkpoints by name."""
+
+import json
+import shutil
+import sys
+import zipfile
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from jclip.checkpoints import PAPER_1, REGISTRY, describe_checkpoint, expand_names, load_checkpoint
+from jclip.checkpoints import checkpoint as module
+from jclip.checkpoints.locate import Location, locate
+from jclip.errors import InputError
+from jclip.models import ARCHITECTURES
+
+
+def test_activation_and_mean_belong_to_the_checkpoint():
+    quick = {name for name, entry in REGISTRY.items() if entry.activation == "quick_gelu"}
+    openai = {name for name in REGISTRY if name.endswith("/openai")}
+    assert quick == openai | {"ViT-B-32/laion400m_e32"}
+    assert len(openai) == 4
+    half = {name for name, entry in REGISTRY.items() if entry.mean == (0.5, 0.5, 0.5)}
+    assert half == {"ViT-L-14/laion2b_s32b_b82k"}
+    for name, entry in REGISTRY.items():
+        assert name.startswith(f"{entry.architecture}/")
+        assert entry.config.vision.image_size == entry.image_config.size
+        assert entry.config.with_activation("gelu") == ARCHITECTURES[entry.architecture]
+
+
+def test_paper_1_is_nine_checkpoints():
+    assert len(PAPER_1) == 9
+    assert expand_names(["paper1", "ViT-H-14/laion2b_s32b_b79k", PAPER_1[3]]) == (
+        *PAPER_1,
+        "ViT-H-14/laion2b_s32b_b79k",
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("ViT-B-32/laion400m_e3", "did you mean ViT-B-32/laion400m_e32"),
+        ("ViT-B-32", "did you mean ViT-B-32/"),
+        ("qqq", "known: ViT-B-32/laion400m_e32"),
+        ("./nowhere", "there is no such folder"),
+        ("some/deep/folder", "there is no such folder"),
+        ("~/nowhere-at-all", "there is no such folder"),
+    ],
+)
+def test_unknown_names(source, message):
+    with pytest.raises(InputError) as caught:
+        describe_checkpoint(source)
+    assert message in str(caught.value)
+
+
+def test_folder_without_a_checkpoint(tmp_path):
+    with pytest.raises(
+        InputError, match=r"neither open_clip_config\.json nor config\.json is there"
+    ):
+        describe_checkpoint(tmp_path)
+
+
+def test_folder_without_weights(copy_golden):
+    folder = copy_golden("hf_gelu")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no weights: model\.safetensors was looked for"):
+        describe_checkpoint(folder)
+
+
+def test_pickles_are_refused_by_default(copy_golden):
+    folder = copy_golden("hf_gelu")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"only as pytorch_model\.bin.*--allow-pickle"):
+        describe_checkpoint(folder)
+    location = locate(str(folder), allow_pickle=True)
+    assert (location.weights, location.pickled) == (("pytorch_model.bin",), True)
+
+
+def test_safetensors_of_another_layout_come_before_pickles(copy_golden):
+    folder = copy_golden("hf_gelu")
+    (folder / "open_clip_config.json").write_text("{}")
+    (folder / "open_clip_pytorch_model.bin").write_bytes(b"")
+    location = locate(str(folder), allow_pickle=True)
+    assert (location.layout, location.weights) == ("transformers", ("model.safetensors",))
+
+
+def test_a_folder_is_called_by_its_name(copy_golden):
+    folder = copy_golden("open_clip_gelu", into="mine")
+    identity = load_checkpoint(folder).identity
+    assert (identity.name, identity.source, identity.layout) == ("mine", str(folder), "open_clip")
+    assert identity.sha256.keys() == {"open_clip_model.safetensors"}
+    assert not identity.random
+
+
+def registered(monkeypatch, folder, name):
+    """Make the files of a registered checkpoint those of a folder."""
+    location = Location(
+        source=name, layout="open_clip", folder=folder, weights=(), repository="some/where"
+    )
+    monkeypatch.setattr(module, "locate", lambda source, allow_pickle: location)
+    return describe_checkpoint(name)
+
+
+def write_b32(folder, **preprocessing):
+    model = {
+        "embed_dim": 512,
+        "vision_cfg": {"image_size": 224, "layers": 12, "width": 768, "patch_size": 32},
+        "text_cfg": {"width": 512, "heads": 8, "layers": 12},
+    }
+    values = {"model_cfg": model, "preprocess_cfg": preprocessing}
+    (folder / "open_clip_config.json").write_text(json.dumps(values))
+
+
+def test_the_registry_wins_and_says_so(monkeypatch, tmp_path):
+    write_b32(tmp_path, mean=[0.5, 0.5, 0.5])
+    name = "ViT-B-32/laion400m_e32"
+    description = registered(monkeypatch, tmp_path, name)
+    assert description.config == REGISTRY[name].config
+    assert description.image_config == REGISTRY[name].image_config
+    assert description.identity.name == name
+    assert description.identity.own_activation == "quick_gelu"
+    activation, mean = description.identity.notices
+    assert activation.endswith("say activation = gelu; the registry's quick_gelu is used.")
+    assert "mean = (0.5, 0.5, 0.5)" in mean
+
+
+def test_files_of_another_network_are_refused(monkeypatch, tmp_path):
+    write_b32(tmp_path)
+    with pytest.raises(InputError, match="does not hold the network of ViT-B-16/openai"):
+        registered(monkeypatch, tmp_path, "ViT-B-16/openai")
+
+
+def test_a_torchscript_archive_is_refused(copy_golden):
+    folder = copy_golden("hf_gelu")
+    (folder / "model.safetensors").unlink()
+    with zipfile.ZipFile(folder / "ViT-B-32.pt", "w") as archive:
+        archive.writestr("ViT-B-32/code/__torch__/multimodal/model.py", "")
+        archive.writestr("ViT-B-32/data.pkl", b"")
+    with pytest.raises(InputError, match=r"ViT-B-32\.pt is a TorchScript archive"):
+        load_checkpoint(folder, allow_pickle=True)
+
+
+def test_pickle_without_torch_says_what_to_install(copy_golden, monkeypatch):
+    folder = copy_golden("hf_gelu")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"needs PyTorch 2\.6 or newer"):
+        load_checkpoint(folder, allow_pickle=True)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_pickle_loads_as_safetensors_do(copy_golden, nested):
+    torch = pytest.importorskip("torch")
+    folder = copy_golden("hf_gelu")
+    path = folder / "model.safetensors"
+    tensors = {k: torch.from_numpy(v.copy()) for k, v in load_file(path).items()}
+    path.unlink()
+    if nested:
+        tensors = {"state_dict": {f"module.{k}": v for k, v in tensors.items()}, "epoch": 3}
+    torch.save(tensors, folder / "pytorch_model.bin")
+    clip = load_checkpoint(folder, allow_pickle=True).clip
+    assert float(clip.logit_scale[...]) == pytest.approx(2.6592, abs=2)
+
+
+def test_two_shards_with_one_name_are_refused(copy_golden):
+    folder = copy_golden("hf_gelu")
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    path.unlink()
+    save_file(tensors, folder / "a.safetensors")
+    shutil.copyfile(folder / "a.safetensors", folder / "b.safetensors")
+    index = {
+        "weight_map": {"logit_scale": "a.safetensors", "text_projection.weight": "b.safetensors"}
+    }
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="which another shard holds too"):
+        load_checkpoint(folder)
