@@ -1,0 +1,1 @@
+"""Images and captions: what is read, checked and streamed to the device."""

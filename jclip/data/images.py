@@ -1,0 +1,118 @@
+"""Image files: listing, checking by header, and decoding to RGB."""
+
+import dataclasses
+import hashlib
+import os
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from jclip.errors import InputError
+
+__all__ = [
+    "DEFAULT_PIXEL_LIMIT",
+    "ImageFile",
+    "decode",
+    "inspect_images",
+    "list_images",
+    "natural_order",
+]
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+DEFAULT_PIXEL_LIMIT = 16384 * 8192
+# Enough of a file to tell an edited picture from the old one without reading a data set twice.
+DIGESTED_BYTES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFile:
+    """An image that was found and whose size is known, in pixels.
+
+    `content` is a file, or a function that makes the pixels, `[H, W, 3] uint8`. Of a file, `digest`
+    is the SHA-256 of its length and its first 64 KiB.
+    """
+
+    name: str
+    content: Path | Callable[[], np.ndarray]
+    height: int
+    width: int
+    digest: str
+
+
+def natural_order(name: str) -> list[tuple[int, int | str]]:
+    """Sort key under which `2.jpg` comes before `10.jpg`."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files of a folder, in natural order of their names.
+
+    Raises:
+        InputError: the folder is missing, is no folder, or holds no image.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of images")
+    files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+    if not files:
+        raise InputError(f"{folder}: no images ({', '.join(sorted(SUFFIXES))}) in this folder")
+    return sorted(files, key=lambda path: natural_order(path.name))
+
+
+def inspect_images(paths: list[Path], pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> list[ImageFile]:
+    """Read every header, decode nothing.
+
+    Raises:
+        InputError: a file is not an image, holds 16-bit values, or exceeds `pixel_limit` pixels.
+    """
+    # Pillow's own limit is a global that warns at 89 megapixels, less than a 16k panorama.
+    Image.MAX_IMAGE_PIXELS = pixel_limit
+    return [_inspect(path, pixel_limit) for path in paths]
+
+
+def _inspect(path: Path, pixel_limit: int) -> ImageFile:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                sixteen_bit = image.mode in ("I", "F") or ";16" in f"{image.mode}{image.tile}"
+        with path.open("rb") as file:
+            head = file.read(DIGESTED_BYTES)
+    except Image.DecompressionBombError:
+        raise InputError(_over_limit(path, "over twice the limit", pixel_limit)) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: not an image that can be read ({error})") from None
+    if width * height > pixel_limit:
+        raise InputError(_over_limit(path, f"{width} x {height}", pixel_limit))
+    if sixteen_bit:
+        raise InputError(f"{path}: 16-bit image; convert it to 8 bits per channel first")
+    digest = hashlib.sha256(os.stat(path).st_size.to_bytes(8) + head).hexdigest()
+    return ImageFile(path.name, path, height, width, digest)
+
+
+def _over_limit(path: Path, size: str, limit: int) -> str:
+    return f"{path}: {size} pixels, limit {limit} (--pixel-limit changes it)"
+
+
+def decode(file: ImageFile) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels as RGB, converted as paper 1 does: `convert("RGB")`, EXIF rotation ignored.
+
+    Raises:
+        InputError: the file is truncated or corrupt, or has changed size since it was inspected.
+    """
+    if not isinstance(file.content, Path):
+        return file.content()
+    try:
+        with Image.open(file.content) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{file.content}: cannot be decoded ({error})") from None
+    if pixels.shape[:2] != (file.height, file.width):
+        raise InputError(f"{file.content}: changed while the run was going on")
+    return pixels

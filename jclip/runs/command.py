@@ -1,0 +1,71 @@
+"""The command line of an experiment: tyro in, an exit status out.
+
+0 done; 1 stopped midway, results kept; 2 bad input, nothing computed, one line on stderr; 3 done,
+with failures listed in `failures.csv`; 143 ended by SIGTERM, results kept.
+"""
+
+import contextlib
+import io
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import tyro
+
+from jclip.errors import InputError
+
+__all__ = ["BAD_INPUT", "DONE", "DONE_WITH_FAILURES", "STOPPED", "RunStopped", "run_command"]
+
+DONE, STOPPED, BAD_INPUT, DONE_WITH_FAILURES, TERMINATED = 0, 1, 2, 3, 143
+
+
+class RunStopped(Exception):
+    """A run could not go on; what it had computed is kept. The message says where and why."""
+
+
+def run_command[Options](
+    options: type[Options], main: Callable[[Options], int], description: str | None = None
+) -> NoReturn:
+    """Parse the command line into `options`, run `main` and exit with its status.
+
+    Args:
+        options: a frozen dataclass whose field docstrings are the help texts.
+        main: returns an exit status.
+        description: the help's opening, the experiment's docstring by default.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        status = main(_parse(options, description))
+    except InputError as error:
+        status = _say(BAD_INPUT, f"error: {error}")
+    except RunStopped as error:
+        status = _say(STOPPED, f"stopped: {error}")
+    except KeyboardInterrupt:
+        status = _say(STOPPED, "stopped: interrupted; the same command goes on from here")
+    sys.exit(status)
+
+
+def _say(status: int, message: str) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _parse[Options](options: type[Options], description: str | None) -> Options:
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options, description=description)
+    except SystemExit as end:
+        if end.code:
+            raise InputError(_one_line(complaint.getvalue())) from None
+        raise
+
+
+def _one_line(boxed: str) -> str:
+    """What tyro says in a titled box, without both: the complaint and the likeliest correction."""
+    lines = [line.strip("│╭╮╰╯─ \t") for line in boxed.splitlines()[1:]]
+    blocks = " ".join(line or "\n" for line in lines).split("\n")
+    said = [block.strip() for block in blocks if block.strip()]
+    suggestions = [b for b in said[1:] if b.startswith("Perhaps you meant")]
+    return " ".join([*said[:1], *suggestions[:1], "(--help lists the options)"])

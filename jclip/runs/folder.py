@@ -1,0 +1,183 @@
+"""The folder of a run: `run.json`, and tables written part by part so that a killed run goes on.
+
+A run is known by its identity: the settings that change results, the data and the checkpoints. The
+same identity into the same folder resumes; another one is refused.
+"""
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+
+from jclip.errors import InputError
+
+__all__ = [
+    "confirm",
+    "default_folder",
+    "environment",
+    "finish_run",
+    "open_run",
+    "read_parts",
+    "read_table",
+    "replacing",
+    "write_csv",
+    "write_part",
+    "write_table",
+]
+
+CSV_ROWS = 100_000
+_PARTS = "parts"
+
+
+def default_folder(experiment: str, identity: Mapping[str, Any]) -> Path:
+    """`runs/EXPERIMENT-HASH`, where the hash is of the run's identity."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return Path("runs") / f"{experiment}-{digest[:10]}"
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers depend on besides the run's identity: versions and devices."""
+    packages = ("jclip", "jax", "jaxlib", "flax", "transformers", "numpy", "scipy", "pillow")
+    devices = jax.devices()
+    return {
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "devices": f"{len(devices)} x {devices[0].device_kind} ({jax.default_backend()})",
+        "processes": jax.process_count(),
+    }
+
+
+def open_run(folder: Path, experiment: str, identity: Mapping[str, Any]) -> None:
+    """Create the folder of a run, or check that it holds the same one.
+
+    Raises:
+        InputError: the folder holds another run or something else, or cannot be written.
+    """
+    identity = json.loads(json.dumps({"experiment": experiment, **identity}))
+    record = folder / "run.json"
+    try:
+        earlier = {}
+        if record.exists():
+            earlier = json.loads(record.read_text())
+            _check_same(folder, earlier["identity"], identity)
+        elif folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder}: not empty and not a run; name another folder with --out")
+        (folder / _PARTS).mkdir(parents=True, exist_ok=True)
+        for leftover in (folder / _PARTS).glob("*.partial"):
+            leftover.unlink()
+        kept = {"confirmed": earlier.get("confirmed", {}), "started": _now()}
+        started = {"identity": identity, "status": "running", **kept}
+        _write_json(record, {**started, "environment": environment()})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{record}: not the record of a run ({error})") from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    differing = [
+        f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise InputError(f"{folder}: holds another run: {differing[0]}; name another with --out")
+
+
+def confirm(folder: Path, fact: str, value: Any) -> None:
+    """Add to the identity of an open run what is known only later, such as digests of weights.
+
+    Raises:
+        InputError: an earlier run into this folder found another value.
+    """
+    record = json.loads((folder / "run.json").read_text())
+    value = json.loads(json.dumps(value))
+    old = record.setdefault("confirmed", {}).setdefault(fact, value)
+    _check_same(folder, {fact: old}, {fact: value})
+    _write_json(folder / "run.json", record)
+
+
+def finish_run(folder: Path, **outcome: Any) -> None:
+    """Mark a run as done, with `outcome` beside its identity, and drop its parts."""
+    record = json.loads((folder / "run.json").read_text())
+    _write_json(folder / "run.json", {**record, "status": "done", "finished": _now(), **outcome})
+    shutil.rmtree(folder / _PARTS)
+
+
+def write_part(folder: Path, table: pa.Table) -> None:
+    """Keep what was computed since the last part; the part appears whole or not at all."""
+    number = len(list((folder / _PARTS).glob("*.parquet")))
+    _write_parquet(folder / _PARTS / f"{number:06d}.parquet", table)
+
+
+def read_parts(folder: Path, name: str) -> Iterator[pa.Table]:
+    """What earlier runs into this folder computed: the finished table `name`, then all parts."""
+    for path in (folder / f"{name}.parquet", *sorted((folder / _PARTS).glob("*.parquet"))):
+        if path.exists():
+            yield read_table(path)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read one Parquet table.
+
+    Raises:
+        InputError: it is truncated or not Parquet.
+    """
+    try:
+        return pa_parquet.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = f"cannot be read as Parquet ({error}); delete it to go on"
+        raise InputError(f"{path}: {reason}") from None
+
+
+def write_table(folder: Path, name: str, table: pa.Table) -> None:
+    """Write `NAME.parquet` and, up to 100,000 rows, `NAME.csv` too."""
+    _write_parquet(folder / f"{name}.parquet", table)
+    if len(table) <= CSV_ROWS:
+        write_csv(folder / f"{name}.csv", table)
+
+
+def write_csv(path: Path, table: pa.Table) -> None:
+    """Write a table as CSV with a header."""
+    with replacing(path) as partial:
+        pa_csv.write_csv(table, partial)
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    with replacing(path) as partial:
+        pa_parquet.write_table(table, partial)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to; what was written takes the place of `path` when all of it is there."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def panorama_folder(tmp_path):
+    """A function that writes panoramas of seeded noise, with `captions.csv`, into a new folder."""
+
+    def write(names=("a.png", "b.png", "c.png"), size=(64, 32), captions=True):
+        folder = tmp_path / "panoramas"
+        folder.mkdir(exist_ok=True)
+        rng = np.random.default_rng(0)
+        for name in names:
+            pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name)
+        if captions:
+            rows = "".join(f"{name},a room number {i}\n" for i, name in enumerate(names))
+            (folder / "captions.csv").write_text("file,caption\n" + rows)
+        return folder
+
+    return write

@@ -1,0 +1,86 @@
+"""Exit statuses and the single line that goes with them."""
+
+import dataclasses
+import os
+import signal
+
+import pytest
+
+from jclip.errors import InputError
+from jclip.runs.command import RunStopped, run_command
+from jclip.runs.options import Integers, Names
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Do a thing."""
+
+    models: Names = ("demo",)
+    """Checkpoints."""
+    shift_pixels: Integers = ()
+    """Pixels."""
+    beta: float | None = None
+    """A bound."""
+
+
+def status_of(monkeypatch, arguments, main=lambda options: 0):
+    monkeypatch.setattr("sys.argv", ["thing", *arguments])
+    with pytest.raises(SystemExit) as end:
+        run_command(Options, main)
+    return end.value.code
+
+
+def test_lists_are_separated_by_commas(monkeypatch):
+    seen = []
+    arguments = ["--models", "a, b", "--shift-pixels", "1,-2"]
+    assert status_of(monkeypatch, arguments, lambda o: seen.append(o) or 3) == 3
+    assert seen == [Options(models=("a", "b"), shift_pixels=(1, -2))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--modles", "a"], ["--modles", "Perhaps you meant: --models"]),
+        (["--shift-pixels", "1,x"], ["--shift-pixels", "'x'"]),
+        (["--beta", "wide"], ["--beta", "'wide'"]),
+    ],
+)
+def test_typing_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments, words):
+    assert status_of(monkeypatch, arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ") and all(word in captured.err for word in words)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("a.csv, line 2:\n bad"), 2, "error: a.csv, line 2: bad\n"),
+        (RunStopped("disk full"), 1, "stopped: disk full\n"),
+        (KeyboardInterrupt(), 1, "stopped: interrupted; the same command goes on from here\n"),
+    ],
+)
+def test_exceptions_become_statuses(monkeypatch, capsys, error, status, line):
+    def main(_):
+        raise error
+
+    assert status_of(monkeypatch, [], main) == status
+    assert capsys.readouterr().err == line
+
+
+def test_sigterm_unwinds_and_is_status_143(monkeypatch):
+    saved = []
+
+    def main(_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            saved.append("kept")
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert status_of(monkeypatch, [], main) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert saved == ["kept"]
