@@ -1,0 +1,207 @@
+"""Scenes of the demo world as pictures with captions, drawn in batches, one after the other.
+
+A scene's pictures and captions depend on its seed, split and index alone, however many are drawn.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt8
+
+from jclip.demo import (
+    Camera,
+    Scene,
+    describe,
+    draw_many,
+    object_boxes,
+    render_panorama,
+    render_photo,
+    sample_camera,
+    sample_scene,
+    scene_key,
+)
+from jclip.demo.scenes import SPLITS
+from jclip.errors import InputError
+
+__all__ = [
+    "SCENES_AT_ONCE",
+    "CaptionedPanoramas",
+    "PanoramaOfScene",
+    "PhotoOfScene",
+    "check_seed_and_height",
+    "draw_panoramas",
+    "draw_photos",
+    "open_demo_panoramas",
+]
+
+SCENES_AT_ONCE = 64
+_LEAST_HEIGHT = 16
+
+# Bounds what is drawn by one call, and so what waits in memory.
+_BYTES_AT_ONCE = 1 << 26
+
+
+class PanoramaOfScene(NamedTuple):
+    """A panorama, with the index of its scene.
+
+    `caption` begins with a 360-degree format word; `content` is the same without that word.
+    """
+
+    index: int
+    scene: Scene
+    pixels: UInt8[np.ndarray, "height width 3"]
+    caption: str
+    content: str
+
+
+class PhotoOfScene(NamedTuple):
+    """A photo of a scene, with its index; boxes and visible fractions are those of `object_boxes`.
+
+    `caption` begins with a photo word; `content` is the same without that word.
+    """
+
+    index: int
+    scene: Scene
+    camera: Camera
+    boxes: Float[np.ndarray, "objects 4"]
+    visible: Float[np.ndarray, "objects"]
+    pixels: UInt8[np.ndarray, "size size 3"]
+    caption: str
+    content: str
+
+
+class CaptionedPanoramas(NamedTuple):
+    """Panoramas `[N, H, 2H, 3] uint8`, with N names such as `demo-0003.png` and N captions."""
+
+    names: tuple[str, ...]
+    pixels: UInt8[np.ndarray, "n height width 3"]
+    captions: tuple[str, ...]
+
+
+def check_seed_and_height(seed: int, height: int) -> None:
+    """Refuses what the demo world cannot be drawn with.
+
+    Raises:
+        InputError: The seed is negative or the height under 16 pixels.
+    """
+    if seed < 0:
+        raise InputError(f"seed {seed}: the demo world's seeds are not negative")
+    if height < _LEAST_HEIGHT:
+        raise InputError(f"height {height}: the demo world needs at least {_LEAST_HEIGHT} pixels")
+
+
+def open_demo_panoramas(
+    count: int, height: int, *, seed: int = 0, split: str = "test"
+) -> CaptionedPanoramas:
+    """The panoramas of a split's first scenes, with captions of their content alone.
+
+    No caption has a format word such as "a photo of", so a probe can put its own before any.
+
+    Args:
+        count: How many scenes.
+        height: Of a panorama in pixels; it is twice as wide.
+        seed: Decides scenes and captions.
+        split: `train`, `validation` or `test`; no scene is in two of them.
+
+    Raises:
+        InputError: The split is unknown, or a number is out of range.
+    """
+    if count < 1:
+        raise InputError(f"count {count}: need at least one panorama of the demo world")
+    check_seed_and_height(seed, height)
+    names, captions = [], []
+    pixels = np.empty((count, height, 2 * height, 3), np.uint8)
+    at_once = min(count, SCENES_AT_ONCE)
+    for drawn in draw_panoramas(range(count), height, seed=seed, split=split, at_once=at_once):
+        names.append(f"demo-{drawn.index:04d}.png")
+        captions.append(drawn.content)
+        pixels[drawn.index] = drawn.pixels
+    return CaptionedPanoramas(tuple(names), pixels, tuple(captions))
+
+
+def draw_panoramas(
+    indices: Sequence[int], height: int, *, seed: int, split: str, at_once: int = SCENES_AT_ONCE
+) -> Iterator[PanoramaOfScene]:
+    """Draws the panorama `[height, 2 height, 3]` of each scene of a split, by index.
+
+    A call with another `at_once`, the number of scenes drawn together, compiles anew.
+
+    Raises:
+        InputError: The split is unknown, or see `check_seed_and_height`.
+    """
+    check_seed_and_height(seed, height)
+    at_once = min(at_once, _BYTES_AT_ONCE // (6 * height**2))
+    drawn = _draw_scenes(lambda keys: _panoramas(keys, height), indices, seed, split, at_once)
+    for index, (scene, pixels) in drawn:
+        words = _captions(scene, seed, split, index, "panorama")
+        yield PanoramaOfScene(index, scene, pixels, *words)
+
+
+def draw_photos(
+    indices: Sequence[int], size: int, *, seed: int, split: str, at_once: int = SCENES_AT_ONCE
+) -> Iterator[PhotoOfScene]:
+    """Draws one photo `[size, size, 3]` of each scene of a split, by index.
+
+    A call with another `at_once`, the number of scenes drawn together, compiles anew. Cameras are
+    those of `jclip.demo.fine_grained_sets`, so scene `i` is its photo `i`.
+
+    Raises:
+        InputError: The split is unknown, or see `check_seed_and_height`.
+    """
+    check_seed_and_height(seed, size)
+    at_once = min(at_once, _BYTES_AT_ONCE // (3 * size**2))
+    drawn = _draw_scenes(lambda keys: _photos(keys, size), indices, seed, split, at_once)
+    for index, (scene, camera, boxes, visible, pixels) in drawn:
+        words = _captions(scene, seed, split, index, "photo", camera=camera, visible=visible)
+        yield PhotoOfScene(index, scene, camera, boxes, visible, pixels, *words)
+
+
+@functools.partial(jax.jit, static_argnames="height")
+def _panoramas(keys: Key[Array, "scenes"], height: int):
+    def one(key):
+        scene = sample_scene(key)
+        return scene, render_panorama(scene, height)
+
+    return draw_many(one, keys)
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _photos(keys: Key[Array, "scenes"], size: int):
+    def one(key):
+        scene = sample_scene(key)
+        camera = sample_camera(jax.random.fold_in(key, 1), scene)
+        return (
+            scene,
+            camera,
+            *object_boxes(scene, *camera, size),
+            render_photo(scene, *camera, size),
+        )
+
+    return draw_many(one, keys)
+
+
+def _draw_scenes(
+    draw: Callable[[Any], Any], indices: Sequence[int], seed: int, split: str, at_once: int
+) -> Iterator[tuple[int, Any]]:
+    """Each index with its row of what `draw` makes of a batch of keys, as NumPy arrays."""
+    rows = max(1, at_once)
+    for start in range(0, len(indices), rows):
+        batch = np.asarray(indices[start : start + rows], np.int32)
+        # A shorter last batch would be compiled once more, which takes longer than drawing it.
+        padded = np.pad(batch, (0, rows - len(batch)), mode="edge")
+        keys = jax.vmap(lambda index: scene_key(seed, split, index))(padded)
+        drawn = jax.device_get(draw(keys))
+        for row, index in enumerate(batch.tolist()):
+            yield index, jax.tree.map(lambda values, row=row: values[row], drawn)
+
+
+def _captions(scene: Scene, seed: int, split: str, index: int, view: Any, **seen: Any):
+    """The caption with the format word of `view`, and without: the same draws make both."""
+    numbers = [seed, SPLITS.index(split), index]
+    with_word, without = (
+        describe(scene, np.random.default_rng(numbers), kind, **seen) for kind in (view, "none")
+    )
+    return with_word, without

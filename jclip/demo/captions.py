@@ -1,0 +1,208 @@
+"""Captions of the demo world, as loose as captions of the web are.
+
+A caption names objects, ground, sky and backdrop, but seldom an object's colour and hardly ever its
+material, pattern or transparency: a model trained on them knows scenes well and details badly,
+which is what the fine-grained probe is about. How seldom is `attribute_probability`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jclip.demo.scenes import Camera, Scene
+from jclip.demo.vocabulary import ATTRIBUTES, BACKDROPS, CLASSES, GROUNDS, SKIES
+
+__all__ = [
+    "ATTRIBUTE_PROBABILITY",
+    "PANORAMA_WORDS",
+    "PHOTO_WORDS",
+    "VISIBLE_ENOUGH",
+    "ObjectWords",
+    "describe",
+    "describe_object",
+    "object_words",
+]
+
+PANORAMA_WORDS = (
+    "a 360 degree view of",
+    "a 360 photo of",
+    "360 photo of",
+    "a 360 panorama of",
+    "a 360 degree panorama of",
+    "a panorama of",
+)
+PHOTO_WORDS = ("a photo of", "an image of", "a picture of", "a view of", "a photograph of")
+
+ATTRIBUTE_PROBABILITY: Mapping[str, float] = {
+    "transparency": 0.1,
+    "colour": 0.25,
+    "pattern": 0.1,
+    "material": 0.1,
+}
+
+# A photo's caption may name an object if the photo shows at least this share of it.
+VISIBLE_ENOUGH = 0.35
+
+_OBJECT_NAMED, _SURROUNDINGS_NAMED = 0.92, 0.85
+_CLEARLY_IN_FRAME = 6.0  # degrees from the horizon to a photo's upper or lower border
+
+_COUNTS = ("", "", "two", "three", "four", "five")
+_SKY_NOUNS = {
+    "clear": "a clear sky",
+    "cloudy": "a cloudy sky",
+    "sunset": "a sunset sky",
+    "night": "a starry night sky",
+    "overcast": "an overcast sky",
+}
+_SKY_PHRASES = {
+    "clear": "on a clear day",
+    "cloudy": "on a cloudy day",
+    "sunset": "at sunset",
+    "night": "at night",
+    "overcast": "on an overcast day",
+}
+_GROUND_NOUNS = {
+    "grass": "a grassy field",
+    "sand": "a sandy desert",
+    "snow": "a snowy field",
+    "water": "a lake",
+    "tiles": "a tiled floor",
+}
+_GROUND_PHRASES = {word: f"on {word}" for word in GROUNDS}
+
+
+class ObjectWords(NamedTuple):
+    """An object in words, each out of its list in `jclip.demo.vocabulary`."""
+
+    shape: str
+    transparency: str
+    colour: str
+    pattern: str
+    material: str
+
+
+def object_words(scene: Scene, place: int | np.integer) -> ObjectWords:
+    """The words of the object at a place of one scene."""
+    chosen = {name: words[int(getattr(scene, name)[place])] for name, words in ATTRIBUTES.items()}
+    return ObjectWords(shape=CLASSES[int(scene.shape[place])], **chosen)
+
+
+def _noun(words: ObjectWords, attributes: Iterable[str]) -> str:
+    kept = set(attributes)
+    if unknown := kept - set(ATTRIBUTES):
+        raise ValueError(f"unknown attributes {sorted(unknown)}; there are {list(ATTRIBUTES)}")
+    return " ".join([getattr(words, name) for name in ATTRIBUTES if name in kept] + [words.shape])
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _listed(phrases: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(phrases[:-1]), phrases[-1]]))
+
+
+def describe_object(words: ObjectWords, attributes: Iterable[str] = tuple(ATTRIBUTES)) -> str:
+    """A sentence that names the object and some of its attributes.
+
+    With `("colour", "pattern", "material")`: "A red striped metal cube." All four are named by
+    default, also where they are plain or opaque, so that captions differ only in what they say.
+
+    Raises:
+        ValueError: An attribute is unknown.
+    """
+    phrase = _with_article(_noun(words, attributes))
+    return f"{phrase[0].upper()}{phrase[1:]}."
+
+
+def describe(
+    scene: Scene,
+    rng: np.random.Generator,
+    view: Literal["panorama", "photo", "none"] = "panorama",
+    *,
+    camera: Camera | None = None,
+    visible: Float[np.ndarray, "objects"] | None = None,
+    attribute_probability: Mapping[str, float] = ATTRIBUTE_PROBABILITY,
+) -> str:
+    """A caption of one scene (of NumPy arrays, as by `jax.device_get`).
+
+    Args:
+        scene: The scene.
+        rng: All that is random; the same state gives the same caption.
+        view: `panorama` begins with a 360-degree format word, `photo` with a photo word, `none`
+            with neither.
+        camera: The photo's camera. With it a caption names only what the photo shows.
+        visible: Each object's visible fraction from `object_boxes`; goes with `camera`.
+        attribute_probability: How often each attribute of a named object is named.
+
+    Raises:
+        ValueError: `view` is unknown, a photo has no camera, a panorama has one, `camera` and
+            `visible` do not come together, or an attribute is unknown or missing.
+    """
+    if view not in ("panorama", "photo", "none"):
+        raise ValueError(f"unknown view '{view}'")
+    if (camera is None) != (visible is None):
+        raise ValueError("camera and visible go together")
+    if (view == "photo" and camera is None) or (view == "panorama" and camera is not None):
+        raise ValueError("a photo needs a camera and a panorama has none")
+    if set(attribute_probability) != set(ATTRIBUTES):
+        raise ValueError(f"attribute_probability needs exactly {list(ATTRIBUTES)}")
+    objects = _object_phrases(scene, rng, camera, visible, attribute_probability)
+    content = _content(scene, rng, objects, camera)
+    words = {"panorama": PANORAMA_WORDS, "photo": PHOTO_WORDS, "none": ("",)}[view]
+    return f"{words[rng.integers(len(words))]} {content}".strip()
+
+
+def _object_phrases(scene, rng, camera, visible, attribute_probability) -> list[str]:
+    """Named objects, from left to right or in any order; equal ones are counted together."""
+    shown = np.asarray(scene.present) if visible is None else np.asarray(visible) >= VISIBLE_ENOUGH
+    places = np.flatnonzero(shown)
+    if not len(places):
+        return []
+    named = places[rng.random(len(places)) < _OBJECT_NAMED]
+    named = named if len(named) else places[:1]
+    middle = 0.0 if camera is None else np.deg2rad(float(camera.yaw))
+    turn = np.asarray(scene.yaw)[named] + float(scene.heading) - middle
+    left_to_right = named[np.argsort(np.mod(turn + np.pi, 2 * np.pi))]
+    ordered = left_to_right if rng.random() < 0.5 else rng.permutation(named)
+    nouns = []
+    for place in ordered:
+        spoken = [name for name in ATTRIBUTES if rng.random() < attribute_probability[name]]
+        nouns.append(_noun(object_words(scene, place), spoken))
+    return [
+        _with_article(noun) if count == 1 else f"{_COUNTS[count]} {noun}s"
+        for noun, count in Counter(nouns).items()
+    ]
+
+
+def _content(scene, rng, objects: list[str], camera: Camera | None) -> str:
+    """What the caption says after its format word; it always says something."""
+    sky, ground = SKIES[int(scene.sky)], GROUNDS[int(scene.ground)]
+    backdrop = BACKDROPS[int(scene.backdrop)]
+    sees_sky, sees_ground = _sees(camera)
+    says_sky, says_ground, says_backdrop = (rng.random(3) < _SURROUNDINGS_NAMED).tolist()
+    says_sky, says_ground = says_sky and sees_sky, says_ground and sees_ground
+    says_backdrop = says_backdrop and backdrop != "open" and sees_sky and sees_ground
+    light = f"under {_SKY_NOUNS[sky]}" if rng.random() < 0.5 else _SKY_PHRASES[sky]
+    place_first = rng.random() < 0.4
+    distance = f"{backdrop} in the distance"
+    if objects and not (place_first and says_ground):
+        parts = [_listed(objects)]
+        parts += [_GROUND_PHRASES[ground]] * says_ground + [light] * says_sky
+        return " ".join(parts + [f"with {distance}"] * says_backdrop)
+    subject = _GROUND_NOUNS[ground] if sees_ground else _SKY_NOUNS[sky]
+    things = objects + [distance] * says_backdrop
+    parts = [subject] + [light] * (says_sky and sees_ground)
+    return " ".join(parts + ([f"with {_listed(things)}"] if things else []))
+
+
+def _sees(camera: Camera | None) -> tuple[bool, bool]:
+    """Whether a view clearly shows the sky, and the ground."""
+    if camera is None:
+        return True, True
+    half = float(camera.field_of_view) / 2
+    pitch = float(camera.pitch)
+    return pitch + half > _CLEARLY_IN_FRAME, pitch - half < -_CLEARLY_IN_FRAME
