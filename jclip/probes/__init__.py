@@ -1,0 +1,1 @@
+"""The probes: from images and texts to scores."""

@@ -1,0 +1,1 @@
+"""Figures and pages that a person reads: results in, pictures and self-contained HTML out."""

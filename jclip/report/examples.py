@@ -1,0 +1,131 @@
+"""One panorama in a picture: what it is, how its score moves, and what the model sees."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from jclip.report.figures import yaw_label
+from jclip.report.style import INK, MUTED, drawable, fit_colours, tidy
+
+__all__ = ["PanoramaExample", "example_figure"]
+
+_MOST_VIEWS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class PanoramaExample:
+    """A panorama under one model and fit, with the views behind its scores.
+
+    `panorama` is a thumbnail of the unshifted image; `views` are what the model sees at each of the
+    S shifts, `yaws` in degrees, `scores` in 100 x cosine; index 0 is unshifted. `label` says why it
+    is shown, such as "most stable".
+    """
+
+    image: str
+    caption: str
+    model: str
+    fit: str
+    label: str
+    panorama: UInt8[np.ndarray, "height width 3"]
+    views: UInt8[np.ndarray, "s view_height view_width 3"]
+    yaws: Float[np.ndarray, " s"]
+    scores: Float[np.ndarray, " s"]
+
+
+def example_figure(example: PanoramaExample, beta: float | None) -> Figure:
+    """Panorama and score against yaw above, up to eight of the views below.
+
+    For the fit `crop` the window that the unshifted view keeps is outlined in the panorama. With
+    beta the zone unshifted score +- beta is shaded.
+    """
+    # Places are given, not computed: a page may hold dozens of these.
+    figure = Figure(figsize=(10.4, 4.5), facecolor="white")
+    _draw_panorama(figure.add_axes((0.01, 0.42, 0.44, 0.46)), example)
+    _draw_scores(figure.add_axes((0.53, 0.47, 0.46, 0.37)), example, beta)
+    _draw_views(figure.add_axes((0.01, 0.01, 0.98, 0.27)), example)
+    label = drawable(example.label)
+    figure.suptitle(
+        f"{label[:1].upper()}{label[1:]}: {drawable(example.image)} · {drawable(example.model)} · "
+        f"{example.fit}",
+        fontsize=11,
+        color=INK,
+    )
+    return figure
+
+
+def _draw_panorama(axes: Axes, example: PanoramaExample) -> None:
+    height, width = example.panorama.shape[:2]
+    axes.imshow(example.panorama)
+    axes.set_axis_off()
+    if example.fit == "crop":
+        side = min(height, width)
+        corner = ((width - side) / 2 - 0.5, (height - side) / 2 - 0.5)
+        for colour, style in (("black", "-"), ("white", (0, (4, 3)))):
+            axes.add_patch(
+                Rectangle(corner, side, side, fill=False, edgecolor=colour, linestyle=style)
+            )
+        axes.set_title("panorama; outlined: what the crop keeps", fontsize=9, color=MUTED)
+    else:
+        axes.set_title("panorama", fontsize=9, color=MUTED)
+
+
+def _draw_scores(axes: Axes, example: PanoramaExample, beta: float | None) -> None:
+    tidy(axes)
+    order = np.argsort(example.yaws, kind="stable")
+    unshifted = example.scores[0]
+    if beta is not None:
+        axes.axhspan(
+            unshifted - beta,
+            unshifted + beta,
+            color="#8c959f",
+            alpha=0.18,
+            linewidth=0,
+            label=f"unshifted ± beta = {beta:g}",
+        )
+    axes.axhline(unshifted, color=INK, linewidth=1.1, label=f"unshifted score {unshifted:.2f}")
+    # A full turn is the unshifted panorama again.
+    axes.plot(
+        np.append(example.yaws[order], 360.0),
+        np.append(example.scores[order], unshifted),
+        color=fit_colours([example.fit])[example.fit],
+        linewidth=1.6,
+        marker="o" if len(order) <= 64 else None,
+        markersize=4,
+    )
+    axes.set_xlim(-4, 364)
+    axes.set_xticks(range(0, 361, 45))
+    axes.margins(y=0.18)
+    axes.set_xlabel("yaw (degrees)", fontsize=9)
+    axes.set_ylabel("score (100 x cosine)", fontsize=9)
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
+        frameon=False,
+        fontsize=8.5,
+        borderaxespad=0.2,
+    )
+
+
+def _draw_views(axes: Axes, example: PanoramaExample) -> None:
+    by_yaw = np.argsort(example.yaws, kind="stable")
+    count = min(len(by_yaw), _MOST_VIEWS)
+    height, width = example.views.shape[1:3]
+    step = width + width // 14
+    strip = np.full((height, _MOST_VIEWS * step - width // 14, 3), 255, np.uint8)
+    for place, index in enumerate(by_yaw[np.arange(count) * len(by_yaw) // count]):
+        strip[:, place * step : place * step + width] = example.views[index]
+        axes.text(
+            place * step + width / 2,
+            -height / 20,
+            f"{yaw_label(float(example.yaws[index]))}°: {example.scores[index]:.2f}",
+            horizontalalignment="center",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.imshow(strip)
+    axes.set_axis_off()

@@ -1,0 +1,153 @@
+"""A self-contained HTML page of text, tables and figures."""
+
+import base64
+import dataclasses
+import importlib.resources
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+
+__all__ = [
+    "Cell",
+    "Column",
+    "Illustration",
+    "Page",
+    "Section",
+    "Table",
+    "write_figures",
+    "write_page",
+]
+
+type Cell = str | bool | int | float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A table column: heading, and how its numbers are written (a format such as ".2f").
+
+    A number that a format would show as zero is written to two significant figures instead, and
+    hovering over a cell shows the number in full. None and NaN are n/a, bool is yes or no.
+    """
+
+    heading: str
+    format: str = ""
+
+    def write(self, cell: Cell) -> str:
+        """The cell as the reader sees it."""
+        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+            return "n/a"
+        if isinstance(cell, bool):
+            return "yes" if cell else "no"
+        if isinstance(cell, str):
+            return cell
+        text = format(cell, self.format)
+        if cell and not any(digit in text.lower().split("e")[0] for digit in "123456789"):
+            return format(cell, ".2g")
+        return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A captioned table; every row has one cell per column."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table {self.caption!r}: row {number} has {len(row)} cells, "
+                    f"not {len(self.columns)}"
+                )
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers, and stand to the right."""
+        return [
+            any(
+                isinstance(row[i], int | float) and not isinstance(row[i], bool)
+                for row in self.rows
+            )
+            for i in range(len(self.columns))
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Illustration:
+    """A figure as a PNG file; `name` is its file name without suffix, unique on the page."""
+
+    name: str
+    caption: str
+    png: bytes
+
+    @property
+    def source(self) -> str:
+        """The picture as a data address, which needs no file beside the page."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of a page; blank lines in `text` separate paragraphs, `folded` shows only the heading.
+
+    `parts` are sections within this one.
+    """
+
+    heading: str
+    text: str = ""
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Illustration, ...] = ()
+    folded: bool = False
+    parts: tuple["Section", ...] = ()
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """The text between blank lines."""
+        return [part for part in self.text.split("\n\n") if part.strip()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A page: what it answers (`lead`), what the reader has to know first (`notices`), sections."""
+
+    title: str
+    lead: str
+    notices: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+    def __post_init__(self) -> None:
+        names = [figure.name for figure in self.figures()]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise ValueError(f"two figures share the name {sorted(repeated)[0]!r}")
+
+    def figures(self) -> Iterator[Illustration]:
+        """All figures in reading order."""
+        pending = list(self.sections)
+        while pending:
+            section = pending.pop(0)
+            yield from section.figures
+            pending[:0] = section.parts
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Writes the page as one HTML file that loads nothing else."""
+    template = importlib.resources.files("jclip.report").joinpath("page.html").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    path.write_text(environment.from_string(template).render(page=page), encoding="utf-8")
+
+
+def write_figures(folder: Path, page: Page) -> list[Path]:
+    """Writes each figure of the page to `folder/NAME.png`, and returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for figure in page.figures():
+        paths.append(folder / f"{figure.name}.png")
+        paths[-1].write_bytes(figure.png)
+    return paths

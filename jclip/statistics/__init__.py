@@ -1,0 +1,1 @@
+"""Paired statistics over score arrays: numpy and scipy only."""

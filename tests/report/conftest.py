@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from jclip.probes.scores import ShiftScores
+
+
+@pytest.fixture
+def make_scores():
+    def make(model="ViT-B-32/openai", fit="crop", shifts=8, images=12, seed=0):
+        rng = np.random.default_rng([seed, *map(ord, model + fit)])
+        change = rng.normal(0, 1.5, (images, shifts))
+        change[:, 0] = 0
+        width = max(512, shifts)
+        return ShiftScores(
+            model=model,
+            fit=fit,
+            images=tuple(f"panorama-{i}.jpg" for i in range(images)),
+            captions=tuple(f"scene {i}" for i in range(images)),
+            widths=np.full(images, width),
+            shifts=np.tile(np.arange(shifts) * width // shifts, (images, 1)),
+            scores=rng.normal(25, 2, (images, 1)) + change,
+        )
+
+    return make

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import scipy.stats
+
+from jclip.errors import InputError
+from jclip.statistics.stability import minimum_images, order_by_stability, shift_statistics
+
+
+def _scores(images=12, shifts=8, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(25, 3, (images, 1)) + rng.normal(0, 1.5, (images, shifts))
+
+
+def test_worked_example_by_hand():
+    unshifted = np.full(7, 20.0)
+    change = np.array([0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7])
+    far = np.array([3.0, -4.0, 5.0, -6.0, 7.0, -8.0, 9.0])
+    scores = np.column_stack([unshifted, unshifted + change, unshifted + far])
+    result = shift_statistics(scores, beta=1.0)
+    assert result.shift_index.tolist() == [1, 2]
+    assert result.n.tolist() == [7, 7]
+    np.testing.assert_allclose(result.median, [0.4, 6.0], atol=1e-12)
+    np.testing.assert_allclose(result.mean, [0.4, 6.0], atol=1e-12)
+    test = result.reference
+    # |d| - 1 is negative in all seven: rank sum 0, one sign pattern in 2**7. Then all positive.
+    assert test.statistic.tolist() == [0.0, 28.0]
+    np.testing.assert_allclose(test.p, [1 / 128, 1.0], rtol=1e-12)
+    assert test.stable.tolist() == [True, False]
+    assert test.tested.all()
+
+
+@pytest.mark.parametrize("images", [12, 60])
+def test_each_shift_equals_scipy(images):
+    scores = _scores(images)
+    result = shift_statistics(scores, beta=1.7919)
+    for t, index in enumerate(result.shift_index):
+        change = np.abs(scores[:, index] - scores[:, 0])
+        expected = scipy.stats.wilcoxon(change - 1.7919, alternative="less")
+        assert result.median[t] == np.median(change)
+        assert result.mean[t] == pytest.approx(change.mean(), rel=1e-12)
+        assert result.reference.statistic[t] == expected.statistic
+        assert result.reference.p[t] == pytest.approx(expected.pvalue, rel=1e-12)
+        assert result.reference.stable[t] == (expected.pvalue < 0.01)
+
+
+def test_float32_scores_are_compared_in_float64():
+    scores = _scores().astype(np.float32)
+    expected = np.abs(scores.astype(np.float64)[:, 1] - scores.astype(np.float64)[:, 0])
+    assert shift_statistics(scores, None).mean[0] == expected.mean()
+
+
+def test_without_beta_nothing_is_tested_and_one_image_is_enough():
+    result = shift_statistics(np.array([[20.0, 21.5]]), None)
+    assert result.reference is None
+    assert result.median.tolist() == [1.5]
+
+
+def test_identities_are_described_but_not_tested():
+    scores = _scores()
+    scores[:, 4] = scores[:, 0]
+    identity = np.arange(8) % 4 == 0
+    result = shift_statistics(scores, 50.0, identity=identity)
+    assert result.median[3] == 0
+    assert np.isnan(result.reference.p).tolist() == [False, False, False, True] + [False] * 3
+    assert result.reference.stable.tolist() == [True, True, True, False, True, True, True]
+    assert result.reference.tested.tolist() == result.reference.stable.tolist()
+
+
+@pytest.mark.parametrize(
+    ("scores", "beta", "message"),
+    [
+        (np.zeros((0, 8)), None, "no images"),
+        (np.ones((5, 1)), None, "at least one shift"),
+        (_scores(6), 1.0, "7 images or more, and there are 6"),
+        (np.full((8, 3), 20.0), 1.0, "constant scores"),
+        (np.full((8, 3), 20.0), 0.0, "constant scores"),
+        (np.tile([20.0, 22.0, 25.0], (8, 1)), 2.0, "equals beta = 2 at shift index 1"),
+        (_scores(), -1.0, "beta must be"),
+        (_scores(), float("nan"), "beta must be"),
+    ],
+)
+def test_bad_input_is_named(scores, beta, message):
+    with pytest.raises(InputError, match=message):
+        shift_statistics(scores, beta)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_score_that_is_not_finite_is_located(value):
+    scores = _scores()
+    scores[3, 2] = value
+    with pytest.raises(InputError, match=r"image 3 .* shift index 2 is (nan|inf)"):
+        shift_statistics(scores, None)
+
+
+def test_minimum_images_is_the_first_that_can_reach_alpha():
+    for alpha in (0.05, 0.01, 0.001, 2.0**-7):
+        n = minimum_images(alpha)
+        assert 2.0**-n < alpha <= 2.0 ** -(n - 1)
+    with pytest.raises(InputError, match="alpha"):
+        minimum_images(1.0)
+
+
+def test_order_by_stability_goes_by_the_largest_change():
+    scores = np.array([[20.0, 20.0, 25.0], [20.0, 19.0, 19.0], [20.0, 17.0, 23.0]])
+    assert order_by_stability(scores).tolist() == [1, 2, 0]
