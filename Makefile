@@ -15,7 +15,7 @@ test: $(ENVIRONMENT)/.installed-dev
 lint: $(ENVIRONMENT)/.installed-dev
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
-	$(PYTHON) -m pyright
+	$(PYTHON) -m pyright --pythonpath $(PYTHON)
 
 # The live comparison with PyTorch: installs it first, several gigabytes.
 parity: $(ENVIRONMENT)/.installed-torch

@@ -123,7 +123,10 @@ def main(options: Options) -> int:
         subjects += made
         notices += said
     failures = _sweep(options, folder, panoramas, results, subjects, shifts)
-    return _write(options, folder, panoramas, models, results, subjects, failures, notices)
+    try:
+        return _write(options, folder, panoramas, models, results, subjects, failures, notices)
+    except OSError as error:
+        raise RunStopped(f"{error}; the scores are kept in {folder}") from error
 
 
 def _check(

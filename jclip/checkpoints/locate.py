@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import importlib.resources
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -95,16 +94,12 @@ class Location:
             )
 
 
-# Its weights ship with the package.
-_DEMO = Path(str(importlib.resources.files("jclip.demo"))) / "checkpoints" / "demo"
-
-
 def locate(source: str, *, allow_pickle: bool = False) -> Location:
     """Find a checkpoint; its weights are looked for, but not downloaded yet.
 
     Args:
-        source: a name of the registry, `demo`, a folder, or a hub id such as `laion/CLIP-...`. A
-            name of the registry and `demo` are never taken for a folder; write `./NAME` for that.
+        source: a name of the registry, a folder, or a hub id such as `laion/CLIP-ViT-...`. A name
+            of the registry is never taken for a folder; write `./NAME` for that.
         allow_pickle: whether `.bin` and `.pt` files may be used where there is no safetensors file.
 
     Raises:
@@ -113,7 +108,7 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
     if source in REGISTRY:
         entry = REGISTRY[source]
         return _locate_repository(source, entry.hub_id, entry.layout, allow_pickle)
-    folder = _DEMO if source == "demo" else Path(source).expanduser()
+    folder = Path(source).expanduser()
     if folder.is_dir():
         names = {path.name for path in folder.iterdir()}
         layout, weights, pickled = _choose(folder, names, source, None, allow_pickle)

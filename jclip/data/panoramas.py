@@ -73,7 +73,9 @@ def _demo_panoramas(captions: Path | None) -> PanoramaSet:
     demo = open_demo_panoramas(DEMO_PANORAMAS, DEMO_HEIGHT)
     texts = list(demo.captions) if captions is None else read_captions(captions, demo.names)
     images = tuple(
-        ImageFile(name, pixels.copy, *pixels.shape[:2], hashlib.sha256(pixels).hexdigest())
+        ImageFile(
+            name, pixels.copy, DEMO_HEIGHT, 2 * DEMO_HEIGHT, hashlib.sha256(pixels).hexdigest()
+        )
         for name, pixels in zip(demo.names, demo.pixels, strict=True)
     )
     return PanoramaSet("demo", images, tuple(texts), captions.name if captions else "demo", ())

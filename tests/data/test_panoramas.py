@@ -1,5 +1,7 @@
 """A set of panoramas is checked before anything is computed, and streamed batch by batch."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,3 +72,25 @@ def test_corrupt_image_stops_or_is_recorded(panorama_folder):
     last = list(stream_batches(images, plans, record_failures=True))[-1]
     assert last.indices == (2,)
     assert [f.index for f in last.failures] == [3] and "d.jpg" in last.failures[0].reason
+
+
+def test_only_a_few_batches_are_decoded_ahead(panorama_folder, monkeypatch):
+    images = open_panoramas(str(panorama_folder([f"{i}.png" for i in range(40)]))).images
+    decoded = []
+    monkeypatch.setattr(
+        "jclip.data.pipeline.decode", lambda file: decoded.append(file.name) or decode(file)
+    )
+    stream = stream_batches(images, plan_batches(images, largest=1), record_failures=False)
+    next(stream)
+    time.sleep(0.5)
+    assert len(decoded) <= 10
+    assert len(list(stream)) == 39
+
+
+def test_demo_scenes_are_a_set_of_panoramas(monkeypatch):
+    monkeypatch.setattr("jclip.data.panoramas.DEMO_PANORAMAS", 2)
+    monkeypatch.setattr("jclip.data.panoramas.DEMO_HEIGHT", 16)
+    demo = open_panoramas("demo")
+    assert [image.name for image in demo.images] == ["demo-0000.png", "demo-0001.png"]
+    assert decode(demo.images[0]).shape == (16, 32, 3)
+    assert demo.images[0].digest != demo.images[1].digest

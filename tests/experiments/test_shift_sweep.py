@@ -143,6 +143,21 @@ def test_text_files_for_the_papers_scripts(sweep, panorama_folder):
     assert scores(out)[1].min() >= 0
 
 
+def test_a_full_disk_while_writing_the_report_loses_no_score(sweep, panorama_folder, monkeypatch):
+    folder = str(panorama_folder(["a.png", "b.png"]))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shift_sweep, "write_page", full)
+        status, out, error = sweep("--images", folder)
+    assert status == 1 and "No space left" in error and "kept in" in error
+    before = scores(out)[1]
+    assert sweep("--images", folder)[0] == 0
+    np.testing.assert_array_equal(scores(out)[1], before)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -182,7 +182,15 @@ def test_sigterm_saves_and_exits_143(tmp_path):
     assert_equal(tiny_run.train(tmp_path, steps=latest), expected)
 
 
-def test_a_signal_between_checkpoints_saves_that_step(undisturbed, tmp_path):
+@pytest.fixture
+def interrupts():
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background and ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_between_checkpoints_saves_that_step(interrupts, undisturbed, tmp_path):
     batches = SignallingBatches(tiny_run.make_batches(), at=6)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,168 @@
+"""Train the demo model: a small CLIP, contrastively, on rendered pairs of images and captions.
+
+    python -m experiments.pretrain_demo --out runs/demo
+
+Writes the checkpoint (transformers layout, float16) to OUT/checkpoint, and metrics to OUT. Run
+again after a kill, it goes on where it was. `experiments.evaluate_demo` measures the result.
+"""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from jclip.checkpoints import Checkpoint, CheckpointDescription, Identity, ImageConfig, save_clip
+from jclip.demo.model import IMAGE_SIZE, demo_config
+from jclip.demo.pairs import Composition, draw_pairs, pair_batches
+from jclip.demo.tokenizer import train_tokenizer
+from jclip.errors import InputError
+from jclip.images import CLIP_MEAN, CLIP_STD, normalise
+from jclip.models import CLIP
+from jclip.probes.embeddings import normalised
+from jclip.runs.command import DONE, run_command
+from jclip.runs.folder import finish_run, open_run
+from jclip.runs.options import Integers
+from jclip.text.tokenizer import Tokenizer
+from jclip.training.loop import fit, init_state, make_train_step
+from jclip.training.losses import info_nce
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The recipe."""
+
+    cycles: Integers = (800, 600)
+    """Steps of each cycle of the learning rate; no scene is seen twice."""
+    learning_rate: float = 1e-3
+    """At its highest in each cycle, after the warm-up; then a cosine down to zero."""
+    warmup_steps: int = 60
+    """Steps of linear warm-up in each cycle."""
+    weight_decay: float = 0.05
+    """Of AdamW."""
+    clip_norm: float = 1.0
+    """Longest gradient, over all parameters."""
+    panoramas: int = 112
+    """Panoramas per batch, half of them cropped and half squashed."""
+    photos: int = 112
+    """Photos per batch."""
+    close_ups: int = 32
+    """Photos of a single object per batch."""
+    seed: int = 0
+    """Of the world, the captions and the initial parameters."""
+    log_every: int = 10
+    """Steps between rows of metrics.csv."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints, each measured on validation scenes."""
+    out: Path = Path("runs/pretrain_demo")
+    """Folder of results. The same run into it resumes."""
+
+
+def main(options: Options) -> int:
+    """Train, then save; returns the exit status."""
+    recipe = {k: v for k, v in dataclasses.asdict(options).items() if k != "out"}
+    if options.panoramas % 2 or min(options.panoramas, options.photos, options.close_ups) < 2:
+        raise InputError("a batch needs an even number of panoramas, and 2 of each kind at least")
+    if not 0 <= options.warmup_steps < min(options.cycles):
+        raise InputError(f"{options.warmup_steps} warm-up steps of {min(options.cycles)} steps")
+    open_run(options.out, "pretrain_demo", recipe)
+    composition = Composition(options.panoramas, options.photos, options.close_ups)
+
+    captions = [
+        caption
+        for number in range(8)
+        for caption in draw_pairs(options.seed, "train", number, composition, IMAGE_SIZE).captions
+    ]
+    backend = train_tokenizer(captions)
+    config = demo_config(len(backend))
+    tokenizer = Tokenizer(backend, config.text)
+    clip = CLIP(config, rngs=nnx.Rngs(options.seed))
+    optimizer = _optimizer(options)
+    graph, state, frozen = init_state(clip, optimizer, jax.random.key(options.seed))
+
+    def embed(trainable, frozen, batch):
+        clip = nnx.merge(graph, trainable, frozen)
+        pixels = normalise(jnp.asarray(batch["images"]), CLIP_MEAN, CLIP_STD)
+        images, texts = clip.encode_image(pixels), clip.encode_text(batch["token_ids"])
+        return clip, normalised(images), normalised(texts)
+
+    def loss(trainable, frozen, batch, key):
+        clip, images, texts = embed(trainable, frozen, batch)
+        accuracy = (jnp.argmax(images @ texts.T, axis=1) == jnp.arange(len(images))).mean()
+        # CLIP's own bound: a factor of 100 at most.
+        scale = jnp.minimum(clip.logit_scale[...], jnp.log(100.0))
+        return info_nce(images, texts, scale), {"accuracy": accuracy, "scale": jnp.exp(scale)}
+
+    held_out = next(pair_batches(options.seed, "validation", 1, composition, IMAGE_SIZE, tokenizer))
+    measure = jax.jit(lambda trainable, frozen: loss(trainable, frozen, held_out, None))
+
+    def validate(trainable, frozen):
+        value, metrics = jax.device_get(measure(trainable, frozen))
+        return {"loss": float(value), "accuracy": float(metrics["accuracy"])}
+
+    batches = pair_batches(
+        options.seed, "train", sum(options.cycles), composition, IMAGE_SIZE, tokenizer
+    )
+    state = fit(
+        make_train_step(loss, optimizer, options.clip_norm),
+        state,
+        frozen,
+        batches,
+        options.out,
+        steps=sum(options.cycles),
+        log_every=options.log_every,
+        checkpoint_every=options.checkpoint_every,
+        validate=validate,
+    )
+    metrics = validate(state.trainable, frozen)
+    _save(options.out, nnx.merge(graph, state.trainable, frozen), tokenizer)
+    finish_run(options.out, metrics=metrics)
+    print(f"validation: {metrics}\ncheckpoint: {options.out / 'checkpoint'}")
+    return DONE
+
+
+def _optimizer(options: Options) -> optax.GradientTransformation:
+    schedule = optax.sgdr_schedule(
+        [
+            {
+                "init_value": 0.0,
+                "peak_value": options.learning_rate,
+                "warmup_steps": options.warmup_steps,
+                "decay_steps": steps,
+            }
+            for steps in options.cycles
+        ]
+    )
+
+    def matrices(parameters):
+        # Biases, norms, scales and single vectors are not pulled towards zero.
+        return jax.tree.map(lambda p: p.ndim >= 2 and min(p.shape[-2:]) > 8, parameters)
+
+    return optax.adamw(schedule, b2=0.98, weight_decay=options.weight_decay, mask=matrices)
+
+
+def _save(out: Path, clip: CLIP, tokenizer: Tokenizer) -> None:
+    folder = out / "checkpoint"
+    shutil.rmtree(folder, ignore_errors=True)
+    activation = clip.config.vision.activation
+    description = CheckpointDescription(
+        config=clip.config,
+        image_config=ImageConfig(size=IMAGE_SIZE),
+        identity=Identity(
+            name="demo",
+            source=str(folder),
+            layout="transformers",
+            activation=activation,
+            own_activation=activation,
+        ),
+        location=None,
+    )
+    save_clip(folder, Checkpoint(clip=clip, description=description), dtype="float16")
+    tokenizer.backend.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    run_command(Options, main, __doc__)

@@ -1,0 +1,57 @@
+"""The model card of the demo checkpoint: its text, filled with what `evaluate_demo` measured."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["write_model_card"]
+
+_INTRODUCTION = """\
+# Demo CLIP
+
+A small CLIP (64-pixel images in patches of 16, towers of width 192) trained on rendered scenes, so
+that every experiment of jclip runs, and means something, without downloads. Its world is that of
+`jclip.demo`; of photographs it knows nothing.
+
+**Data.** Scenes of `jclip.demo.scenes`, rendered while training, none seen twice: panoramas (half
+cropped, half squashed), photos and close-ups, with captions of `jclip.demo.captions`, which seldom
+name attributes. **Recipe.** `python -m experiments.pretrain_demo` with its defaults. **Layout.**
+transformers, float16.
+
+All figures are measured on scenes of the test split by `python -m experiments.evaluate_demo`;
+shares are of 1, semantics in score units (100 x cosine), ranks count from 1.
+"""
+
+
+def write_model_card(path: Path, measured: Mapping[str, Any]) -> None:
+    """Write the card, in Markdown, from the measurements that `experiments.evaluate_demo` prints.
+
+    Values are shares of 1 for right captions, score units (100 x cosine) for both semantics, and
+    ranks from 1 for the fine-grained sets.
+    """
+    parts = [
+        _INTRODUCTION,
+        _table("Right caption (share of images)", ("images", "share"), measured["right caption"]),
+    ]
+    for heading, rows in measured.items():
+        if heading != "right caption":
+            names = list(next(iter(rows.values())))
+            cells = {name: list(values.values()) for name, values in rows.items()}
+            parts.append(_table(heading.capitalize(), ("", *names), cells))
+    path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _table(heading: str, columns: tuple[str, ...], rows: Mapping[str, Any]) -> str:
+    lines = [f"## {heading}", "", _row(columns), _row(["---"] * len(columns))]
+    for name, values in rows.items():
+        listed = values if isinstance(values, list) else [values]
+        lines.append(_row([name, *(_number(value) for value in listed)]))
+    return "\n".join([*lines, ""])
+
+
+def _row(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(value: float | int) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
