@@ -118,7 +118,10 @@ def yaw_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) ->
     handles.append(Line2D([], [], color=INK, linewidth=1.3, label="unshifted score"))
     if bound is not None:
         handles.append(Patch(color="#8c959f", alpha=0.3, label=f"within ± beta = {bound:g}"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    in_a_row = 3 if columns == 1 else 6
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=in_a_row, frameon=False, fontsize=9
+    )
     figure.suptitle(
         "Score against yaw (degrees): score - unshifted score (100 x cosine),\n"
         "median (line) and quartiles (band) over panoramas",

@@ -132,3 +132,14 @@ def test_results_and_betas_have_to_match(draw, make_scores):
         draw([make_scores()], [])
     with pytest.raises(ValueError, match="0 results"):
         draw([], [])
+
+
+@pytest.mark.parametrize("models", [1, 2, 3])
+def test_legends_fit_into_the_figure(make_scores, models):
+    fits = ("crop", "squash", "pad", "tiles")
+    results = [make_scores(f"model {m}", fit) for m in range(models) for fit in fits]
+    for draw in (change_figure, yaw_figure):
+        figure = draw(results, [1.7919] * len(results))
+        figure.draw_without_rendering()
+        box = figure.legends[0].get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
