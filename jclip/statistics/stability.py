@@ -1,15 +1,23 @@
 """Stability of a score under circular shifts: probe B of paper 1."""
 
 import dataclasses
-import math
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jclip.errors import InputError
-from jclip.statistics.paired import wilcoxon_signed_rank
+from jclip.statistics.bound_tests import (
+    CorrectedTest,
+    StabilityTest,
+    minimum_images,
+    run_bound_tests,
+)
+from jclip.statistics.calibration import FlipBound
+from jclip.statistics.intervals import Interval, median_interval
+from jclip.statistics.normality import shapiro_wilk
 
 __all__ = [
+    "CorrectedTest",
     "ShiftStatistics",
     "StabilityTest",
     "minimum_images",
@@ -19,82 +27,83 @@ __all__ = [
 
 
 @dataclasses.dataclass(frozen=True)
-class StabilityTest:
-    """A one-sided test per shift that |d| lies below beta: p < alpha says *stable*.
-
-    A shift that was not tested has NaN as statistic and p, and is not called stable.
-    """
-
-    beta: float
-    alpha: float
-    tested: Bool[np.ndarray, " t"]
-    statistic: Float[np.ndarray, " t"]
-    p: Float[np.ndarray, " t"]
-    stable: Bool[np.ndarray, " t"]
-
-
-@dataclasses.dataclass(frozen=True)
 class ShiftStatistics:
     """Statistics of |d| = |score - unshifted score| for the T = S - 1 shifts other than zero.
 
-    Arrays have one entry per shift; `shift_index` is the column in the scores. Medians and means
-    are in score units (100 x cosine). `reference` is the paper's Wilcoxon test, None without beta.
+    Arrays have one entry per shift. Medians and means are in score units (100 x cosine).
+
+    Attributes:
+        shift_index: the shift's column in the scores.
+        n: number of images.
+        median: median |d|.
+        median_interval: its 95 % order-statistic interval; NaN with fewer than 6 images.
+        mean: mean |d|.
+        shapiro_statistic: Shapiro-Wilk W of |d|; NaN with fewer than 3 images or equal |d|.
+        shapiro_p: its p value; also NaN with more than 5000 images, where none is known.
+        reference: the paper's Wilcoxon test, None without beta.
+        corrected: sign test, shares and bootstrap, None without beta.
     """
 
     shift_index: Int[np.ndarray, " t"]
     n: Int[np.ndarray, " t"]
     median: Float[np.ndarray, " t"]
+    median_interval: Interval
     mean: Float[np.ndarray, " t"]
+    shapiro_statistic: Float[np.ndarray, " t"]
+    shapiro_p: Float[np.ndarray, " t"]
     reference: StabilityTest | None
+    corrected: CorrectedTest | None
 
 
 def shift_statistics(
     scores: Float[np.ndarray, "n s"],
-    beta: float | None,
+    beta: float | FlipBound | None,
     alpha: float = 0.01,
     *,
     identity: Bool[np.ndarray, " s"] | None = None,
+    seed: int = 0,
 ) -> ShiftStatistics:
     """Summarises |d| per shift and, where a stability bound is given, tests |d| against it.
 
-    The test is the paper's (paper 1, probe B): a one-sided Wilcoxon signed-rank test on |d| - beta,
-    alternative "less", scipy's defaults.
+    `reference` is the paper's test (paper 1, probe B): a one-sided Wilcoxon signed-rank test on
+    |d| - beta, alternative "less", scipy's defaults. |d| is skewed, so that its p is no p of a
+    median; `corrected` is.
 
     Args:
         scores: `[N, S]` in 100 x cosine; column 0 is the unshifted panorama.
-        beta: stability bound in score units, or None for no test.
-        alpha: level of the test.
+        beta: stability bound in score units, the `FlipBound` that it was estimated by on the same
+            N images, row for row, or None for no test.
+        alpha: level of the tests.
         identity: `[S]`, True where a shift leaves the score unchanged by construction (`tiles`
             at multiples of its stride). Such shifts are described and not tested.
+        seed: of the bootstrap.
 
     Raises:
         InputError: fewer than two columns, no image, too few images for any p < alpha, scores
             that are not finite or do not change at all, a negative or infinite beta, or alpha
             outside (0, 1).
+        ValueError: a `FlipBound` of another number of images.
     """
     scores = np.asarray(scores, np.float64)
     _check_scores(scores)
     change = np.abs(scores[:, 1:] - scores[:, :1])
     images, shifts = change.shape
     tested = np.ones(shifts, bool) if identity is None else ~identity[1:]
+    reference = corrected = None
+    if beta is not None:
+        reference, corrected = run_bound_tests(change, beta, alpha, tested, seed)
+    shapiro_statistic, shapiro_p = shapiro_wilk(change)
     return ShiftStatistics(
         shift_index=np.arange(1, shifts + 1),
         n=np.full(shifts, images),
         median=np.median(change, axis=0),
+        median_interval=median_interval(change),
         mean=np.mean(change, axis=0),
-        reference=None if beta is None else _reference_test(change, beta, alpha, tested),
+        shapiro_statistic=shapiro_statistic,
+        shapiro_p=shapiro_p,
+        reference=reference,
+        corrected=corrected,
     )
-
-
-def minimum_images(alpha: float) -> int:
-    """Fewest images with which a signed-rank test can reach p < alpha: 2**-n < alpha.
-
-    Raises:
-        InputError: alpha outside (0, 1).
-    """
-    if not 0 < alpha < 1:
-        raise InputError(f"alpha must lie between 0 and 1, not {alpha}")
-    return math.floor(-math.log2(alpha)) + 1
 
 
 def order_by_stability(scores: Float[np.ndarray, "n s"]) -> Int[np.ndarray, " n"]:
@@ -115,29 +124,3 @@ def _check_scores(scores: Float[np.ndarray, "n s"]) -> None:
             f"the score of image {row} (counted from 0) at shift index {column} is "
             f"{scores[row, column]}: statistics need finite scores"
         )
-
-
-def _reference_test(
-    change: Float[np.ndarray, "n t"], beta: float, alpha: float, tested: Bool[np.ndarray, " t"]
-) -> StabilityTest:
-    if not (math.isfinite(beta) and beta >= 0):
-        raise InputError(f"beta must be a finite score difference of 0 or more, not {beta}")
-    needed = minimum_images(alpha)
-    if len(change) < needed:
-        raise InputError(
-            f"too few images: the Wilcoxon test can only reach p < {alpha:g} with "
-            f"{needed} images or more, and there are {len(change)}"
-        )
-    excess = change[:, tested] - beta
-    if tested.any() and not change[:, tested].any():
-        raise InputError("constant scores: no image's score changes at any shift")
-    if np.any(equal := np.all(excess == 0, axis=0)):
-        index = np.flatnonzero(tested)[equal][0] + 1
-        raise InputError(
-            f"every |d| equals beta = {beta:g} at shift index {index}: nothing to test"
-        )
-    statistic = np.full(len(tested), np.nan)
-    p = np.full(len(tested), np.nan)
-    statistic[tested], p[tested] = wilcoxon_signed_rank(excess, "less")
-    # A comparison with NaN is False: what was not tested is not stable.
-    return StabilityTest(float(beta), float(alpha), tested, statistic, p, p < alpha)

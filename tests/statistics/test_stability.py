@@ -3,6 +3,7 @@ import pytest
 import scipy.stats
 
 from jclip.errors import InputError
+from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import minimum_images, order_by_stability, shift_statistics
 
 
@@ -64,6 +65,98 @@ def test_identities_are_described_but_not_tested():
     assert np.isnan(result.reference.p).tolist() == [False, False, False, True] + [False] * 3
     assert result.reference.stable.tolist() == [True, True, True, False, True, True, True]
     assert result.reference.tested.tolist() == result.reference.stable.tolist()
+
+
+def _bound(scores, scale=1.0):
+    mirrored = scores[:, 0] + np.random.default_rng(9).normal(0, scale, len(scores))
+    return calibrate_flip_bound(scores[:, 0], mirrored)
+
+
+def test_corrected_by_hand():
+    # |d| = 1 .. 8 against 3.5 and 9: three and eight of eight lie below.
+    scores = np.column_stack([np.zeros(8), np.arange(1.0, 9), -np.arange(1.0, 9)[::-1]])
+    test = shift_statistics(scores, 3.5).corrected
+    assert (test.beta, test.alpha, test.confidence) == (3.5, 0.01, 0.95)
+    np.testing.assert_allclose(test.p, [219 / 256, 219 / 256], rtol=1e-12)
+    assert test.adjusted_p.tolist() == [1.0, 1.0]
+    assert test.share_above.tolist() == [5 / 8, 5 / 8]
+    expected = scipy.stats.binomtest(5, 8).proportion_ci(0.95, "exact")
+    np.testing.assert_allclose(np.array(test.share_above_interval)[:, 1], expected, rtol=1e-9)
+    test = shift_statistics(scores, 9.0).corrected
+    np.testing.assert_allclose(test.adjusted_p, [2 / 256, 2 / 256], rtol=1e-12)
+    assert test.stable.all()
+    assert test.p_all_shifts == pytest.approx(1 / 256, rel=1e-12)
+    assert test.median_excess is None
+
+
+def test_holm_counts_tested_shifts_only():
+    # One sign pattern in 2**8 for each shift: 0.0039, and twice that, below alpha; thrice, above.
+    scores = np.column_stack([np.zeros(8), np.arange(1.0, 9), np.arange(2.0, 10), np.arange(8.0)])
+    assert not shift_statistics(scores, 10.0).corrected.stable.any()
+    identity = np.array([True, False, False, True])
+    test = shift_statistics(scores, 10.0, identity=identity).corrected
+    assert test.stable.tolist() == [True, True, False]
+    assert test.tested.tolist() == [True, True, False]
+    for values in (test.p, test.adjusted_p, test.share_above, test.share_above_interval.high):
+        assert np.isnan(values).tolist() == [False, False, True]
+
+
+def test_description_needs_no_bound():
+    scores = _scores(40)
+    result = shift_statistics(scores, None)
+    assert result.corrected is None
+    change = np.abs(scores[:, 3] - scores[:, 0])
+    # P(Bin(40, 1/2) < 14) <= 0.025 < P(< 15).
+    low, high = (limit[2] for limit in result.median_interval)
+    assert [low, high] == np.sort(change)[[13, -14]].tolist()
+    assert result.shapiro_p[2] == pytest.approx(scipy.stats.shapiro(change).pvalue, rel=1e-9)
+
+
+def test_estimated_bound_equals_its_value_and_adds_the_bootstrap():
+    scores = _scores(60)
+    bound = _bound(scores)
+    estimated, given = shift_statistics(scores, bound), shift_statistics(scores, bound.value)
+    np.testing.assert_array_equal(estimated.reference.p, given.reference.p)
+    np.testing.assert_array_equal(estimated.corrected.p, given.corrected.p)
+    assert given.corrected.median_excess is None
+    excess = estimated.corrected.median_excess
+    distance = estimated.median - bound.value
+    assert np.all((excess.interval.low < distance) & (distance < excess.interval.high))
+    again = shift_statistics(scores, bound).corrected.median_excess
+    np.testing.assert_array_equal(again.interval, excess.interval)
+    other = shift_statistics(scores, bound, seed=1).corrected.median_excess
+    assert not np.array_equal(other.interval, excess.interval)
+
+
+def test_bootstrap_leaves_out_identities_and_long_sweeps():
+    scores = _scores(30, shifts=18)
+    bound = _bound(scores)
+    assert shift_statistics(scores, bound).corrected.median_excess is None
+    identity = np.arange(18) % 9 == 0
+    found = shift_statistics(scores, bound, identity=identity).corrected.median_excess
+    assert np.flatnonzero(np.isnan(found.share_below)).tolist() == [8]
+    everywhere = shift_statistics(scores, bound, identity=np.ones(18, bool)).corrected
+    assert everywhere.median_excess is None
+    assert np.isnan(everywhere.p_all_shifts)
+
+
+def test_bound_of_other_images_is_refused():
+    scores = _scores(30)
+    with pytest.raises(ValueError, match="beta of 29 images for scores of 30"):
+        shift_statistics(scores, _bound(scores[:29]))
+
+
+@pytest.mark.parametrize("images", [50, 300])
+def test_familywise_level_at_a_true_median_of_beta(images):
+    # All shifts share the unshifted score, so that their tests depend on each other.
+    rng = np.random.default_rng(images)
+    median = np.sqrt(2) * scipy.stats.halfnorm.median()
+    runs = 500
+    rejected = [
+        shift_statistics(rng.normal(size=(images, 5)), float(median), 0.05).corrected.stable.any()
+        for _ in range(runs)
+    ]
+    assert 0.005 < np.mean(rejected) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
 
 
 @pytest.mark.parametrize(
