@@ -2,15 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-__all__ = ["charbonnier", "info_nce"]
+__all__ = ["charbonnier", "info_nce", "stability_loss"]
 
 
 def info_nce(
     image_embeddings: Float[Array, "n e"],
     text_embeddings: Float[Array, "n e"],
     logit_scale: Float[Array, ""],
+    also_right: Bool[Array, "n n"] | None = None,
 ) -> Float[Array, ""]:
     """CLIP's symmetric contrastive loss: row i of each matrix belongs to row i of the other.
 
@@ -18,11 +19,16 @@ def info_nce(
         image_embeddings: `[N, E]`, of length 1.
         text_embeddings: `[N, E]`, of length 1.
         logit_scale: logarithm of the factor of the cosines, as `CLIP.logit_scale` holds it.
+        also_right: image i and text j belong together although i != j, such as two images with
+            equal captions: the pair counts neither as right nor as wrong.
 
     Source: Radford et al. 2021, figure 3.
     """
     cosines = jnp.matmul(image_embeddings, text_embeddings.T, precision="highest")
     logits = jnp.exp(logit_scale) * cosines
+    if also_right is not None:
+        own = jnp.eye(len(logits), dtype=bool)
+        logits = jnp.where(also_right & ~own, -jnp.inf, logits)
     by_image = jnp.diagonal(jax.nn.log_softmax(logits, axis=1))
     by_text = jnp.diagonal(jax.nn.log_softmax(logits, axis=0))
     return -(by_image + by_text).mean() / 2
@@ -33,3 +39,24 @@ def charbonnier(
 ) -> Float[Array, ""]:
     """Mean of sqrt((a - b)^2 + epsilon): an absolute difference, smooth at zero (paper 1)."""
     return jnp.sqrt((a - b) ** 2 + epsilon).mean()
+
+
+def stability_loss(
+    shifted: Float[Array, " n"],
+    original: Float[Array, " n"],
+    frozen: Float[Array, " n"],
+    lam: float | Float[Array, ""],
+) -> Float[Array, ""]:
+    """Scores that a shift of the panorama leaves alone, anchored to what they were (paper 1).
+
+    lam * charbonnier(shifted, original) + (1 - lam) * charbonnier(shifted, frozen); gradients pass
+    through the first two. With lam = 1, as paper 1's code ships it, a constant score is optimal.
+
+    Args:
+        shifted: `[N]`, 100 x cosine of the shifted panoramas and their captions.
+        original: `[N]`, of the panoramas as they are, by the same network.
+        frozen: `[N]`, of the panoramas as they are, by the network before training.
+        lam: weight of the invariance, from 0 to 1.
+    """
+    invariance = charbonnier(shifted, original)
+    return lam * invariance + (1 - lam) * charbonnier(shifted, jax.lax.stop_gradient(frozen))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from jclip.training import charbonnier, info_nce
+from jclip.training.losses import charbonnier, info_nce, stability_loss
 
 
 def unit_rows(rng, n, width):
@@ -32,6 +32,25 @@ def test_info_nce_of_orthogonal_pairs():
     assert float(loss) == pytest.approx(np.log(1 + 3 * np.exp(-10)), rel=1e-3)
 
 
+def test_pairs_that_belong_together_are_no_negatives():
+    rng = np.random.default_rng(0)
+    images, texts = (jnp.asarray(unit_rows(rng, 3, 5)) for _ in range(2))
+    together = jnp.zeros((3, 3), bool).at[0, 1].set(True).at[1, 0].set(True)
+    logits = np.asarray(images @ texts.T, float) * 10
+    logits[0, 1] = logits[1, 0] = -np.inf
+    expected = (
+        -(
+            np.diag(logits - logsumexp(logits, axis=1, keepdims=True)).mean()
+            + np.diag(logits - logsumexp(logits, axis=0, keepdims=True)).mean()
+        )
+        / 2
+    )
+    scale = jnp.log(jnp.float32(10))
+    assert float(info_nce(images, texts, scale, together)) == pytest.approx(expected, rel=1e-5)
+    gradient = jax.grad(lambda x: info_nce(x, texts, scale, together))(images)
+    assert bool(jnp.isfinite(gradient).all())
+
+
 def test_charbonnier_is_nearly_the_absolute_difference():
     a, b = jnp.array([3.0, -1.0]), jnp.array([0.0, 0.0])
     assert float(charbonnier(a, b)) == pytest.approx(2, rel=1e-6)
@@ -41,3 +60,21 @@ def test_charbonnier_is_nearly_the_absolute_difference():
 def test_charbonnier_has_a_gradient_at_zero():
     gradient = jax.grad(lambda a: charbonnier(a, jnp.zeros(3)))(jnp.zeros(3))
     np.testing.assert_array_equal(gradient, np.zeros(3))
+
+
+def scores(*values):
+    return jnp.array(values, jnp.float32)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.6, 1.0])
+def test_stability_loss_weighs_invariance_against_the_anchor(lam):
+    loss = stability_loss(scores(20, 25), scores(21, 28), scores(15, 25), lam)
+    assert float(loss) == pytest.approx(lam * 2 + (1 - lam) * 2.5, abs=1e-3)
+
+
+def test_stability_loss_moves_both_views_but_not_the_anchor():
+    arguments = scores(20, 25), scores(21, 28), scores(15, 26)
+    gradient = jax.grad(stability_loss, argnums=(0, 1, 2))(*arguments, 0.6)
+    np.testing.assert_allclose(gradient[0], [-0.1, -0.5], atol=1e-5)
+    np.testing.assert_allclose(gradient[1], [0.3, 0.3], atol=1e-5)
+    np.testing.assert_array_equal(gradient[2], np.zeros(2))

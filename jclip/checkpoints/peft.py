@@ -1,0 +1,300 @@
+"""LoRA adapters in the layout of the peft library, read and written without PyTorch."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from jclip.adapters.lora import (
+    DenseLayer,
+    LoRAConfig,
+    LoRALinear,
+    adapted_layers,
+    dense_layers,
+    map_dense_layers,
+)
+from jclip.checkpoints.fields import Fields, read_json
+from jclip.checkpoints.name_map import Rule, assign
+from jclip.checkpoints.peft_names import INERT, TensorName, read_names, write_name
+from jclip.checkpoints.tensor_files import SafetensorsTensors, sha256
+from jclip.errors import InputError
+from jclip.models import CLIP
+from jclip.runs.folder import replacing
+
+__all__ = ["Adapter", "load_adapter", "save_adapter"]
+
+_CONFIG, _TENSORS = "adapter_config.json", "adapter_model.safetensors"
+_DIGESTS = "jclip.sha256"
+
+# Bookkeeping, and where adapters were put, which the tensors show by themselves.
+_IGNORED = """
+    auto_mapping base_model_name_or_path ensure_weight_tying eva_config exclude_modules
+    inference_mode layers_pattern layers_to_transform megatron_core peft_version qalora_group_size
+    revision target_modules task_type
+""".split()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """An adapter that was read.
+
+    `clip` is the network with it; `sha256` is that of the file with the factors; `notices` are what
+    a reader of results should know, one sentence each.
+    """
+
+    clip: CLIP
+    config: LoRAConfig
+    sha256: str
+    notices: tuple[str, ...] = ()
+
+
+def load_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> Adapter:
+    """Put an adapter that peft or `save_adapter` wrote into a network.
+
+    Both towers and both libraries' names are read, whether peft wrapped the whole model or one
+    tower. Blocks that the adapter leaves out stay as they are, in training too. What open_clip's
+    attention bypasses (`attn.out_proj`) is kept but not applied, and a notice says so.
+
+    Args:
+        clip: the network, without an adapter; left as it is.
+        folder: with `adapter_config.json` and `adapter_model.safetensors`.
+
+    Raises:
+        InputError: files are missing or damaged, the configuration asks for more than plain LoRA,
+            the adapter is for another architecture, or tensors are unexpected, without their
+            partner, misshapen or not finite (all are named).
+        ValueError: the network has an adapter.
+    """
+    if adapted_layers(clip):
+        raise ValueError("the network has an adapter already; merge it first")
+    path = _find(Path(folder))
+    config, wrapped = _read_config(path.with_name(_CONFIG))
+    tensors = SafetensorsTensors([path])
+    _check_digests(path, tensors)
+    names = read_names(tensors.shapes, wrapped)
+    if not names:
+        raise InputError(f"{path} holds no LoRA of a CLIP: {', '.join(tensors.shapes) or 'empty'}")
+    _check_architecture(clip, path, names, tensors.shapes)
+    rules, parameters = _rules(clip, names, config.rank)
+    factors = assign(rules, tensors, parameters, str(path))
+    paths = dict.fromkeys(tensor.path for tensor in names.values())
+    config = dataclasses.replace(config, targets=tuple(sorted(paths)))
+    inert = {tensor.path for tensor in names.values() if tensor.inert}
+
+    def adapt(path: str, base: DenseLayer) -> DenseLayer:
+        if path not in paths or isinstance(base, LoRALinear):
+            return base
+        blocks, inputs, outputs = base.kernel.shape
+        covered = tuple(block for block in range(blocks) if f"{path}.{block}.A" in factors)
+        lora_a = np.zeros((blocks, inputs, config.rank), np.float32)
+        lora_b = np.zeros((blocks, config.rank, outputs), np.float32)
+        for block in covered:
+            lora_a[block] = factors[f"{path}.{block}.A"]
+            lora_b[block] = factors[f"{path}.{block}.B"]
+        lora_a, lora_b = jnp.asarray(lora_a), jnp.asarray(lora_b)
+        return LoRALinear(base, lora_a, lora_b, config=config, layers=covered, inert=path in inert)
+
+    notice = f"open_clip never applies the LoRA of {INERT}: it is kept, but changes nothing."
+    return Adapter(
+        clip=map_dense_layers(clip, adapt),
+        config=config,
+        sha256=sha256(path),
+        notices=(notice,) if inert else (),
+    )
+
+
+def _find(folder: Path) -> Path:
+    path = folder / _TENSORS
+    if not path.is_file() and (folder / "adapter_model.bin").exists():
+        raise InputError(
+            f"{folder / 'adapter_model.bin'} is a pickle, which is not read; peft writes {_TENSORS}"
+        )
+    for file in (folder / _CONFIG, path):
+        if not file.is_file():
+            raise InputError(f"{file} is missing")
+    return path
+
+
+def _read_config(path: Path) -> tuple[LoRAConfig, str | None]:
+    """The adapter's settings, and the class that peft wrapped, if it says so."""
+    values = read_json(path)
+    # peft adds fields with every version; one that is switched off changes nothing.
+    on = {k: v for k, v in values.items() if v is not False and v not in ([], {})}
+    fields = Fields(on)
+    fields.only("peft_type", "LORA")
+    fields.only("bias", "none")
+    # Other initialisations (pissa, olora, corda, loftq) change the weights beside the adapter.
+    fields.only("init_lora_weights", True, "gaussian", "eva", "orthogonal")
+    settings = {
+        "rank": fields.take_positive("r", 8),
+        "alpha": fields.take("lora_alpha", 8.0),
+        "dropout": fields.take("lora_dropout", 0.0),
+        "use_rslora": fields.take("use_rslora", False),
+    }
+    fields.ignore(*_IGNORED)
+    fields.finish()
+    fields.raise_problems(str(path))
+    try:
+        config = LoRAConfig(**settings)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    mapping = values.get("auto_mapping")
+    return config, mapping.get("base_model_class") if isinstance(mapping, dict) else None
+
+
+def _check_digests(path: Path, tensors: SafetensorsTensors) -> None:
+    """Compare the tensors with the digests that `save_adapter` leaves; peft leaves none."""
+    with safe_open(path, framework="numpy") as file:
+        recorded = (file.metadata() or {}).get(_DIGESTS)
+    if recorded is None:
+        return
+    try:
+        digests = dict(json.loads(recorded))
+    except (TypeError, ValueError):
+        raise InputError(f"{path} is damaged: its digests cannot be read") from None
+    names = sorted({*digests, *tensors.shapes})
+    damaged = [
+        name
+        for name in names
+        if name not in tensors.shapes or digests.get(name) != _digest(tensors.read(name))
+    ]
+    if damaged:
+        raise InputError(f"{path} is damaged: not as written are {', '.join(damaged)}")
+
+
+def _digest(tensor: np.ndarray) -> str:
+    return hashlib.sha256(tensor.tobytes()).hexdigest()
+
+
+def _check_architecture(
+    clip: CLIP, path: Path, names: Mapping[str, TensorName], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Tell an adapter for another network from one that is damaged: there, nothing fits."""
+    kernels = {target: layer.kernel.shape for target, layer in dense_layers(clip).items()}
+    problems: dict[str, None] = {}
+    for target in dict.fromkeys(tensor.path for tensor in names.values()):
+        blocks, *sides = kernels[target]
+        of_target = {name: tensor for name, tensor in names.items() if tensor.path == target}
+        last = max(tensor.block for tensor in of_target.values())
+        if last >= blocks:
+            tower = target.split(".")[0]
+            problems[f"block {last} of the {tower}, which has {blocks} blocks"] = None
+        # A is stored as [rank, inputs], B as [outputs, rank].
+        for factor, axis, side in (("A", -1, sides[0]), ("B", 0, sides[1])):
+            found = {
+                shapes[n][axis] for n, t in of_target.items() if t.factor == factor and shapes[n]
+            }
+            if found and side not in found:
+                problems[f"width {min(found)} where {target} has {side}"] = None
+    if problems:
+        raise InputError(f"{path} is for another architecture: {'; '.join(problems)}")
+
+
+def _rules(
+    clip: CLIP, names: Mapping[str, TensorName], rank: int
+) -> tuple[list[Rule], dict[str, jax.ShapeDtypeStruct]]:
+    """How `assign` fills `PATH.BLOCK.A` [I, R] and `PATH.BLOCK.B` [R, O]: each has its partner."""
+    layers = dense_layers(clip)
+    rules, parameters = [], {}
+    for name, tensor in names.items():
+        _, inputs, outputs = layers[tensor.path].kernel.shape
+        for factor, shape in (("A", (inputs, rank)), ("B", (rank, outputs))):
+            source = name.replace(f".lora_{tensor.factor}.", f".lora_{factor}.")
+            target = f"{tensor.path}.{tensor.block}.{factor}"
+            # The same factor under a second name has no rule, which makes it unexpected.
+            if target not in parameters:
+                rules.append(Rule(source, target, "transposed"))
+                parameters[target] = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return rules, parameters
+
+
+def save_adapter(
+    clip: CLIP,
+    folder: str | os.PathLike[str],
+    *,
+    layout: Literal["transformers", "open_clip"] = "transformers",
+    base_model_name: str | None = None,
+) -> None:
+    """Write a network's adapter as peft does: `adapter_config.json`, `adapter_model.safetensors`.
+
+    peft loads `transformers` on a `CLIPModel`, and `open_clip` on the `visual` of an open_clip
+    model, which is what paper 1 wraps. The factors are in float32, each with its digest beside
+    them. Inert factors are written to `open_clip` only: in transformers they would act.
+
+    Args:
+        clip: a network with an adapter.
+        folder: where to write; it must not hold an adapter yet.
+        layout: whose names to use.
+        base_model_name: where peft finds the network itself, such as a hub id.
+
+    Raises:
+        InputError: the folder holds an adapter, a factor is not finite, or open_clip cannot express
+            the adapter (attention, the text tower).
+        ValueError: the network has no adapter, or nothing but inert factors are left to write.
+    """
+    folder = Path(folder)
+    if (folder / _CONFIG).exists():
+        raise InputError(f"{folder} holds an adapter already")
+    layers = adapted_layers(clip)
+    if layout == "transformers":
+        layers = {path: layer for path, layer in layers.items() if not layer.inert}
+    if not layers:
+        raise ValueError("the network has no adapter to be saved")
+    tensors: dict[str, np.ndarray] = {}
+    modules = []
+    for path, layer in layers.items():
+        for block in layer.layers:
+            modules.append(write_name(path, block, layout, inert=layer.inert))
+            for letter, factor in (("A", layer.lora_a[...]), ("B", layer.lora_b[...])):
+                name = f"base_model.model.{modules[-1]}.lora_{letter}.weight"
+                tensors[name] = np.ascontiguousarray(np.asarray(factor[block], np.float32).T)
+                if not np.isfinite(tensors[name]).all():
+                    raise InputError(f"the adapter is not saved: {name} is not finite")
+    config = _config_values(next(iter(layers.values())).config, modules, layout, base_model_name)
+    digests = json.dumps({name: _digest(tensor) for name, tensor in tensors.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / _TENSORS) as partial:
+        save_file(tensors, partial, {"format": "pt", _DIGESTS: digests})
+    # Last, since without it there is no adapter: stopped midway, saving can be repeated.
+    with replacing(folder / _CONFIG) as partial:
+        partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _config_values(
+    config: LoRAConfig, modules: list[str], layout: str, base_model_name: str | None
+) -> dict[str, Any]:
+    """What `adapter_config.json` holds: the fields that every version of peft knows."""
+    whole = {"base_model_class": "CLIPModel", "parent_library": "transformers"}
+    tower = {"base_model_class": "VisionTransformer", "parent_library": "open_clip.transformer"}
+    return {
+        "peft_type": "LORA",
+        "task_type": None,
+        "auto_mapping": whole if layout == "transformers" else tower,
+        "base_model_name_or_path": base_model_name,
+        "revision": None,
+        "inference_mode": True,
+        "r": config.rank,
+        "lora_alpha": int(config.alpha) if config.alpha.is_integer() else config.alpha,
+        "lora_dropout": config.dropout,
+        "use_rslora": config.use_rslora,
+        "use_dora": False,
+        # Whole names: short ones would match modules of the other tower too.
+        "target_modules": modules,
+        "modules_to_save": None,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "layers_to_transform": None,
+        "layers_pattern": None,
+        "rank_pattern": {},
+        "alpha_pattern": {},
+    }
