@@ -7,7 +7,7 @@ ENVIRONMENT := .venv
 PYTHON := $(ENVIRONMENT)/bin/python
 
 sweep: $(ENVIRONMENT)/.installed
-	$(PYTHON) -m experiments.shift_sweep
+	$(PYTHON) -m experiments.shift_sweep --fits crop,squash
 
 test: $(ENVIRONMENT)/.installed-dev
 	$(PYTHON) -m pytest

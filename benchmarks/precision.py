@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 
 from jclip.checkpoints import load_checkpoint
-from jclip.data.panoramas import open_panoramas
+from jclip.data.image_sets import open_image_set
 from jclip.data.pipeline import plan_batches, stream_batches
 from jclip.probes.shift import shifts_by_width, stream_scores
 from jclip.probes.subjects import make_subjects
@@ -36,7 +36,7 @@ class Options:
 
 def main(options: Options) -> int:
     """Print one line per model."""
-    panoramas = open_panoramas(options.images)
+    panoramas = open_image_set(options.images)
     shifts = shifts_by_width([image.width for image in panoramas.images], 8)
     plans = plan_batches(panoramas.images, max(1, options.batch_size // 8))
     print("model,largest deviation,median deviation,largest |score|")

@@ -11,7 +11,6 @@ import functools
 import json
 import tempfile
 from pathlib import Path
-from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ from jclip.demo import write_fine_grained_sets
 from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
 from jclip.demo.model_card import write_model_card
 from jclip.demo.pairs import Composition, draw_pairs
-from jclip.images import Fit, flip, plan_views, preprocess
+from jclip.images import Fit, plan_views, preprocess
 from jclip.images.geometry import place
 from jclip.probes.embeddings import embed_texts, normalised
 from jclip.probes.retrieval import right_caption_share
@@ -32,10 +31,10 @@ from jclip.probes.shift import score_shifts
 from jclip.runs.command import DONE, run_command
 from jclip.statistics.calibration import flip_bound
 from jclip.statistics.paired import wilcoxon_signed_rank
+from jclip.text.prompts import GENERICS, IDENTIFIERS
 
 FITS: tuple[Fit, ...] = ("crop", "squash", "tiles")
 SCENES = Composition(panoramas=1024, photos=1024, close_ups=0)
-IDENTIFIER, GENERIC = "a 360 degree view of", "a photo of"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +58,16 @@ def main(options: Options) -> int:
     size = checkpoint.image_config.size
     pairs = draw_pairs(options.seed, "test", 0, SCENES, size)
     count = SCENES.panoramas
-    panoramas = pairs.panoramas, pairs.captions[:count]
-    photos = pairs.photos, pairs.captions[count:]
+    captions = {"panoramas": pairs.captions[:count], "photos": pairs.captions[count:]}
+    seen = {
+        "panoramas, squash": _embed_images(checkpoint, pairs.panoramas, "squash"),
+        "panoramas, crop": _embed_images(checkpoint, pairs.panoramas, "crop"),
+        "photos": _embed_images(checkpoint, pairs.photos, "crop"),
+    }
     measured = {
-        "right caption": _right_captions(checkpoint, panoramas, photos),
-        "textual semantics": _textual(checkpoint, panoramas, photos),
-        "visual semantics": _visual(checkpoint, *panoramas),
+        "right caption": _right_captions(checkpoint, seen, captions),
+        "textual semantics": _textual(checkpoint, seen, captions),
+        "visual semantics": _visual(checkpoint, pairs.panoramas, captions["panoramas"]),
         "fine-grained": _fine_grained(checkpoint, options),
     }
     print(json.dumps(measured, indent=2))
@@ -97,30 +100,30 @@ def _distinct(captions) -> np.ndarray:
     return np.sort(np.unique(captions, return_index=True)[1])
 
 
-def _right_captions(checkpoint: Checkpoint, panoramas, photos) -> dict[str, float]:
+def _right_captions(checkpoint: Checkpoint, seen, captions) -> dict[str, float]:
+    """Share of images whose own caption is first, per kind of image."""
     found = {}
-    for kind, (images, captions), fit in (
-        ("panoramas, squash", panoramas, "squash"),
-        ("panoramas, crop", panoramas, "crop"),
-        ("photos", photos, "crop"),
-    ):
-        rows = _distinct(captions)
-        seen = _embed_images(checkpoint, images[rows], cast(Fit, fit))
-        texts = _embed_texts(checkpoint, [captions[row] for row in rows])
+    for kind, images in seen.items():
+        own = captions[kind.split(",")[0]]
+        rows = _distinct(own)
+        texts = _embed_texts(checkpoint, [own[row] for row in rows])
         for among in (16, 256):
-            found[f"{kind}, among {among}"] = right_caption_share(seen, texts, among)
+            found[f"{kind}, among {among}"] = right_caption_share(images[rows], texts, among)
     return found
 
 
-def _textual(checkpoint: Checkpoint, panoramas, photos) -> dict[str, dict[str, float]]:
+def _textual(checkpoint: Checkpoint, seen, captions) -> dict[str, dict[str, float]]:
     """Identifier against generic words before the same content, paired by image."""
     found = {}
-    for kind, (images, captions), sign in (("panoramas", panoramas, 1), ("photos", photos, -1)):
-        content = [_content(caption) for caption in captions]
-        seen = _embed_images(checkpoint, images, "crop")
+    for kind, images, sign in (
+        ("panoramas", seen["panoramas, crop"], 1),
+        ("photos", seen["photos"], -1),
+    ):
+        content = [_content(caption) for caption in captions[kind]]
         scores = [
-            100 * np.sum(seen * _embed_texts(checkpoint, [f"{words} {c}" for c in content]), axis=1)
-            for words in (IDENTIFIER, GENERIC)
+            100
+            * jnp.sum(images * _embed_texts(checkpoint, [f"{words} {c}" for c in content]), axis=1)
+            for words in (IDENTIFIERS[0], GENERICS[0])
         ]
         difference = sign * np.asarray(scores[0] - scores[1], np.float64)
         _, p = wilcoxon_signed_rank(difference[:, None], "greater")
@@ -146,21 +149,22 @@ def _visual(checkpoint: Checkpoint, panoramas, captions) -> dict[str, dict[str, 
     for fit in FITS:
         plan = plan_views(height, width, shifts, config.size, fit, config.interpolation)
         alone = plan_views(height, width, (0,), config.size, fit, config.interpolation)
-        scores, flipped = [], []
+        parts = []
         for start in range(0, len(panoramas), 64):
-            some = jnp.asarray(panoramas[start : start + 64])
             rows = slice(start, start + 64)
-
-            def score(images, plan, rows=rows, fit=fit):
-                return np.asarray(
-                    score_shifts(
-                        graph, state, images, plan, texts[rows], image_config=config, fit=fit
-                    )
+            parts.append(
+                score_shifts(
+                    graph,
+                    state,
+                    jnp.asarray(panoramas[rows]),
+                    plan,
+                    texts[rows],
+                    alone,
+                    image_config=config,
+                    fit=fit,
                 )
-
-            scores.append(score(some, plan))
-            flipped.append(score(flip(some), alone)[:, 0])
-        scores, flipped = np.concatenate(scores), np.concatenate(flipped)
+            )
+        scores, flipped = (np.concatenate(x) for x in zip(*jax.device_get(parts), strict=True))
         change = np.median(np.abs(scores[:, 1:] - scores[:, :1]), axis=0)
         bound = flip_bound(scores[:, 0], flipped)
         found[fit] = {f"{45 * k} degrees": float(c) for k, c in enumerate(change, start=1)}

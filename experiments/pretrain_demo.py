@@ -13,9 +13,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from flax import nnx
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription, Identity, ImageConfig, save_clip
+from jclip.demo.captions import EARLY_STYLE, STYLE, CaptionStyle
 from jclip.demo.model import IMAGE_SIZE, demo_config
 from jclip.demo.pairs import Composition, draw_pairs, pair_batches
 from jclip.demo.tokenizer import train_tokenizer
@@ -35,21 +37,22 @@ from jclip.training.losses import info_nce
 class Options:
     """The recipe."""
 
-    cycles: Integers = (800, 600)
-    """Steps of each cycle of the learning rate; no scene is seen twice."""
-    learning_rate: float = 1e-3
+    cycles: Integers = (2000, 600)
+    """Steps of each cycle of the learning rate; no scene is seen twice. Captions say less of the
+    surroundings until the last cycle, so that objects are learned first."""
+    learning_rate: float = 3e-3
     """At its highest in each cycle, after the warm-up; then a cosine down to zero."""
-    warmup_steps: int = 60
+    warmup_steps: int = 100
     """Steps of linear warm-up in each cycle."""
     weight_decay: float = 0.05
-    """Of AdamW."""
+    """Of the kernels."""
     clip_norm: float = 1.0
     """Longest gradient, over all parameters."""
-    panoramas: int = 112
+    panoramas: int = 80
     """Panoramas per batch, half of them cropped and half squashed."""
-    photos: int = 112
+    photos: int = 80
     """Photos per batch."""
-    close_ups: int = 32
+    close_ups: int = 96
     """Photos of a single object per batch."""
     seed: int = 0
     """Of the world, the captions and the initial parameters."""
@@ -71,12 +74,16 @@ def main(options: Options) -> int:
     open_run(options.out, "pretrain_demo", recipe)
     composition = Composition(options.panoramas, options.photos, options.close_ups)
 
-    captions = [
-        caption
-        for number in range(8)
-        for caption in draw_pairs(options.seed, "train", number, composition, IMAGE_SIZE).captions
-    ]
-    backend = train_tokenizer(captions)
+    early = sum(options.cycles[:-1])
+
+    def style(number: int) -> CaptionStyle:
+        return EARLY_STYLE if number < early else STYLE
+
+    texts = []
+    for number in range(8):
+        drawn = draw_pairs(options.seed, "train", number, composition, IMAGE_SIZE, style(number))
+        texts += drawn.captions
+    backend = train_tokenizer(texts)
     config = demo_config(len(backend))
     tokenizer = Tokenizer(backend, config.text)
     clip = CLIP(config, rngs=nnx.Rngs(options.seed))
@@ -104,7 +111,7 @@ def main(options: Options) -> int:
         return {"loss": float(value), "accuracy": float(metrics["accuracy"])}
 
     batches = pair_batches(
-        options.seed, "train", sum(options.cycles), composition, IMAGE_SIZE, tokenizer
+        options.seed, "train", sum(options.cycles), composition, IMAGE_SIZE, tokenizer, style
     )
     state = fit(
         make_train_step(loss, optimizer, options.clip_norm),
@@ -137,11 +144,20 @@ def _optimizer(options: Options) -> optax.GradientTransformation:
         ]
     )
 
-    def matrices(parameters):
-        # Biases, norms, scales and single vectors are not pulled towards zero.
-        return jax.tree.map(lambda p: p.ndim >= 2 and min(p.shape[-2:]) > 8, parameters)
+    def dimensions(parameters):
+        # The kernels of the blocks, stacked over layers, are the ones with three axes.
+        return jax.tree.map(
+            lambda p: optax.contrib.MuonDimensionNumbers(1, 2) if p.ndim == 3 else None, parameters
+        )
 
-    return optax.adamw(schedule, b2=0.98, weight_decay=options.weight_decay, mask=matrices)
+    # Muon needs less than half of AdamW's steps here; everything but the kernels is left to Adam.
+    return optax.contrib.muon(
+        schedule,
+        weight_decay=options.weight_decay,
+        adam_b2=0.98,
+        consistent_rms=0.2,
+        muon_weight_dimension_numbers=dimensions,
+    )
 
 
 def _save(out: Path, clip: CLIP, tokenizer: Tokenizer) -> None:

@@ -3,40 +3,28 @@
     python -m experiments.shift_sweep --model ViT-B-32/laion400m_e32 --images DIR --fits crop,squash
 
 Visual semantics in paper 1. Scores every panorama against its caption at every shift, by every
-model under every fit. Writes scores.parquet, statistics.csv, figures/ and report.html. On two CPU
-cores ViT-B/32 in float32 takes about a second per panorama and eight shifts.
+model under every fit, and tests the changes against what a left-right flip changes. Writes
+scores.parquet, statistics.csv, figures/ and report.html. On two CPU cores ViT-B/32 in float32 takes
+about a second per panorama and eight shifts.
 """
 
 import dataclasses
 import json
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
-import pyarrow as pa
 import tyro
-from tqdm import tqdm
 
-from jclip.checkpoints import (
-    CheckpointDescription,
-    describe_checkpoint,
-    expand_names,
-    load_checkpoint,
-)
-from jclip.data.panoramas import PanoramaSet, open_panoramas
+from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
 from jclip.data.pipeline import Failure, plan_batches, stream_batches
 from jclip.errors import InputError
 from jclip.images.geometry import place
 from jclip.probes.scores import ShiftScores
-from jclip.probes.shift import (
-    empty_scores,
-    same_views,
-    shifts_by_width,
-    stream_scores,
-)
+from jclip.probes.shift import empty_scores, same_views, shifts_by_width, stream_scores
 from jclip.probes.shift_table import (
     fill_from_table,
     reference_file_name,
@@ -46,25 +34,24 @@ from jclip.probes.shift_table import (
     write_reference_text_files,
 )
 from jclip.probes.subjects import Subject, make_subjects
-from jclip.report.page import write_figures, write_page
-from jclip.report.provenance import FaultChoice
+from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.report.shift_examples import extreme_examples
 from jclip.report.shift_page import shift_page
-from jclip.runs.command import DONE, DONE_WITH_FAILURES, RunStopped, run_command
+from jclip.runs.command import RunStopped, run_command
+from jclip.runs.failures import without_failures
 from jclip.runs.folder import (
-    confirm,
     default_folder,
-    finish_run,
     open_run,
     read_parts,
     write_csv,
-    write_part,
     write_table,
 )
+from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Fits, Flag, ImageOptions, Integers, ModelOptions, OutputOptions
-from jclip.statistics.stability import minimum_images, shift_statistics
-
-SECONDS_BETWEEN_PARTS = 20
+from jclip.runs.parts import keep_parts
+from jclip.runs.publish import publish
+from jclip.statistics.calibration import FlipBound, calibrate_flip_bound, check_quantile_method
+from jclip.statistics.stability import ShiftStatistics, minimum_images, shift_statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +67,17 @@ class Options:
     """Shifts in pixels instead, to the right; 0 is always added."""
     fits: Annotated[Fits, tyro.conf.arg(aliases=["--fit"])] = ("crop",)
     """How a panorama becomes a square: crop (the paper's), squash, pad, tiles."""
-    beta: float | None = None
-    """Stability bound in score units for the Wilcoxon test; the paper's is 1.7919."""
+    beta: Literal["flip"] | float | None = "flip"
+    """Stability bound: flip calibrates it per model, fit and set from left-right flips; a number in
+    score units is taken as it is (the paper's is 1.7919); None tests nothing."""
+    flip_differences: Literal["absolute", "signed"] = "absolute"
+    """Of which score differences --beta flip takes quartiles; the paper does not say."""
+    flip_quantiles: str = "linear"
+    """How --beta flip interpolates quartiles: a method of numpy.quantile."""
     alpha: float = 0.01
-    """Level of the test."""
+    """Level of the tests."""
+    seed: int = 0
+    """Of the bootstrap."""
     clamp: Flag = False
     """Scores as the paper writes them, max(score, 0); its code does not."""
     reference_text_files: Flag = False
@@ -92,165 +86,170 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then load, score, summarise and write; returns the exit status."""
-    panoramas = open_panoramas(
-        options.image.images, options.image.captions, options.image.pixel_limit
-    )
-    widths = [image.width for image in panoramas.images]
+    sets = open_image_sets(options.image.images, options.image.captions, options.image.pixel_limit)
+    widths = [image.width for opened in sets for image in opened.images]
     shifts = shifts_by_width(widths, options.shifts, options.shift_pixels)
-    models = [
-        describe_checkpoint(
-            name, activation=options.model.activation, allow_pickle=options.model.allow_pickle
-        )
-        for name in expand_names(options.model.models)
-    ]
+    models = describe_models(options.model)
     results = [
-        empty_scores(model.identity.name, fit, panoramas.images, panoramas.captions, shifts)
+        empty_scores(model.identity.name, fit, opened, shifts)
+        for opened in sets
         for model in models
         for fit in options.fits
     ]
-    _check(options, panoramas, models, results)
-    identity = _identity(options, panoramas, models)
+    _check(options, sets, models, results)
+    identity = _identity(options, sets, models)
     folder = options.output.out or default_folder("shift_sweep", identity)
     open_run(folder, "shift_sweep", identity)
     fill_from_table(results, read_parts(folder, "scores"))
-    prompts = [options.image.prompt_prefix + caption for caption in panoramas.captions]
-    subjects, notices = [], []
-    for model in models:
-        print(f"loading {model.identity.name} ...", flush=True)
-        checkpoint = load_checkpoint(model, dtype=options.model.dtype())
-        confirm(folder, f"weights of {model.identity.name}", checkpoint.identity.sha256)
-        made, said = make_subjects(checkpoint, options.fits, prompts)
-        subjects += made
-        notices += said
-    failures = _sweep(options, folder, panoramas, results, subjects, shifts)
+    checkpoints = list(load_models(folder, options.model, models))
+    notices, subjects, failures = [], [], {}
+    for opened in sets:
+        notices += [*opened.notices, *not_two_to_one(opened.images)]
+        probed, said = _subjects(options, opened, checkpoints)
+        notices += [notice for notice in said if notice not in notices]
+        own = [result for result in results if result.image_set == opened.name]
+        failures[opened.name] = _sweep(options, folder, opened, own, probed, shifts)
+        subjects += probed
     try:
-        return _write(options, folder, panoramas, models, results, subjects, failures, notices)
+        return _write(options, folder, sets, models, results, subjects, failures, notices)
     except OSError as error:
         raise RunStopped(f"{error}; the scores are kept in {folder}") from error
 
 
 def _check(
     options: Options,
-    panoramas: PanoramaSet,
+    sets: Sequence[ImageSet],
     models: Sequence[CheckpointDescription],
     results: Sequence[ShiftScores],
 ) -> None:
     """Refuse what could only fail after the expensive part."""
-    repeated = [pair for pair, n in Counter((r.model, r.fit) for r in results).items() if n > 1]
+    repeated = [label for label, n in Counter(r.label for r in results).items() if n > 1]
     if repeated:
-        raise InputError(f"{' with fit '.join(repeated[0])}: given twice, or two folders of a name")
-    for image in panoramas.images:
+        _, model, fit = repeated[0]
+        raise InputError(f"{model} with fit {fit}: given twice, or two folders of a name")
+    for image in (image for opened in sets for image in opened.images):
         for fit in options.fits:
             place(image.height, image.width, models[0].image_config.size, fit)
     needed = minimum_images(options.alpha)
-    if options.beta is not None and len(panoramas.images) < needed:
-        raise InputError(
-            f"--beta: the test cannot reach p < {options.alpha:g} with fewer than {needed} images, "
-            f"and there are {len(panoramas.images)}"
-        )
-    if options.beta is not None and not 0 <= options.beta < float("inf"):
-        raise InputError(f"--beta {options.beta}: has to be a finite score difference, 0 or more")
-    if options.reference_text_files:
-        widths = {image.width for image in panoramas.images}
-        names = {reference_file_name(model.identity.name) for model in models}
-        if len(widths) > 1 or len(names) < len(models) or len(options.fits) > 1:
+    for opened in sets:
+        if options.beta is not None and len(opened.images) < needed:
             raise InputError(
-                "--reference-text-files: that layout holds one width, one fit and one checkpoint "
-                "per architecture"
+                f"--beta: the tests cannot reach p < {options.alpha:g} with fewer than {needed} "
+                f"images, and {opened.name} has {len(opened.images)}; --beta None tests nothing"
+            )
+    if isinstance(options.beta, float) and not 0 <= options.beta < float("inf"):
+        raise InputError(f"--beta {options.beta}: has to be a finite score difference, 0 or more")
+    check_quantile_method(options.flip_quantiles)
+    if options.reference_text_files:
+        widths = {image.width for opened in sets for image in opened.images}
+        names = {reference_file_name(model.identity.name) for model in models}
+        if max(len(widths), len(sets), len(options.fits)) > 1 or len(names) < len(models):
+            raise InputError(
+                "--reference-text-files: that layout holds one set, one width, one fit and one "
+                "checkpoint per architecture"
             )
     for model in models:
         _ = model.tokenizer
 
 
 def _identity(
-    options: Options, panoramas: PanoramaSet, models: Sequence[CheckpointDescription]
+    options: Options, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
 ) -> dict[str, object]:
     """What makes two runs the same: everything that changes a number."""
     ignored = {"model", "image", "output", "reference_text_files"}
     own = {k: v for k, v in dataclasses.asdict(options).items() if k not in ignored}
     return {
-        "models": {m.identity.name: m.identity.activation for m in models},
-        "precision": options.model.dtype().name,
-        "images": panoramas.name,
-        "panoramas": len(panoramas.images),
-        "captions": panoramas.caption_file,
-        "data_sha256": panoramas.digest,
+        **models_identity(options.model, models),
+        "image_sets": {opened.name: opened.identity for opened in sets},
         "prompt_prefix": options.image.prompt_prefix,
         **own,
     }
 
 
+def _subjects(options: Options, opened: ImageSet, checkpoints: Sequence[Checkpoint]):
+    """Every model under every fit, with the prompts of this set embedded; and notices."""
+    prompts = [options.image.prompt_prefix + caption for caption in opened.captions]
+    made = [make_subjects(checkpoint, options.fits, prompts) for checkpoint in checkpoints]
+    return [s for some, _ in made for s in some], [n for _, said in made for n in said]
+
+
 def _sweep(
     options: Options,
     folder: Path,
-    panoramas: PanoramaSet,
+    opened: ImageSet,
     results: Sequence[ShiftScores],
     subjects: Sequence[Subject],
     shifts: Mapping[int, Sequence[int]],
 ) -> list[Failure]:
     """Score what earlier runs have not, keeping parts on the way; returns undecodable images."""
-    images = panoramas.images
-    done = np.all([np.isfinite(r.scores).all(axis=1) for r in results], axis=0)
+    mirror = options.beta == "flip"
+    filled = [np.isfinite(r.scores).all(axis=1) for r in results]
+    filled += [np.isfinite(r.mirrored) for r in results if mirror]
+    done = np.all(filled, axis=0)
     views = options.output.images_per_step()
-    count = len(next(iter(shifts.values())))
-    plans = plan_batches(images, max(1, views // count))
+    count = len(next(iter(shifts.values()))) + mirror
+    plans = plan_batches(opened.images, max(1, views // count))
     plans = [plan for plan in plans if not done[list(plan.indices)].all()]
     record = options.image.on_error == "record"
-    failures, unsaved, saved_at = [], [], time.monotonic()
+    batches = stream_batches(opened.images, plans, record_failures=record)
 
-    def save():
-        write_part(folder, scores_table([select_images(r, unsaved) for r in results]))
-        unsaved.clear()
+    def store(batch, scores):
+        rows = list(batch.indices)
+        for result, part in zip(results, scores, strict=True):
+            count = result.scores.shape[1]
+            if rows:
+                result.scores[rows] = part[:, :count]
+            if rows and mirror:
+                result.mirrored[rows] = part[:, count]
 
-    bar = tqdm(total=len(images), initial=int(done.sum()), unit=" panoramas", smoothing=0.1)
-    with bar:
-        try:
-            batches = stream_batches(images, plans, record_failures=record)
-            for batch, scores in stream_scores(batches, subjects, shifts, views):
-                for result, part in zip(results, scores, strict=True):
-                    result.scores[list(batch.indices)] = part
-                failures += batch.failures
-                unsaved += batch.indices
-                bar.update(len(batch.indices) + len(batch.failures))
-                if time.monotonic() - saved_at > SECONDS_BETWEEN_PARTS:
-                    save()
-                    saved_at = time.monotonic()
-        except (InputError, OSError) as error:
-            kept = int(np.isfinite(results[0].scores).all(axis=1).sum())
-            progress = f"{kept} of {len(images)} panoramas are kept in {folder}"
-            raise RunStopped(f"{error}; {progress}") from error
-        finally:
-            if unsaved:
-                save()
-    return failures
+    return keep_parts(
+        folder,
+        stream_scores(batches, subjects, shifts, views, mirror=mirror),
+        store,
+        lambda rows: scores_table([select_images(r, rows) for r in results]),
+        total=len(opened.images),
+        done=int(done.sum()),
+        name=opened.name,
+    )
+
+
+def _bound(options: Options, result: ShiftScores) -> float | FlipBound | None:
+    if options.beta != "flip":
+        return options.beta
+    return calibrate_flip_bound(
+        result.scores[:, 0],
+        result.mirrored,
+        signed=options.flip_differences == "signed",
+        quantile_method=options.flip_quantiles,
+    )
 
 
 def _write(
     options: Options,
     folder: Path,
-    panoramas: PanoramaSet,
+    sets: Sequence[ImageSet],
     models: Sequence[CheckpointDescription],
     results: Sequence[ShiftScores],
     subjects: Sequence[Subject],
-    failures: Sequence[Failure],
+    failures: Mapping[str, Sequence[Failure]],
     notices: Sequence[str],
 ) -> int:
     """Tables, statistics, report; the scores first, so that nothing after them can lose them."""
-    notices = [*notices, *panoramas.notices]
-    if failures:
-        lost = {failure.index for failure in failures}
-        kept = [row for row in range(len(panoramas.images)) if row not in lost]
-        results = [select_images(result, kept) for result in results]
-        names = [panoramas.images[f.index].name for f in failures]
-        rows = {"image": names, "reason": [f.reason for f in failures]}
-        write_csv(folder / "failures.csv", pa.table(rows))
-        notices.append(f"{len(lost)} images could not be decoded and are left out: failures.csv.")
+    kept, said = without_failures(folder, sets, failures)
+    notices = [*notices, *said]
+    results = [select_images(result, kept[result.image_set]) for result in results]
     if options.clamp:
-        results = [dataclasses.replace(r, scores=np.maximum(r.scores, 0)) for r in results]
+        results = [_clamped(result) for result in results]
     write_table(folder, "scores", scores_table(results))
     try:
         statistics = [
-            shift_statistics(r.scores, options.beta, options.alpha, identity=same_views(r))
+            shift_statistics(
+                r.scores,
+                _bound(options, r),
+                options.alpha,
+                identity=same_views(r),
+                seed=options.seed,
+            )
             for r in results
         ]
     except InputError as error:
@@ -259,69 +258,84 @@ def _write(
     if options.reference_text_files:
         for result in results:
             write_reference_text_files(folder, result)
-    faults = _faults(options, panoramas, models)
-    files = {image.name: image for image in panoramas.images}
+    faults = _faults(options, sets, models)
     page = shift_page(
         results,
         statistics,
         settings=json.loads((folder / "run.json").read_text()),
         faults=faults,
         notices=notices,
-        examples=[
-            example
-            for result, subject in zip(results, subjects, strict=True)
-            if subject.model == subjects[0].model
-            for example in extreme_examples(result, files, subject.image_config, subject.fit)
-        ],
+        examples=_examples(sets, results, subjects),
     )
-    write_page(folder / "report.html", page)
-    write_figures(folder / "figures", page)
-    finish_run(
+    return publish(
         folder,
+        page,
+        lines=[_line(result, summary) for result, summary in zip(results, statistics, strict=True)],
         notices=notices,
-        faults=[dataclasses.asdict(fault) for fault in faults],
-        failures=len(failures),
+        faults=faults,
+        failures=sum(map(len, failures.values())),
     )
-    for result, summary in zip(results, statistics, strict=True):
-        worst = int(np.argmax(summary.median))
-        print(
-            f"{result.model}, {result.fit}: largest median |d| {summary.median[worst]:.3f} "
-            f"at shift index {summary.shift_index[worst]}, {len(result.images)} panoramas"
+
+
+def _clamped(result: ShiftScores) -> ShiftScores:
+    scores, mirrored = (np.maximum(values, 0) for values in (result.scores, result.mirrored))
+    return dataclasses.replace(result, scores=scores, mirrored=mirrored)
+
+
+def _examples(sets: Sequence[ImageSet], results, subjects: Sequence[Subject]):
+    """The first model's most and least stable panoramas of every set, under every fit."""
+    files = {opened.name: {image.name: image for image in opened.images} for opened in sets}
+    return [
+        example
+        for result, subject in zip(results, subjects, strict=True)
+        if subject.model == subjects[0].model
+        for example in extreme_examples(
+            result, files[result.image_set], subject.image_config, subject.fit
         )
-    for notice in notices:
-        print(f"note: {notice}")
-    print(f"report: {folder / 'report.html'}")
-    return DONE_WITH_FAILURES if failures else DONE
+    ]
+
+
+def _line(result: ShiftScores, summary: ShiftStatistics) -> str:
+    worst, tests = int(np.argmax(summary.median)), summary.corrected
+    line = (
+        f"{result.image_set}, {result.model}, {result.fit}: largest median |d| "
+        f"{summary.median[worst]:.3f} at shift index {summary.shift_index[worst]}, "
+        f"{len(result.images)} panoramas"
+    )
+    if tests is None:
+        return line
+    stable, tested = int(tests.stable.sum()), int(tests.tested.sum())
+    return f"{line}; beta {tests.beta:.3f}, stable at {stable} of {tested} shifts"
 
 
 def _faults(
-    options: Options, panoramas: PanoramaSet, models: Sequence[CheckpointDescription]
+    options: Options, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
 ) -> list[FaultChoice]:
     """Which faults of the paper's code this run repeats: all that a sweep has a choice in."""
-    cropped, mismatch = "crop" in options.fits, any(m.identity.overridden for m in models)
-    by_order = panoramas.caption_file.endswith(".txt")
+    by_order = [opened.caption_file for opened in sets if opened.caption_file.endswith(".txt")]
     choices = [
-        FaultChoice(
-            "the centre crop keeps half of a panorama",
-            "reference" if cropped else "corrected",
-            f"fits: {', '.join(options.fits)}; at half a turn crops share no content",
-        ),
-        FaultChoice(
-            "activation other than the checkpoint's own",
-            "reference" if mismatch else "corrected",
-            f"--activation {options.model.activation or 'not given'}",
-        ),
+        crop_choice(options.fits),
+        activation_choice(any(m.identity.overridden for m in models), options.model.activation),
         FaultChoice(
             "images and prompts paired by lexicographic order",
             "corrected",
-            f"{panoramas.caption_file}: {'natural order, counted' if by_order else 'by name'}",
+            f"{', '.join(by_order)}: natural order, counted" if by_order else "by name",
         ),
     ]
     if options.beta is not None:
+        calibrated = options.beta == "flip"
         choices += [
-            FaultChoice("one beta for every model", "reference", f"--beta {options.beta:g}"),
             FaultChoice(
-                "Wilcoxon as the only test, uncorrected", "reference", "|d| - beta, per shift"
+                "one beta for every model",
+                "corrected" if calibrated else "reference",
+                "calibrated per model, fit and set by left-right flips"
+                if calibrated
+                else f"--beta {options.beta:g}",
+            ),
+            FaultChoice(
+                "Wilcoxon as the only test, uncorrected",
+                "corrected",
+                "beside it: exact sign test, Holm over shifts, intersection-union test",
             ),
         ]
     return choices

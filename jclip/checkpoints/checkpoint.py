@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jclip.checkpoints import open_clip, transformers
 from jclip.checkpoints.fields import read_json
-from jclip.checkpoints.locate import CONFIG_FILES, Location, locate
+from jclip.checkpoints.locate import CONFIG_FILES, DEMO, Location, locate
 from jclip.checkpoints.network import random_clip, read_clip
 from jclip.checkpoints.preprocessing import (
     ImageConfig,
@@ -115,8 +115,8 @@ def describe_checkpoint(
     """Find a checkpoint and check its configuration; quick, as no weights are read or downloaded.
 
     Args:
-        source: a name of the registry (`ViT-B-32/laion400m_e32`), `random:` and an architecture
-            (`random:ViT-B-32`), a folder, or a hub id.
+        source: a name of the registry (`ViT-B-32/laion400m_e32`), `demo`, `random:` and an
+            architecture (`random:ViT-B-32`), a folder, or a hub id.
         activation: used in both towers instead of the checkpoint's own.
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
 
@@ -212,7 +212,7 @@ def _describe_files(location: Location) -> CheckpointDescription:
     name, source = location.source, str(location.folder.resolve())
     if location.repository is not None:
         source = f"{location.repository}@{location.folder.name}"
-    elif entry is None:
+    elif entry is None and name != DEMO:
         name = location.folder.resolve().name
     activation = _activation_name(config)
     identity = Identity(

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Collection
+from importlib import resources
 from pathlib import Path
 
 import huggingface_hub
@@ -19,7 +20,9 @@ from jclip.checkpoints.registry import REGISTRY, Layout
 from jclip.errors import InputError
 from jclip.models import ARCHITECTURES
 
-__all__ = ["CONFIG_FILES", "Location", "locate"]
+__all__ = ["CONFIG_FILES", "DEMO", "Location", "locate"]
+
+DEMO = "demo"
 
 CONFIG_FILES: dict[Layout, str] = {
     "open_clip": "open_clip_config.json",
@@ -98,8 +101,9 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
     """Find a checkpoint; its weights are looked for, but not downloaded yet.
 
     Args:
-        source: a name of the registry, a folder, or a hub id such as `laion/CLIP-ViT-...`. A name
-            of the registry is never taken for a folder; write `./NAME` for that.
+        source: a name of the registry, `demo` for the small checkpoint that ships with the package,
+            a folder, or a hub id such as `laion/CLIP-ViT-...`. A name of the registry is never
+            taken for a folder, nor is `demo`; write `./NAME` for that.
         allow_pickle: whether `.bin` and `.pt` files may be used where there is no safetensors file.
 
     Raises:
@@ -108,7 +112,8 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
     if source in REGISTRY:
         entry = REGISTRY[source]
         return _locate_repository(source, entry.hub_id, entry.layout, allow_pickle)
-    folder = Path(source).expanduser()
+    shipped = Path(str(resources.files("jclip.demo") / "checkpoint"))
+    folder = shipped if source == DEMO else Path(source).expanduser()
     if folder.is_dir():
         names = {path.name for path in folder.iterdir()}
         layout, weights, pickled = _choose(folder, names, source, None, allow_pickle)
@@ -125,8 +130,9 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
 def _unknown(source: str, like_a_path: bool) -> str:
     if like_a_path or source.startswith((".", "~")):
         return f"{source}: there is no such folder"
-    close = difflib.get_close_matches(source, REGISTRY, n=4, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(REGISTRY)}"
+    names = [*REGISTRY, DEMO]
+    close = difflib.get_close_matches(source, names, n=4, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
     return f"{source} is no checkpoint of the registry, no folder and no hub id; {hint}"
 
 

@@ -5,14 +5,22 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from jclip.data.images import natural_order
 from jclip.errors import InputError
 
-__all__ = ["CAPTION_FILES", "find_captions", "read_captions"]
+__all__ = ["CAPTION_FILES", "Captions", "find_captions", "read_captions"]
 
 CAPTION_FILES = ("captions.csv", "captions.jsonl", "prompts.txt")
 """Names looked for beside the images, in this order, when no caption file is given."""
+
+
+class Captions(NamedTuple):
+    """One caption per image, and the line of the file that each stands in, from 1."""
+
+    texts: tuple[str, ...]
+    lines: tuple[int, ...]
 
 
 def find_captions(folder: Path) -> Path:
@@ -30,7 +38,7 @@ def find_captions(folder: Path) -> Path:
     )
 
 
-def read_captions(path: Path, image_names: Sequence[str]) -> list[str]:
+def read_captions(path: Path, image_names: Sequence[str]) -> Captions:
     """One caption per image, in the order of `image_names`.
 
     `.csv` and `.jsonl` have the columns `file` and `caption`. Of a `.txt` file the N-th line
@@ -47,7 +55,7 @@ def read_captions(path: Path, image_names: Sequence[str]) -> list[str]:
         return _by_order(path, image_names)
     if path.suffix not in readers:
         raise InputError(f"{path}: captions are .csv, .jsonl or .txt files")
-    captions: dict[str, str] = {}
+    captions: dict[str, tuple[str, int]] = {}
     known = set(image_names)
     for line, name, caption in readers[path.suffix](path):
         where = f"{path}, line {line}"
@@ -55,11 +63,16 @@ def read_captions(path: Path, image_names: Sequence[str]) -> list[str]:
             raise InputError(f"{where}: caption for {name!r}, which is not among the images")
         if name in captions:
             raise InputError(f"{where}: second caption for {name!r}; one per image")
-        captions[name] = _checked(where, caption)
+        captions[name] = _checked(where, caption), line
     missing = [name for name in image_names if name not in captions]
     if missing:
         raise InputError(f"{path}: no caption for {missing[0]!r} ({len(missing)} images without)")
-    return [captions[name] for name in image_names]
+    return _arranged(captions, image_names)
+
+
+def _arranged(captions: dict[str, tuple[str, int]], image_names: Sequence[str]) -> Captions:
+    texts, lines = zip(*(captions[name] for name in image_names), strict=True)
+    return Captions(texts, lines)
 
 
 def _text(path: Path) -> str:
@@ -109,10 +122,13 @@ def _read_jsonl(path: Path) -> Iterator[tuple[int, str, object]]:
         yield number, row["file"], row["caption"]
 
 
-def _by_order(path: Path, image_names: Sequence[str]) -> list[str]:
+def _by_order(path: Path, image_names: Sequence[str]) -> Captions:
     lines = _text(path).rstrip("\r\n").split("\n")
     captions = [_checked(f"{path}, line {n}", line) for n, line in enumerate(lines, start=1)]
     if len(captions) != len(image_names):
         raise InputError(f"{path}: {len(captions)} lines for {len(image_names)} images")
-    ordered = dict(zip(sorted(image_names, key=natural_order), captions, strict=True))
-    return [ordered[name] for name in image_names]
+    names = sorted(image_names, key=natural_order)
+    numbered = {
+        name: (text, n) for n, (name, text) in enumerate(zip(names, captions, strict=True), start=1)
+    }
+    return _arranged(numbered, image_names)

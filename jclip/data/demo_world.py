@@ -28,13 +28,14 @@ from jclip.errors import InputError
 
 __all__ = [
     "SCENES_AT_ONCE",
-    "CaptionedPanoramas",
+    "CaptionedImages",
     "PanoramaOfScene",
     "PhotoOfScene",
     "check_seed_and_height",
     "draw_panoramas",
     "draw_photos",
     "open_demo_panoramas",
+    "open_demo_photos",
 ]
 
 SCENES_AT_ONCE = 64
@@ -73,8 +74,8 @@ class PhotoOfScene(NamedTuple):
     content: str
 
 
-class CaptionedPanoramas(NamedTuple):
-    """Panoramas `[N, H, 2H, 3] uint8`, with N names such as `demo-0003.png` and N captions."""
+class CaptionedImages(NamedTuple):
+    """Images `[N, H, W, 3] uint8`, with N names such as `demo-0003.png` and N captions."""
 
     names: tuple[str, ...]
     pixels: UInt8[np.ndarray, "n height width 3"]
@@ -95,7 +96,7 @@ def check_seed_and_height(seed: int, height: int) -> None:
 
 def open_demo_panoramas(
     count: int, height: int, *, seed: int = 0, split: str = "test"
-) -> CaptionedPanoramas:
+) -> CaptionedImages:
     """The panoramas of a split's first scenes, with captions of their content alone.
 
     No caption has a format word such as "a photo of", so a probe can put its own before any.
@@ -109,17 +110,31 @@ def open_demo_panoramas(
     Raises:
         InputError: The split is unknown, or a number is out of range.
     """
+    return _opened(draw_panoramas, "demo", count, height, seed, split)
+
+
+def open_demo_photos(
+    count: int, size: int, *, seed: int = 0, split: str = "test"
+) -> CaptionedImages:
+    """The same of perspective photos `[N, size, size, 3]`, one of each scene.
+
+    Raises:
+        InputError: as `open_demo_panoramas`.
+    """
+    return _opened(draw_photos, "demo-photo", count, size, seed, split)
+
+
+def _opened(draw, prefix: str, count: int, height: int, seed: int, split: str) -> CaptionedImages:
     if count < 1:
-        raise InputError(f"count {count}: need at least one panorama of the demo world")
+        raise InputError(f"count {count}: need at least one image of the demo world")
     check_seed_and_height(seed, height)
-    names, captions = [], []
-    pixels = np.empty((count, height, 2 * height, 3), np.uint8)
     at_once = min(count, SCENES_AT_ONCE)
-    for drawn in draw_panoramas(range(count), height, seed=seed, split=split, at_once=at_once):
-        names.append(f"demo-{drawn.index:04d}.png")
-        captions.append(drawn.content)
-        pixels[drawn.index] = drawn.pixels
-    return CaptionedPanoramas(tuple(names), pixels, tuple(captions))
+    drawn = list(draw(range(count), height, seed=seed, split=split, at_once=at_once))
+    return CaptionedImages(
+        names=tuple(f"{prefix}-{one.index:04d}.png" for one in drawn),
+        pixels=np.stack([one.pixels for one in drawn]),
+        captions=tuple(one.content for one in drawn),
+    )
 
 
 def draw_panoramas(

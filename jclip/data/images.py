@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import os
 import re
 import warnings
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_PIXEL_LIMIT",
     "ImageFile",
     "decode",
+    "inspect_encoded",
     "inspect_images",
     "list_images",
     "natural_order",
@@ -33,8 +35,8 @@ DIGESTED_BYTES = 1 << 16
 class ImageFile:
     """An image that was found and whose size is known, in pixels.
 
-    `content` is a file, or a function that makes the pixels, `[H, W, 3] uint8`. Of a file, `digest`
-    is the SHA-256 of its length and its first 64 KiB.
+    `content` is a file, or a function that makes the pixels, `[H, W, 3] uint8`. `digest`, of a file
+    or a stored image, is the SHA-256 of its length and its first 64 KiB.
     """
 
     name: str
@@ -70,34 +72,59 @@ def inspect_images(paths: list[Path], pixel_limit: int = DEFAULT_PIXEL_LIMIT) ->
     Raises:
         InputError: a file is not an image, holds 16-bit values, or exceeds `pixel_limit` pixels.
     """
-    # Pillow's own limit is a global that warns at 89 megapixels, less than a 16k panorama.
-    Image.MAX_IMAGE_PIXELS = pixel_limit
     return [_inspect(path, pixel_limit) for path in paths]
 
 
 def _inspect(path: Path, pixel_limit: int) -> ImageFile:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                sixteen_bit = image.mode in ("I", "F") or ";16" in f"{image.mode}{image.tile}"
-        with path.open("rb") as file:
-            head = file.read(DIGESTED_BYTES)
-    except Image.DecompressionBombError:
-        raise InputError(_over_limit(path, "over twice the limit", pixel_limit)) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not an image that can be read ({error})") from None
-    if width * height > pixel_limit:
-        raise InputError(_over_limit(path, f"{width} x {height}", pixel_limit))
-    if sixteen_bit:
-        raise InputError(f"{path}: 16-bit image; convert it to 8 bits per channel first")
-    digest = hashlib.sha256(os.stat(path).st_size.to_bytes(8) + head).hexdigest()
+    height, width = _size(path, str(path), pixel_limit)
+    with path.open("rb") as file:
+        digest = _digest(os.stat(path).st_size, file.read(DIGESTED_BYTES))
     return ImageFile(path.name, path, height, width, digest)
 
 
-def _over_limit(path: Path, size: str, limit: int) -> str:
-    return f"{path}: {size} pixels, limit {limit} (--pixel-limit changes it)"
+def inspect_encoded(
+    name: str, read: Callable[[], bytes], pixel_limit: int = DEFAULT_PIXEL_LIMIT
+) -> ImageFile:
+    """The same for an image whose bytes are in another kind of store, read again when decoded.
+
+    Raises:
+        InputError: as `inspect_images`.
+    """
+    content = read()
+    height, width = _size(io.BytesIO(content), name, pixel_limit)
+
+    def pixels() -> np.ndarray:
+        return _rgb(io.BytesIO(read()), name)
+
+    return ImageFile(name, pixels, height, width, _digest(len(content), content[:DIGESTED_BYTES]))
+
+
+def _size(file: Path | io.BytesIO, label: str, pixel_limit: int) -> tuple[int, int]:
+    # Pillow's own limit is a global that warns at 89 megapixels, less than a 16k panorama.
+    Image.MAX_IMAGE_PIXELS = pixel_limit
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                width, height = image.size
+                sixteen_bit = image.mode in ("I", "F") or ";16" in f"{image.mode}{image.tile}"
+    except Image.DecompressionBombError:
+        raise InputError(_over_limit(label, "over twice the limit", pixel_limit)) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{label}: not an image that can be read ({error})") from None
+    if width * height > pixel_limit:
+        raise InputError(_over_limit(label, f"{width} x {height}", pixel_limit))
+    if sixteen_bit:
+        raise InputError(f"{label}: 16-bit image; convert it to 8 bits per channel first")
+    return height, width
+
+
+def _digest(length: int, head: bytes) -> str:
+    return hashlib.sha256(length.to_bytes(8) + head).hexdigest()
+
+
+def _over_limit(label: str, size: str, limit: int) -> str:
+    return f"{label}: {size} pixels, limit {limit} (--pixel-limit changes it)"
 
 
 def decode(file: ImageFile) -> UInt8[np.ndarray, "h w 3"]:
@@ -108,11 +135,15 @@ def decode(file: ImageFile) -> UInt8[np.ndarray, "h w 3"]:
     """
     if not isinstance(file.content, Path):
         return file.content()
-    try:
-        with Image.open(file.content) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{file.content}: cannot be decoded ({error})") from None
+    pixels = _rgb(file.content, str(file.content))
     if pixels.shape[:2] != (file.height, file.width):
         raise InputError(f"{file.content}: changed while the run was going on")
     return pixels
+
+
+def _rgb(file: Path | io.BytesIO, label: str) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{label}: cannot be decoded ({error})") from None

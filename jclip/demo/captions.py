@@ -1,10 +1,12 @@
 """Captions of the demo world, as loose as captions of the web are.
 
-A caption names objects, ground, sky and backdrop, but seldom an object's colour and hardly ever its
-material, pattern or transparency: a model trained on them knows scenes well and details badly,
-which is what the fine-grained probe is about. How seldom is `attribute_probability`.
+A caption names ground, sky, backdrop and objects, of a panorama rather those in its middle, often
+with their colour but seldom with material, pattern or transparency: a model trained on them knows
+scenes well and details badly, which is what the fine-grained probe is about. How often each is
+named is a `CaptionStyle`.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
@@ -16,10 +18,12 @@ from jclip.demo.scenes import Camera, Scene
 from jclip.demo.vocabulary import ATTRIBUTES, BACKDROPS, CLASSES, GROUNDS, SKIES
 
 __all__ = [
-    "ATTRIBUTE_PROBABILITY",
+    "EARLY_STYLE",
     "PANORAMA_WORDS",
     "PHOTO_WORDS",
+    "STYLE",
     "VISIBLE_ENOUGH",
+    "CaptionStyle",
     "ObjectWords",
     "describe",
     "describe_object",
@@ -36,17 +40,32 @@ PANORAMA_WORDS = (
 )
 PHOTO_WORDS = ("a photo of", "an image of", "a picture of", "a view of", "a photograph of")
 
-ATTRIBUTE_PROBABILITY: Mapping[str, float] = {
-    "transparency": 0.1,
-    "colour": 0.25,
-    "pattern": 0.1,
-    "material": 0.1,
-}
+
+@dataclasses.dataclass(frozen=True)
+class CaptionStyle:
+    """How often captions name what.
+
+    `in_front` is for objects in a photo or in the half of a panorama around its middle, `behind`
+    for those in the other half; `surroundings` for ground, sky and backdrop each.
+    """
+
+    attributes: Mapping[str, float]
+    in_front: float
+    behind: float
+    surroundings: float
+
+
+_SELDOM = {"transparency": 0.15, "pattern": 0.15, "material": 0.1}
+
+STYLE = CaptionStyle({"colour": 0.75, **_SELDOM}, in_front=0.95, behind=0.3, surroundings=0.8)
+"""The world's captions."""
+EARLY_STYLE = CaptionStyle({"colour": 0.5, **_SELDOM}, in_front=0.95, behind=0.95, surroundings=0.6)
+"""Captions that say less of the surroundings, so that a model learns the objects first."""
 
 # A photo's caption may name an object if the photo shows at least this share of it.
 VISIBLE_ENOUGH = 0.35
 
-_OBJECT_NAMED, _SURROUNDINGS_NAMED = 0.92, 0.85
+_MOST_NAMED = 4
 _CLEARLY_IN_FRAME = 6.0  # degrees from the horizon to a photo's upper or lower border
 
 _COUNTS = ("", "", "two", "three", "four", "five")
@@ -125,7 +144,7 @@ def describe(
     *,
     camera: Camera | None = None,
     visible: Float[np.ndarray, "objects"] | None = None,
-    attribute_probability: Mapping[str, float] = ATTRIBUTE_PROBABILITY,
+    style: CaptionStyle = STYLE,
 ) -> str:
     """A caption of one scene (of NumPy arrays, as by `jax.device_get`).
 
@@ -136,7 +155,7 @@ def describe(
             with neither.
         camera: The photo's camera. With it a caption names only what the photo shows.
         visible: Each object's visible fraction from `object_boxes`; goes with `camera`.
-        attribute_probability: How often each attribute of a named object is named.
+        style: How often what is named.
 
     Raises:
         ValueError: `view` is unknown, a photo has no camera, a panorama has one, `camera` and
@@ -148,29 +167,32 @@ def describe(
         raise ValueError("camera and visible go together")
     if (view == "photo" and camera is None) or (view == "panorama" and camera is not None):
         raise ValueError("a photo needs a camera and a panorama has none")
-    if set(attribute_probability) != set(ATTRIBUTES):
-        raise ValueError(f"attribute_probability needs exactly {list(ATTRIBUTES)}")
-    objects = _object_phrases(scene, rng, camera, visible, attribute_probability)
-    content = _content(scene, rng, objects, camera)
+    if set(style.attributes) != set(ATTRIBUTES):
+        raise ValueError(f"a style's attributes are exactly {list(ATTRIBUTES)}")
+    objects = _object_phrases(scene, rng, camera, visible, style)
+    content = _content(scene, rng, objects, camera, style)
     words = {"panorama": PANORAMA_WORDS, "photo": PHOTO_WORDS, "none": ("",)}[view]
     return f"{words[rng.integers(len(words))]} {content}".strip()
 
 
-def _object_phrases(scene, rng, camera, visible, attribute_probability) -> list[str]:
+def _object_phrases(scene, rng, camera, visible, style: CaptionStyle) -> list[str]:
     """Named objects, from left to right or in any order; equal ones are counted together."""
     shown = np.asarray(scene.present) if visible is None else np.asarray(visible) >= VISIBLE_ENOUGH
     places = np.flatnonzero(shown)
     if not len(places):
         return []
-    named = places[rng.random(len(places)) < _OBJECT_NAMED]
-    named = named if len(named) else places[:1]
     middle = 0.0 if camera is None else np.deg2rad(float(camera.yaw))
-    turn = np.asarray(scene.yaw)[named] + float(scene.heading) - middle
-    left_to_right = named[np.argsort(np.mod(turn + np.pi, 2 * np.pi))]
+    turn = np.mod(np.asarray(scene.yaw) + float(scene.heading) - middle + np.pi, 2 * np.pi) - np.pi
+    in_front = (np.abs(turn[places]) < np.pi / 2) | (camera is not None)
+    often = np.where(in_front, style.in_front, style.behind)
+    named = places[rng.random(len(places)) < often]
+    named = named if len(named) else places[:1]
+    named = np.sort(rng.permutation(named)[:_MOST_NAMED])
+    left_to_right = named[np.argsort(turn[named])]
     ordered = left_to_right if rng.random() < 0.5 else rng.permutation(named)
     nouns = []
     for place in ordered:
-        spoken = [name for name in ATTRIBUTES if rng.random() < attribute_probability[name]]
+        spoken = [name for name in ATTRIBUTES if rng.random() < style.attributes[name]]
         nouns.append(_noun(object_words(scene, place), spoken))
     return [
         _with_article(noun) if count == 1 else f"{_COUNTS[count]} {noun}s"
@@ -178,12 +200,12 @@ def _object_phrases(scene, rng, camera, visible, attribute_probability) -> list[
     ]
 
 
-def _content(scene, rng, objects: list[str], camera: Camera | None) -> str:
+def _content(scene, rng, objects: list[str], camera: Camera | None, style: CaptionStyle) -> str:
     """What the caption says after its format word; it always says something."""
     sky, ground = SKIES[int(scene.sky)], GROUNDS[int(scene.ground)]
     backdrop = BACKDROPS[int(scene.backdrop)]
     sees_sky, sees_ground = _sees(camera)
-    says_sky, says_ground, says_backdrop = (rng.random(3) < _SURROUNDINGS_NAMED).tolist()
+    says_sky, says_ground, says_backdrop = (rng.random(3) < style.surroundings).tolist()
     says_sky, says_ground = says_sky and sees_sky, says_ground and sees_ground
     says_backdrop = says_backdrop and backdrop != "open" and sees_sky and sees_ground
     light = f"under {_SKY_NOUNS[sky]}" if rng.random() < 0.5 else _SKY_PHRASES[sky]

@@ -5,7 +5,7 @@ from jclip.models import CLIPConfig, TextConfig, VisionConfig
 __all__ = ["IMAGE_SIZE", "demo_config"]
 
 IMAGE_SIZE = 64
-CONTEXT_LENGTH = 48
+CONTEXT_LENGTH = 40
 
 
 def demo_config(vocabulary_size: int) -> CLIPConfig:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import grain
@@ -10,7 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
-from jclip.demo.captions import VISIBLE_ENOUGH, describe
+from jclip.demo.captions import (
+    STYLE,
+    VISIBLE_ENOUGH,
+    CaptionStyle,
+    describe,
+    describe_object,
+    object_words,
+)
 from jclip.demo.rendering import draw_many, object_boxes, render_panorama, render_photo
 from jclip.demo.scenes import (
     EYE_HEIGHT,
@@ -21,6 +29,7 @@ from jclip.demo.scenes import (
     sample_scene,
     scene_key,
 )
+from jclip.demo.vocabulary import ATTRIBUTES
 from jclip.images import Fit, plan_views, shift_views
 from jclip.text.tokenizer import Tokenizer
 
@@ -32,12 +41,12 @@ class Composition:
     """How many pairs of each kind make a batch.
 
     Half of the panoramas are seen through the fit `crop`, half through `squash`. Close-ups are
-    photos of one object, captioned with that object alone.
+    photos of one object; half of their captions are about nothing else.
     """
 
-    panoramas: int = 112
-    photos: int = 112
-    close_ups: int = 32
+    panoramas: int = 80
+    photos: int = 80
+    close_ups: int = 96
 
     @property
     def size(self) -> int:
@@ -94,7 +103,14 @@ def _draw(seed: int, split: str, first: Int[Array, ""], composition: Composition
     return scenes, cameras, places, visible, panoramas, photos
 
 
-def draw_pairs(seed: int, split: str, number: int, composition: Composition, size: int) -> Pairs:
+def draw_pairs(
+    seed: int,
+    split: str,
+    number: int,
+    composition: Composition,
+    size: int,
+    style: CaptionStyle = STYLE,
+) -> Pairs:
     """Batch `number` of a split, photos `size` pixels wide and panoramas twice that.
 
     The same arguments give the same batch; no two batches of a composition share a scene.
@@ -108,21 +124,29 @@ def draw_pairs(seed: int, split: str, number: int, composition: Composition, siz
         scene = jax.tree.map(lambda x, i=index: x[i], scenes)
         shot = index - composition.panoramas
         if shot < 0:
-            captions.append(_caption(rng, scene, "panorama"))
+            captions.append(_caption(rng, scene, "panorama", style=style))
             continue
         camera, seen = Camera(*(c[shot] for c in cameras)), visible[shot]
         alone = shot - composition.photos
         if alone >= 0 and seen[places[alone]] >= VISIBLE_ENOUGH:
+            if rng.random() < 0.5:
+                captions.append(_object_caption(rng, scene, places[alone], style))
+                continue
             seen = np.where(np.arange(len(seen)) == places[alone], seen, 0.0)
-        captions.append(_caption(rng, scene, "photo", camera=camera, visible=seen))
+        captions.append(_caption(rng, scene, "photo", camera=camera, visible=seen, style=style))
     return Pairs(panoramas, photos, captions)
 
 
-def _caption(rng: np.random.Generator, scene: Scene, view, **seen) -> str:
+def _caption(rng: np.random.Generator, scene: Scene, view, **how) -> str:
     """A caption as `describe` gives it; one in five has no format word, one in four "this is"."""
     view = view if rng.random() < 0.8 else "none"
     opening = "this is " if rng.random() < 0.25 else ""
-    return opening + describe(scene, rng, view, **seen)
+    return opening + describe(scene, rng, view, **how)
+
+
+def _object_caption(rng: np.random.Generator, scene: Scene, place, style: CaptionStyle) -> str:
+    named = [name for name in ATTRIBUTES if rng.random() < style.attributes[name]]
+    return describe_object(object_words(scene, place), named)
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -138,15 +162,23 @@ def _fitted(panoramas, photos, size: int):
 
 
 def pair_batches(
-    seed: int, split: str, batches: int, composition: Composition, size: int, tokenizer: Tokenizer
+    seed: int,
+    split: str,
+    batches: int,
+    composition: Composition,
+    size: int,
+    tokenizer: Tokenizer,
+    style: Callable[[int], CaptionStyle] = lambda number: STYLE,
 ) -> grain.DatasetIterator:
     """Yields `{"images": [N, size, size, 3] uint8, "token_ids": [N, L] int32}`.
+
+    `style` says how the captions of a batch are, by its number.
 
     Its state is a position, so training resumes exactly.
     """
 
     def make(number: int) -> dict[str, np.ndarray]:
-        pairs = draw_pairs(seed, split, number, composition, size)
+        pairs = draw_pairs(seed, split, number, composition, size, style(number))
         images = _fitted(pairs.panoramas, pairs.photos, size)
         return {"images": np.asarray(images), "token_ids": tokenizer(pairs.captions).ids}
 

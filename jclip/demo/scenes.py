@@ -109,7 +109,7 @@ class _Draws:
 
 
 def sample_scene(key: PRNGKeyArray) -> Scene:
-    """Draws a scene; the attributes of objects are independent, and half of all are opaque."""
+    """Draws a scene; the attributes of objects are independent; half are plain, half are opaque."""
     draws, places = _Draws(key, 64), (MAX_OBJECTS,)
     sky = draws.below(len(vocabulary.SKIES))
     lowest, highest = jnp.asarray(SKY_TABLE["elevation"])[sky]
@@ -131,9 +131,14 @@ def sample_scene(key: PRNGKeyArray) -> Scene:
         shape=draws.below(len(vocabulary.CLASSES), places),
         colour=draws.below(len(vocabulary.COLOURS), places),
         material=draws.below(len(vocabulary.MATERIALS), places),
-        pattern=draws.below(len(vocabulary.PATTERNS), places),
-        transparency=jnp.maximum(draws.below(4, places) - 1, 0),
+        pattern=_first_in_half(draws, len(vocabulary.PATTERNS), places),
+        transparency=_first_in_half(draws, len(vocabulary.TRANSPARENCIES), places),
     )
+
+
+def _first_in_half(draws: _Draws, count: int, shape: tuple[int, ...]) -> Array:
+    """The first word in half of all cases, else any of the others."""
+    return jnp.maximum(draws.below(2 * (count - 1), shape) - (count - 2), 0)
 
 
 def _spread_yaws(

@@ -10,15 +10,16 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, UInt8
 
 from jclip.checkpoints import ImageConfig
-from jclip.data.images import ImageFile
+from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
 from jclip.errors import InputError
-from jclip.images import Fit, ViewPlan, normalise, plan_chunks, shift_views
+from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, plan_views, shift_views
 from jclip.probes.embeddings import normalised
 from jclip.probes.scores import ShiftScores
 from jclip.probes.subjects import Subject
 
 __all__ = [
+    "embed_shifts",
     "empty_scores",
     "same_views",
     "score_shifts",
@@ -64,22 +65,22 @@ def _equal_shifts(width: int, count: int) -> tuple[int, ...]:
 
 
 def empty_scores(
-    model: str,
-    fit: Fit,
-    images: Sequence[ImageFile],
-    captions: Sequence[str],
-    shifts: Mapping[int, Sequence[int]],
+    model: str, fit: Fit, image_set: ImageSet, shifts: Mapping[int, Sequence[int]]
 ) -> ShiftScores:
     """A result still to be filled: every score is NaN."""
-    per_image = np.array([shifts[image.width] for image in images])
+    widths = np.array([image.width for image in image_set.images])
+    per_image = np.array([shifts[width] for width in widths.tolist()])
     return ShiftScores(
+        image_set=image_set.name,
         model=model,
         fit=fit,
-        images=tuple(image.name for image in images),
-        captions=tuple(captions),
-        widths=np.array([image.width for image in images]),
+        images=tuple(image.name for image in image_set.images),
+        captions=image_set.captions,
+        heights=np.array([image.height for image in image_set.images]),
+        widths=widths,
         shifts=per_image,
         scores=np.full(per_image.shape, np.nan, np.float32),
+        mirrored=np.full(len(widths), np.nan, np.float32),
     )
 
 
@@ -92,6 +93,30 @@ def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
     return np.all(result.shifts * turns % result.widths[:, None] == 0, axis=0)
 
 
+def embed_shifts(
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    images: UInt8[Array, "n h w 3"],
+    plan: ViewPlan,
+    *,
+    image_config: ImageConfig,
+    fit: Fit,
+) -> Float[Array, "n s e"]:
+    """From uint8 images to normalised embeddings at every shift of the plan; to be jitted.
+
+    The embeddings of the two `tiles` are normalised, averaged and normalised again.
+    """
+    views = shift_views(images, plan, image_config.size, fit)
+    n, s, tiles = views.shape[:3]
+    # Shifts are folded into the batch: under vmap, fused attention with a shared mask has failed.
+    pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
+    embeddings = normalised(nnx.merge(graph, state).encode_image(pixels))
+    embeddings = embeddings.reshape(n, s, tiles, -1)
+    if tiles > 1:
+        embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
+    return embeddings[:, :, 0]
+
+
 @functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit"))
 def score_shifts(
     graph: nnx.GraphDef,
@@ -99,10 +124,11 @@ def score_shifts(
     panoramas: UInt8[Array, "n h w 3"],
     plan: ViewPlan,
     texts: Float[Array, "n e"],
+    mirror_plan: ViewPlan | None = None,
     *,
     image_config: ImageConfig,
     fit: Fit,
-) -> Float[Array, "n s"]:
+) -> tuple[Float[Array, "n s"], Float[Array, " n"] | None]:
     """From uint8 panoramas to scores, 100 x cosine, in one program.
 
     Args:
@@ -111,19 +137,22 @@ def score_shifts(
         panoramas: `[N, H, W, 3] uint8`.
         plan: the S shifts, from `plan_views`; another plan of as many shifts does not recompile.
         texts: normalised text embeddings `[N, E]`, row by row those of the panoramas.
+        mirror_plan: the plan of no shift, for scores of the panoramas flipped left to right too.
         image_config: size, mean and std of the model's input.
-        fit: how a panorama becomes a square. The embeddings of the two `tiles` are normalised,
-            averaged and normalised again.
+        fit: how a panorama becomes a square.
+
+    Returns:
+        Scores at every shift `[N, S]`, and of the flipped panoramas `[N]`, None without a plan.
     """
-    views = shift_views(panoramas, plan, image_config.size, fit)
-    n, s, tiles = views.shape[:3]
-    # Shifts are folded into the batch: under vmap, fused attention with a shared mask has failed.
-    pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
-    embeddings = normalised(nnx.merge(graph, state).encode_image(pixels))
-    embeddings = embeddings.reshape(n, s, tiles, -1)
-    if tiles > 1:
-        embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
-    return 100 * jnp.einsum("nse,ne->ns", embeddings[:, :, 0], texts, precision="highest")
+
+    def score(images, views):
+        found = embed_shifts(graph, state, images, views, image_config=image_config, fit=fit)
+        return 100 * jnp.einsum("nse,ne->ns", found, texts, precision="highest")
+
+    scores = score(panoramas, plan)
+    if mirror_plan is None:
+        return scores, None
+    return scores, score(flip(panoramas), mirror_plan)[:, 0]
 
 
 def stream_scores(
@@ -131,6 +160,8 @@ def stream_scores(
     subjects: Sequence[Subject],
     shifts: Mapping[int, Sequence[int]],
     views: int,
+    *,
+    mirror: bool = False,
 ) -> Iterator[tuple[Batch, Float[np.ndarray, "subjects n s"]]]:
     """Score every batch by every subject at every shift; each batch crosses to the device once.
 
@@ -140,6 +171,7 @@ def stream_scores(
         shifts: per width, the shifts in pixels.
         views: the most shifts that one program computes; longer lists go in chunks that share one
             compilation, so that memory does not depend on their number.
+        mirror: whether to score the flipped panoramas too, as one more column behind the shifts.
 
     Yields:
         The batch and its scores, one batch behind the device so that it never waits for the host.
@@ -154,54 +186,67 @@ def stream_scores(
         rows = np.resize(batch.indices, len(pixels))
         listed = tuple(shifts[pixels.shape[2]])
         scores = [
-            score_shifts(
-                subject.graph,
-                subject.state,
-                pixels,
-                plan,
-                subject.texts[rows],
-                image_config=subject.image_config,
-                fit=subject.fit,
+            _score_chunks(
+                subject, pixels, rows, plans(pixels.shape[1:3], listed, views, subject), mirror
             )
             for subject in subjects
-            for plan in plans(pixels.shape[1:3], listed, views, subject)
         ]
         if waiting is not None:
             yield _collect(*waiting)
-        waiting = batch, scores, len(subjects), len(listed)
+        waiting = batch, scores, len(listed)
     if waiting is not None:
         yield _collect(*waiting)
 
 
-def _collect(batch: Batch, scores: list[Array], subjects: int, shifts: int):
+def _score_chunks(subject: Subject, pixels, rows, plans, mirror: bool):
+    """One program per chunk of shifts; only the first also scores the flipped panoramas."""
+    chunks, unshifted = plans
+    texts = subject.texts[rows]
+    return [
+        score_shifts(
+            subject.graph,
+            subject.state,
+            pixels,
+            plan,
+            texts,
+            unshifted if mirror and number == 0 else None,
+            image_config=subject.image_config,
+            fit=subject.fit,
+        )
+        for number, plan in enumerate(chunks)
+    ]
+
+
+def _collect(batch: Batch, scores, shifts: int):
     """Bring the chunks of all subjects to the host, without padded rows and shifts."""
-    fetched = np.stack(jax.device_get(scores))
-    chunks, rows, width = fetched.shape
-    joined = fetched.reshape(subjects, chunks // subjects, rows, width).swapaxes(1, 2)
-    joined = joined.reshape(subjects, rows, -1)
-    return batch, joined[:, : len(batch.indices), :shifts]
+    rows = len(batch.indices)
+    joined = []
+    for chunks in jax.device_get(scores):
+        columns = np.concatenate([chunk for chunk, _ in chunks], axis=1)[:rows, :shifts]
+        mirrored = chunks[0][1]
+        if mirrored is not None:
+            columns = np.column_stack([columns, mirrored[:rows]])
+        joined.append(columns)
+    return batch, np.stack(joined)
 
 
 class _DevicePlans:
     """Plans on the device, made once per size of panorama and of model input."""
 
     def __init__(self):
-        self._made: dict[tuple, list[ViewPlan]] = {}
+        self._made: dict[tuple, tuple[list[ViewPlan], ViewPlan]] = {}
 
     def __call__(self, shape, shifts: tuple[int, ...], views: int, subject: Subject):
         height, width = shape
         config = subject.image_config
         key = (shape, shifts, config.size, config.interpolation, subject.fit)
         if key not in self._made:
+            size, most = config.size, min(views, len(shifts))
+            rest = subject.fit, config.interpolation
             self._made[key] = jax.device_put(
-                plan_chunks(
-                    height,
-                    width,
-                    shifts,
-                    config.size,
-                    min(views, len(shifts)),
-                    subject.fit,
-                    config.interpolation,
+                (
+                    plan_chunks(height, width, shifts, size, most, *rest),
+                    plan_views(height, width, (0,), size, *rest),
                 )
             )
         return self._made[key]

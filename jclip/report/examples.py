@@ -18,13 +18,14 @@ _MOST_VIEWS = 8
 
 @dataclasses.dataclass(frozen=True)
 class PanoramaExample:
-    """A panorama under one model and fit, with the views behind its scores.
+    """A panorama of one set under one model and fit, with the views behind its scores.
 
     `panorama` is a thumbnail of the unshifted image; `views` are what the model sees at each of the
     S shifts, `yaws` in degrees, `scores` in 100 x cosine; index 0 is unshifted. `label` says why it
     is shown, such as "most stable".
     """
 
+    image_set: str
     image: str
     caption: str
     model: str

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from jclip.probes.scores import ShiftScores
 from jclip.report.style import INK, MUTED, drawable, fit_colours, panels, spread, tidy
 
-__all__ = ["change_figure", "yaw_degrees", "yaw_figure", "yaw_label"]
+__all__ = ["change_figure", "panel_names", "yaw_degrees", "yaw_figure", "yaw_label"]
 
 # More boxes than this stand too close to be read: quantile bands over yaw instead.
 _MOST_BOXES = 16
@@ -36,8 +36,14 @@ def yaw_label(yaw: float) -> str:
     return f"{yaw:.4g}"
 
 
+def panel_names(results: Sequence[ShiftScores]) -> list[str]:
+    """For each result the panel it belongs in: its model and, among several sets, its set."""
+    several = len({result.image_set for result in results}) > 1
+    return [f"{r.model} · {r.image_set}" if several else r.model for r in results]
+
+
 def change_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) -> Figure:
-    """Distribution of |d| per shift, one panel per model and one colour per fit.
+    """Distribution of |d| per shift, one panel per model (and set) and one colour per fit.
 
     Up to 16 shifts are drawn as boxes (quartiles, whiskers to 1.5 interquartile ranges) with a
     point per panorama where those are few; more shifts as median, quartiles and 95th percentile
@@ -46,25 +52,28 @@ def change_figure(results: Sequence[ShiftScores], betas: Sequence[float | None])
     Raises:
         ValueError: no results, or not one beta per result.
     """
-    models, fits = _models_and_fits(results, betas)
+    names, fits = _panels_and_fits(results, betas)
+    titles = list(dict.fromkeys(names))
     boxes = max(result.scores.shape[1] - 1 for result in results)
     as_boxes = boxes <= _MOST_BOXES
+    one_beta = len({beta for beta in betas if beta is not None}) == 1
     crowded = boxes * len(fits) if as_boxes else 24
-    columns = 1 if crowded > 36 or len(models) == 1 else 2
-    figure, axes = panels(len(models), columns, (9.6, 3.6) if columns == 1 else (6.0, 3.5))
+    columns = 1 if crowded > 36 or len(titles) == 1 else 2
+    figure, axes = panels(len(titles), columns, (9.6, 3.6) if columns == 1 else (6.0, 3.5))
     colours = fit_colours(fits)
-    for model, panel in zip(models, axes, strict=True):
+    for title, panel in zip(titles, axes, strict=True):
         tidy(panel)
-        panel.set_title(drawable(model), fontsize=10.5, color=INK)
-        for result, beta in zip(results, betas, strict=True):
-            if result.model != model:
+        panel.set_title(drawable(title), fontsize=10.5, color=INK)
+        for name, result, beta in zip(names, results, betas, strict=True):
+            if name != title:
                 continue
             if as_boxes:
                 _boxes(panel, result, fits, colours[result.fit])
             else:
                 _bands(panel, result, colours[result.fit])
             if beta is not None:
-                panel.axhline(beta, color=INK, linestyle=(0, (5, 3)), linewidth=1.1, zorder=4)
+                colour = INK if one_beta else colours[result.fit]
+                panel.axhline(beta, color=colour, linestyle=(0, (5, 3)), linewidth=1.2, zorder=4)
         if not as_boxes:
             panel.set_xlim(0, 360)
             panel.set_xticks(range(0, 361, 45))
@@ -82,37 +91,34 @@ def change_figure(results: Sequence[ShiftScores], betas: Sequence[float | None])
 def yaw_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) -> Figure:
     """Score against yaw on a circle: change from the unshifted score, median and quartiles.
 
-    One polar panel per model, one colour per fit. The heavy ring is the unshifted score; changes
-    are paired by panorama, so that differences between panoramas do not widen the quartiles. A
-    grey zone marks changes within beta where all results share one.
+    One polar panel per model (and set), one colour per fit. The heavy ring is the unshifted score;
+    changes are paired by panorama, so that differences between panoramas do not widen the
+    quartiles. A grey zone marks changes within beta where all results share one.
 
     Raises:
         ValueError: no results, or not one beta per result.
     """
-    models, fits = _models_and_fits(results, betas)
-    columns = {1: 1, 2: 2, 4: 2}.get(len(models), 3)
+    names, fits = _panels_and_fits(results, betas)
+    titles = list(dict.fromkeys(names))
+    columns = {1: 1, 2: 2, 4: 2}.get(len(titles), 3)
     size = (6.4, 5.6) if columns == 1 else (5.2, 4.6) if columns == 2 else (4.0, 3.9)
-    figure, axes = panels(len(models), columns, size, projection="polar")
+    figure, axes = panels(len(titles), columns, size, projection="polar")
     colours = fit_colours(fits)
     bound = betas[0] if len(set(betas)) == 1 else None
-    quartiles = {
-        (r.model, r.fit): np.percentile(r.scores - r.scores[:, :1], (25, 50, 75), axis=0)
-        for r in results
-    }
-    reach = [value for q in quartiles.values() for value in (q.min(), q.max())]
+    quartiles = [np.percentile(r.scores - r.scores[:, :1], (25, 50, 75), axis=0) for r in results]
+    reach = [value for q in quartiles for value in (q.min(), q.max())]
     low, high = min([0.0, *reach, -(bound or 0)]), max([0.0, *reach, bound or 0])
     span = (high - low) or 1.0
-    for model, panel in zip(models, axes, strict=True):
+    for title, panel in zip(titles, axes, strict=True):
         assert isinstance(panel, PolarAxes)
         _dial(panel, low - 0.45 * span, high + 0.06 * span)
-        panel.set_title(drawable(model), fontsize=10.5, color=INK, pad=14)
+        panel.set_title(drawable(title), fontsize=10.5, color=INK, pad=14)
         circle = np.linspace(0, 2 * np.pi, 361)
         if bound is not None:
             panel.fill_between(circle, -bound, bound, color="#8c959f", alpha=0.16, linewidth=0)
         panel.plot(circle, np.zeros_like(circle), color=INK, linewidth=1.3, zorder=3)
-        for result in results:
-            if result.model == model:
-                lines = quartiles[result.model, result.fit]
+        for name, result, lines in zip(names, results, quartiles, strict=True):
+            if name == title:
                 _around(panel, yaw_degrees(result), lines, colours[result.fit])
     handles: list[Patch | Line2D] = [Patch(color=colours[fit], label=fit) for fit in fits]
     handles.append(Line2D([], [], color=INK, linewidth=1.3, label="unshifted score"))
@@ -130,13 +136,12 @@ def yaw_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) ->
     return figure
 
 
-def _models_and_fits(
+def _panels_and_fits(
     results: Sequence[ShiftScores], betas: Sequence[float | None]
 ) -> tuple[list[str], list[str]]:
     if not results or len(results) != len(betas):
         raise ValueError(f"{len(results)} results and {len(betas)} betas: need one each, or more")
-    models = list(dict.fromkeys(result.model for result in results))
-    return models, list(dict.fromkeys(result.fit for result in results))
+    return panel_names(results), list(dict.fromkeys(result.fit for result in results))
 
 
 def _boxes(panel: Axes, result: ShiftScores, fits: Sequence[str], colour: str) -> None:
@@ -193,8 +198,10 @@ def _legend(
         handles.append(Line2D([], [], color=MUTED, linewidth=0.8, label="95th percentile"))
     bounds = sorted({beta for beta in betas if beta is not None})
     if bounds:
-        label = f"beta = {bounds[0]:g}" if len(bounds) == 1 else "beta of each model and fit"
-        handles.append(Line2D([], [], color=INK, linestyle=(0, (5, 3)), label=label))
+        one = len(bounds) == 1
+        label = f"beta = {bounds[0]:g}" if one else "beta, in the colour of its fit"
+        colour = INK if one else MUTED
+        handles.append(Line2D([], [], color=colour, linestyle=(0, (5, 3)), label=label))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
     )

@@ -20,7 +20,7 @@ __all__ = [
     "write_page",
 ]
 
-type Cell = str | bool | int | float | None
+type Cell = str | bool | int | float | tuple[float, float] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Column:
     """A table column: heading, and how its numbers are written (a format such as ".2f").
 
     A number that a format would show as zero is written to two significant figures instead, and
-    hovering over a cell shows the number in full. None and NaN are n/a, bool is yes or no.
+    hovering over a cell shows the number in full. None and NaN are n/a, bool is yes or no, a pair
+    is an interval.
     """
 
     heading: str
@@ -42,6 +43,9 @@ class Column:
             return "yes" if cell else "no"
         if isinstance(cell, str):
             return cell
+        if isinstance(cell, tuple):
+            low, high = (self.write(end) for end in cell)
+            return low if low == high == "n/a" else f"{low} to {high}"
         text = format(cell, self.format)
         if cell and not any(digit in text.lower().split("e")[0] for digit in "123456789"):
             return format(cell, ".2g")
@@ -69,7 +73,7 @@ class Table:
         """Which columns hold numbers, and stand to the right."""
         return [
             any(
-                isinstance(row[i], int | float) and not isinstance(row[i], bool)
+                isinstance(row[i], int | float | tuple) and not isinstance(row[i], bool)
                 for row in self.rows
             )
             for i in range(len(self.columns))

@@ -6,7 +6,13 @@ from typing import Literal
 
 from jclip.report.page import Column, Section, Table
 
-__all__ = ["FaultChoice", "fault_section", "settings_section"]
+__all__ = [
+    "FaultChoice",
+    "activation_choice",
+    "crop_choice",
+    "fault_section",
+    "settings_section",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +22,24 @@ class FaultChoice:
     fault: str
     choice: Literal["reference", "corrected"]
     meaning: str
+
+
+def crop_choice(fits: Sequence[str]) -> FaultChoice:
+    """Whether the centre crop, which keeps half of a panorama, is among the fits (paper 1)."""
+    return FaultChoice(
+        "the centre crop keeps half of a panorama",
+        "reference" if "crop" in fits else "corrected",
+        f"fits: {', '.join(fits)}; at half a turn crops share no content",
+    )
+
+
+def activation_choice(overridden: bool, option: str | None) -> FaultChoice:
+    """Whether weights run with another activation than they were trained with."""
+    return FaultChoice(
+        "activation other than the checkpoint's own",
+        "reference" if overridden else "corrected",
+        f"--activation {option or 'not given'}",
+    )
 
 
 def fault_section(faults: Sequence[FaultChoice]) -> Section:

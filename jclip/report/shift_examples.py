@@ -46,6 +46,7 @@ def _example(result, row, label, files, config, fit) -> PanoramaExample:
     thumbnail = Image.fromarray(pixels)
     thumbnail.thumbnail(_THUMBNAIL)
     return PanoramaExample(
+        image_set=result.image_set,
         image=result.images[row],
         caption=result.captions[row],
         model=result.model,

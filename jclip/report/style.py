@@ -32,9 +32,17 @@ def fit_colours(fits: Sequence[str]) -> dict[str, str]:
 
 
 def panels(
-    count: int, columns: int, size: tuple[float, float], projection: str | None = None
+    count: int,
+    columns: int,
+    size: tuple[float, float],
+    projection: str | None = None,
+    *,
+    share_y: bool = True,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels of `size` (width, height) inches, filled row by row."""
+    """A figure of `count` panels of `size` (width, height) inches, filled row by row.
+
+    Panels share their vertical axis unless they are polar or `share_y` is off.
+    """
     columns = min(columns, count)
     rows = -(-count // columns)
     figure = Figure(
@@ -46,7 +54,7 @@ def panels(
         rows,
         columns,
         squeeze=False,
-        sharey=projection is None,
+        sharey=share_y and projection is None,
         subplot_kw={"projection": projection},
     )
     axes = list(grid.flat)

@@ -21,6 +21,7 @@ __all__ = [
     "Integers",
     "ModelOptions",
     "Names",
+    "Numbers",
     "OutputOptions",
     "comma_separated",
 ]
@@ -38,6 +39,7 @@ def comma_separated(kind: Callable[[str], Any], metavar: str) -> PrimitiveConstr
 
 
 Names = Annotated[tuple[str, ...], comma_separated(str, "A,B,..")]
+Numbers = Annotated[tuple[float, ...], comma_separated(float, "X,X,..")]
 Integers = Annotated[tuple[int, ...], comma_separated(int, "N,N,..")]
 
 
@@ -55,14 +57,17 @@ Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 class ModelOptions:
     """Which checkpoints are probed, and how they compute."""
 
-    models: Annotated[Names, tyro.conf.arg(aliases=["--model"])] = ("random:ViT-B-32",)
-    """Registry names, random:ARCHITECTURE, hub ids or folders; paper1 is the paper's nine."""
+    models: Annotated[Names, tyro.conf.arg(aliases=["--model"])] = ("demo",)
+    """Registry names, demo (a small CLIP of the rendered world), random:ARCHITECTURE, hub ids or
+    folders; paper1 is the paper's nine."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto is float32 on CPUs and bfloat16 elsewhere."""
     activation: Activation | None = None
     """Override the checkpoints' own activation; gelu repeats the paper's mismatch."""
     allow_pickle: Flag = False
     """Read .bin and .pt weights too, through torch with weights_only."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter in peft's layout, put into every model."""
 
     def dtype(self) -> jnp.dtype:
         """The dtype that `precision` means on this machine."""
@@ -75,8 +80,9 @@ class ModelOptions:
 class ImageOptions:
     """Which images, with which captions."""
 
-    images: str = "samples"
-    """A folder, or samples: twelve CC0 panoramas that ship with jclip."""
+    images: Names = ("demo",)
+    """Sets of images, each a folder, samples (twelve CC0 panoramas that ship with jclip), demo or
+    demo-photos (a rendered world), or tfds:NAME[:SPLIT] (a prepared TFDS data set)."""
     captions: Path | None = None
     """CSV or JSONL with columns file and caption, or prompts.txt with one line per image in natural
     order. Default: captions.csv, captions.jsonl or prompts.txt beside the images."""

@@ -19,17 +19,17 @@ def write(tmp_path, name, text):
 def test_csv_by_name_in_any_order(tmp_path):
     rows = '\ufefffile,caption\n10.jpg,ten\n1.jpg,"one, or so"\n2.jpg,two\n'
     path = write(tmp_path, "c.csv", rows)
-    assert read_captions(path, NAMES) == ["one, or so", "two", "ten"]
+    assert read_captions(path, NAMES) == (("one, or so", "two", "ten"), (3, 4, 2))
 
 
 def test_jsonl_by_name(tmp_path):
     lines = [f'{{"file": "{n}", "caption": "c {n}"}}' for n in reversed(NAMES)]
-    assert read_captions(write(tmp_path, "c.jsonl", "\n".join(lines)), NAMES)[2] == "c 10.jpg"
+    assert read_captions(write(tmp_path, "c.jsonl", "\n".join(lines)), NAMES).texts[2] == "c 10.jpg"
 
 
 def test_prompts_follow_natural_order_whatever_order_is_asked_for(tmp_path):
     path = write(tmp_path, "prompts.txt", "one\r\ntwo\r\nten\r\n")
-    assert read_captions(path, ["10.jpg", "1.jpg", "2.jpg"]) == ["ten", "one", "two"]
+    assert read_captions(path, ["10.jpg", "1.jpg", "2.jpg"]) == (("ten", "one", "two"), (3, 1, 2))
 
 
 @pytest.mark.parametrize(

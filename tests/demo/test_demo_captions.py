@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import jax
@@ -13,10 +14,20 @@ from jclip.demo import (
     sample_scene,
     scene_key,
 )
-from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS, VISIBLE_ENOUGH, ObjectWords
+from jclip.demo.captions import (
+    EARLY_STYLE,
+    PANORAMA_WORDS,
+    PHOTO_WORDS,
+    STYLE,
+    VISIBLE_ENOUGH,
+    ObjectWords,
+)
 from jclip.demo.vocabulary import ATTRIBUTES, BACKDROPS, CLASSES, GROUNDS, SKIES
 
-ALWAYS, NEVER = dict.fromkeys(ATTRIBUTES, 1.0), dict.fromkeys(ATTRIBUTES, 0.0)
+ALWAYS, NEVER = (
+    dataclasses.replace(EARLY_STYLE, attributes=dict.fromkeys(ATTRIBUTES, often))
+    for often in (1.0, 0.0)
+)
 COUNTS = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 SKY_WORDS = {"clear": "clear", "cloudy": "cloudy", "sunset": "sunset", "night": "night",
              "overcast": "overcast"}  # fmt: skip
@@ -63,11 +74,10 @@ def _assert_true(caption, scene, places):
         assert word not in tokens or word == BACKDROPS[scene.backdrop], caption
 
 
-@pytest.mark.parametrize("probabilities", [ALWAYS, NEVER, None])
-def test_a_panorama_caption_names_only_what_is_there(scenes, probabilities):
-    options = {} if probabilities is None else {"attribute_probability": probabilities}
+@pytest.mark.parametrize("style", [ALWAYS, NEVER, STYLE])
+def test_a_panorama_caption_names_only_what_is_there(scenes, style):
     for index, scene in enumerate(scenes):
-        caption = describe(scene, np.random.default_rng(index), **options)
+        caption = describe(scene, np.random.default_rng(index), style=style)
         _assert_true(caption, scene, np.flatnonzero(scene.present))
         assert sum(_named(caption).values()) >= 1
         assert caption.startswith(PANORAMA_WORDS)
@@ -106,8 +116,9 @@ def test_the_probability_decides_how_many_attributes_are_named(scenes):
         named, objects = 0, 0
         for index, scene in enumerate(scenes):
             rng = np.random.default_rng(index)
-            chosen = NEVER | {"colour": probability}
-            caption = describe(scene, rng, attribute_probability=chosen)
+            chosen = NEVER.attributes | {"colour": probability}
+            style = dataclasses.replace(NEVER, attributes=chosen)
+            caption = describe(scene, rng, style=style)
             named += sum(word in ATTRIBUTES["colour"] for word in re.findall("[a-z]+", caption))
             objects += sum(_named(caption).values())
         return named / objects
@@ -122,7 +133,7 @@ def test_equal_objects_are_counted_and_ordered_from_left_to_right(scenes):
         describe(
             scene_with(scene, shape=[0, 1, 0, 0, 0]),
             np.random.default_rng(seed),
-            attribute_probability=NEVER,
+            style=NEVER,
         )
         for seed in range(40)
     }
@@ -130,10 +141,7 @@ def test_equal_objects_are_counted_and_ordered_from_left_to_right(scenes):
     # Yaws -120, 0 and 120 degrees: ring, cone, cube from left to right.
     yaw = np.deg2rad([0.0, 120.0, 240.0, 0.0, 0.0]).astype(np.float32)
     ordered = scene_with(scene, shape=[3, 1, 4, 0, 0], yaw=yaw, heading=np.float32(0))
-    texts = [
-        describe(ordered, np.random.default_rng(seed), attribute_probability=NEVER)
-        for seed in range(60)
-    ]
+    texts = [describe(ordered, np.random.default_rng(seed), style=NEVER) for seed in range(60)]
     count = sum("a ring, a cone and a cube" in text for text in texts)
     assert count > 15
 
@@ -163,5 +171,21 @@ def test_views_need_the_right_arguments(scenes):
         describe(scenes[0], rng, "panorama", camera=camera, visible=visible)
     with pytest.raises(ValueError, match="go together"):
         describe(scenes[0], rng, "none", camera=camera)
-    with pytest.raises(ValueError, match="attribute_probability"):
-        describe(scenes[0], rng, attribute_probability={"colour": 0.5})
+    with pytest.raises(ValueError, match="a style's attributes are exactly"):
+        describe(scenes[0], rng, style=dataclasses.replace(STYLE, attributes={"colour": 0.5}))
+
+
+def test_panoramas_are_named_by_what_is_in_their_middle(scenes):
+    named, present = {True: 0, False: 0}, {True: 0, False: 0}
+    for index, scene in enumerate(scenes):
+        for place in np.flatnonzero(scene.present):
+            alone = scene_with(scene, present=np.arange(5) < 2, shape=[0, 1, 1, 1, 1])
+            yaws = np.array([scene.yaw[place], scene.yaw[place] + np.pi, 0, 0, 0], np.float32)
+            alone = scene_with(alone, yaw=yaws)
+            caption = describe(alone, np.random.default_rng(index), style=STYLE)
+            turn = float(np.angle(np.exp(1j * (yaws[0] + alone.heading))))
+            in_front = abs(turn) < np.pi / 2
+            present[in_front] += 1
+            named[in_front] += "ball" in caption
+    assert named[True] / present[True] > 0.9
+    assert named[False] / present[False] < 0.5

@@ -1,5 +1,7 @@
 """The sweep as a person runs it: the PyTorch stack's scores, resuming, and clear errors."""
 
+import csv
+import itertools
 import json
 import re
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from experiments import shift_sweep
 from jclip.probes.shift import score_shifts
@@ -18,9 +21,11 @@ MODEL = str(GOLDEN / "hf_full")
 
 @pytest.fixture
 def sweep(monkeypatch, tmp_path, capsys):
-    """Run the command; returns (exit status, folder, standard error)."""
+    """Run the command, without tests unless asked; returns (exit status, folder, stderr)."""
 
     def run(*arguments, model=MODEL, out="run"):
+        if "--beta" not in arguments:
+            arguments = (*arguments, "--beta", "None")
         command = ["shift_sweep", "--model", model, "--out", str(tmp_path / out), *arguments]
         monkeypatch.setattr("sys.argv", command)
         with pytest.raises(SystemExit) as end:
@@ -64,10 +69,14 @@ def test_a_run_writes_everything_and_says_what_it_used(sweep, panorama_folder):
     assert choices["images and prompts paired by lexicographic order"] == "corrected"
     rows = (out / "statistics.csv").read_text().splitlines()
     assert len(rows) == 1 + 3 * 7
-    half_turn = next(r for r in rows if '"tiles",4,' in r)
-    assert half_turn.endswith(",1.5,0.01,nan,nan,") or half_turn.endswith(",1.5,0.01,,,")
+    header = rows[0].replace('"', "").split(",")
+    half_turn = next(r for r in rows if '"tiles",4,' in r).split(",")
+    cells = dict(zip(header, half_turn, strict=True))
+    assert cells["beta"] == "1.5" and cells["wilcoxon_p"] in ("nan", "") and cells["stable"] == ""
     assert (out / "report.html").stat().st_size > 10_000
-    assert len(list((out / "figures").iterdir())) == 2 + 2 * 3
+    assert {"score-change.png", "score-against-yaw.png"} <= {
+        f.name for f in (out / "figures").iterdir()
+    }
     assert not (out / "parts").exists()
 
 
@@ -75,11 +84,11 @@ def test_an_interrupted_sweep_goes_on_where_it_was(sweep, panorama_folder, monke
     folder = str(panorama_folder([f"{i}.png" for i in range(6)]))
     arguments = ("--images", folder, "--shifts", "4", "--batch-size", "8")
     assert sweep(*arguments, out="whole")[0] == 0
-    monkeypatch.setattr(shift_sweep, "SECONDS_BETWEEN_PARTS", 0)
+    monkeypatch.setattr("jclip.runs.parts.SECONDS_BETWEEN_PARTS", 0)
     real, calls = shift_sweep.stream_scores, []
 
-    def failing(*rest):
-        for number, item in enumerate(real(*rest)):
+    def failing(*rest, **keywords):
+        for number, item in enumerate(real(*rest, **keywords)):
             if number == 2 and "failed" not in calls:
                 calls.append("failed")
                 raise OSError(28, "No space left on device")
@@ -88,7 +97,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(sweep, panorama_folder, monke
 
     monkeypatch.setattr(shift_sweep, "stream_scores", failing)
     status, out, error = sweep(*arguments)
-    assert status == 1 and "4 of 6 panoramas are kept" in error and error.count("stopped:") == 1
+    assert status == 1 and "4 of 6 images of" in error and error.count("stopped:") == 1
     assert len(list((out / "parts").iterdir())) == 2
     calls.append("resumed")
     assert sweep(*arguments)[0] == 0
@@ -110,6 +119,40 @@ def test_undecodable_images_stop_or_are_recorded_whole(sweep, panorama_folder):
     assert "b.png" in (out / "failures.csv").read_text()
     table, found = scores(out)
     assert found.shape == (2, 8) and set(table["image"].to_pylist()) == {"a.png", "c.png"}
+
+
+def test_beta_is_calibrated_by_flips_of_each_set(sweep, panorama_folder):
+    one, other = (panorama_folder([f"{i}.png" for i in range(7)], name=name) for name in ("a", "b"))
+    status, out, _ = sweep("--images", f"{one},{other}", "--fits", "crop,squash", "--beta", "flip")
+    assert status == 0
+    table = pyarrow.parquet.read_table(out / "scores.parquet").to_pylist()
+    statistics = list(csv.DictReader((out / "statistics.csv").read_text().splitlines()))
+    assert len(statistics) == 2 * 2 * 7
+    for image_set, fit in itertools.product(("a", "b"), ("crop", "squash")):
+        own = [r for r in table if (r["image_set"], r["fit"]) == (image_set, fit)]
+        unshifted = [r for r in own if r["shift_index"] == 0]
+        assert all(r["mirrored_score"] is None for r in own if r["shift_index"] > 0)
+        change = np.abs([r["score"] - r["mirrored_score"] for r in unshifted])
+        first, third = np.quantile(change, (0.25, 0.75))
+        betas = [
+            float(r["beta"]) for r in statistics if (r["image_set"], r["fit"]) == (image_set, fit)
+        ]
+        np.testing.assert_allclose(betas, third + 1.5 * (third - first), rtol=1e-5)
+    choices = {
+        f["fault"]: f["choice"] for f in json.loads((out / "run.json").read_text())["faults"]
+    }
+    assert choices["one beta for every model"] == "corrected"
+
+
+def test_mirrored_scores_are_those_of_mirrored_files(sweep, panorama_folder):
+    folder = panorama_folder([f"{i}.png" for i in range(7)], name="plain")
+    mirrored = panorama_folder([f"{i}.png" for i in range(7)], name="turned")
+    for file in mirrored.glob("*.png"):
+        Image.open(file).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
+    _, one, _ = sweep("--images", str(folder), "--beta", "flip", out="one")
+    _, other, _ = sweep("--images", str(mirrored), out="other")
+    flips = scores(one)[0]["mirrored_score"].to_pylist()[::8]
+    np.testing.assert_allclose(flips, scores(other)[1][:, 0], atol=1e-4)
 
 
 def test_widths_are_grouped_and_each_is_compiled_once(sweep, panorama_folder):
@@ -150,7 +193,7 @@ def test_a_full_disk_while_writing_the_report_loses_no_score(sweep, panorama_fol
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(shift_sweep, "write_page", full)
+        patched.setattr("jclip.runs.publish.write_page", full)
         status, out, error = sweep("--images", folder)
     assert status == 1 and "No space left" in error and "kept in" in error
     before = scores(out)[1]
@@ -169,6 +212,9 @@ def test_a_full_disk_while_writing_the_report_loses_no_score(sweep, panorama_fol
         (["--fits", "crop,stretch"], "--fits: .stretch. is not one of crop, squash"),
         (["--fits", "crop,crop"], "given twice"),
         (["--beta", "1"], "fewer than 7 images"),
+        (["--beta", "flip"], "fewer than 7 images"),
+        (["--beta", "None", "--flip-quantiles", "exact"], "none of numpy's"),
+        (["--adapter", "absent"], "absent"),
         (["--beta", "-1", "--alpha", "0.3"], "--beta -1.0"),
         (["--pixel-limit", "100"], "a.png: .* limit 100"),
         (["--models", "no-such-model"], "no-such-model"),

@@ -10,6 +10,7 @@ from jclip.report.style import png
 def _example(fit="crop", shifts=8):
     rng = np.random.default_rng(shifts)
     return PanoramaExample(
+        image_set="samples",
         image="a.jpg",
         caption="a room",
         model="ViT-B-32/openai",

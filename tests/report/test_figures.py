@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from jclip.report.figures import change_figure, yaw_degrees, yaw_figure, yaw_label
+from jclip.report.figures import change_figure, panel_names, yaw_degrees, yaw_figure, yaw_label
 from jclip.report.style import fit_colours, png
 
 
@@ -73,9 +73,12 @@ def test_many_shifts_become_bands_over_yaw(make_scores):
 
 def test_betas_of_their_own_are_all_drawn(make_scores):
     figure = change_figure([make_scores(fit="crop"), make_scores(fit="squash")], [1.0, 2.0])
-    assert _labels(figure)[-1] == "beta of each model and fit"
-    drawn = {line.get_ydata()[0] for line in figure.axes[0].lines if line.is_dashed()}
-    assert drawn == {1.0, 2.0}
+    assert _labels(figure)[-1] == "beta, in the colour of its fit"
+    colours = fit_colours([])
+    drawn = {
+        line.get_ydata()[0]: line.get_color() for line in figure.axes[0].lines if line.is_dashed()
+    }
+    assert drawn == {1.0: colours["crop"], 2.0: colours["squash"]}
 
 
 def test_nine_models_with_four_fits_have_nine_panels(make_scores):
@@ -85,6 +88,18 @@ def test_nine_models_with_four_fits_have_nine_panels(make_scores):
         figure = draw(results, [None] * 36)
         assert [axes.get_title() for axes in figure.axes] == [f"model {m}" for m in range(9)]
         assert _labels(figure)[:4] == list(fits)
+
+
+def test_sets_have_panels_of_their_own_where_there_are_several(make_scores):
+    samples = [make_scores("demo", fit, image_set="samples") for fit in ("crop", "pad")]
+    other = [make_scores("demo", "crop", image_set="synthetic", seed=1)]
+    assert panel_names(samples) == ["demo", "demo"]
+    names = panel_names([*samples, *other])
+    assert names == ["demo · samples"] * 2 + ["demo · synthetic"]
+    for draw in (change_figure, yaw_figure):
+        figure = draw([*samples, *other], [1.0, 2.0, 3.0])
+        assert [axes.get_title() for axes in figure.axes] == ["demo · samples", "demo · synthetic"]
+        assert len(_lines(figure.axes[1], fit_colours([])["pad"])) == 0
 
 
 def test_1024_shifts_are_drawn(make_scores):

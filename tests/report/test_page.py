@@ -37,6 +37,9 @@ def _written(tmp_path, *sections, notices=()):
         (None, ".3f", "n/a"),
         (float("nan"), ".3f", "n/a"),
         ("<b>", ".3f", "<b>"),
+        ((0.25, 1.0), ".3f", "0.250 to 1.000"),
+        ((0.25, float("nan")), ".3f", "0.250 to n/a"),
+        ((float("nan"), float("nan")), ".3f", "n/a"),
     ],
 )
 def test_column_writes_cells(cell, form, expected):

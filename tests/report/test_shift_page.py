@@ -7,6 +7,7 @@ from jclip.report.examples import PanoramaExample
 from jclip.report.page import write_page
 from jclip.report.provenance import FaultChoice
 from jclip.report.shift_page import shift_page
+from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import shift_statistics
 
 
@@ -16,7 +17,9 @@ def _pictures(request, monkeypatch):
     if "tmp_path" not in request.fixturenames:
         for draw in ("change_figure", "yaw_figure", "example_figure"):
             monkeypatch.setattr(f"jclip.report.shift_page.{draw}", lambda *_: None)
-        monkeypatch.setattr("jclip.report.shift_page.png", lambda _: b"")
+        monkeypatch.setattr("jclip.report.shared_content.content_figure", lambda *_: None)
+        for module in ("shift_page", "shared_content"):
+            monkeypatch.setattr(f"jclip.report.{module}.png", lambda _: b"")
 
 
 def _page(results, beta, **changed):
@@ -28,55 +31,126 @@ def _section(page, heading):
     return next(section for section in page.sections if section.heading == heading)
 
 
+def _columns(table):
+    cells = zip(*table.rows, strict=True)
+    return {
+        column.heading: list(values) for column, values in zip(table.columns, cells, strict=True)
+    }
+
+
 def test_summary_has_a_row_per_model_and_fit(make_scores):
     results = [make_scores(m, f) for m in ("A", "B") for f in ("crop", "squash")]
-    table = _section(_page(results, 1.5), "Summary").tables[0]
-    statistics = shift_statistics(results[1].scores, 1.5)
-    row = dict(zip([c.heading for c in table.columns], table.rows[1], strict=True))
-    assert len(table.rows) == 4
-    assert (row["model"], row["fit"], row["panoramas"]) == ("A", "squash", 12)
-    assert row["median unshifted score"] == np.median(results[1].scores[:, 0])
-    assert row["median |d| at yaw 180"] == statistics.median[3]
-    assert row["largest median |d|"] == statistics.median.max()
-    assert row["at yaw (degrees)"] == 45 * (1 + np.argmax(statistics.median))
-    assert row["stable shifts"] == f"{statistics.reference.stable.sum()} of 7"
+    changes, stability = _section(_page(results, 1.5), "Summary").tables
+    statistics = [shift_statistics(result.scores, 1.5) for result in results]
+    columns = _columns(changes)
+    assert columns["model"] == ["A", "A", "B", "B"]
+    assert columns["fit"] == ["crop", "squash"] * 2
+    assert columns["panoramas"] == [12] * 4
+    assert columns["median unshifted score"][1] == np.median(results[1].scores[:, 0])
+    assert columns["median |d| at yaw 180"] == [s.median[3] for s in statistics]
+    assert columns["largest median |d|"] == [s.median.max() for s in statistics]
+    assert columns["at yaw (degrees)"] == [45 * (1 + np.argmax(s.median)) for s in statistics]
+    columns = _columns(stability)
+    assert columns["beta"] == [1.5] * 4
+    assert columns["stable shifts (sign test, Holm)"] == [
+        f"{s.corrected.stable.sum()} of 7" for s in statistics
+    ]
+    assert columns["p, stable at all shifts"] == [s.corrected.p_all_shifts for s in statistics]
+    assert columns["stable shifts (Wilcoxon, the paper's)"] == [
+        f"{s.reference.stable.sum()} of 7" for s in statistics
+    ]
+
+
+def test_summary_says_where_beta_comes_from(make_scores):
+    flipped = make_scores(fit="crop")
+    given = dataclasses.replace(make_scores(fit="squash"), mirrored=np.full(12, np.nan))
+    summary = _section(_page([flipped, given], 1.5), "Summary")
+    assert _columns(summary.tables[1])["beta from"] == ["flip calibration", "given by value"]
+    assert "Q3 + 1.5 IQR" in summary.text
+    assert "Q3 + 1.5 IQR" not in _section(_page([given], 1.5), "Summary").text
 
 
 def test_without_beta_no_test_is_mentioned_as_made(make_scores):
     page = _page([make_scores()], None)
     summary = _section(page, "Summary")
     assert "stability was not tested" in summary.text
-    assert "beta" not in [c.heading for c in summary.tables[0].columns]
-    table = _section(page, "Statistics per shift").parts[0].tables[0]
-    assert "p" not in [c.heading for c in table.columns]
+    assert len(summary.tables) == 1
+    (description,) = _section(page, "Statistics per shift").parts[0].tables
+    assert "95 % interval" in _columns(description)
+    assert "Clopper" not in _section(page, "Statistics per shift").text
 
 
-def test_table_per_shift_holds_the_statistics(make_scores):
+def test_tables_per_shift_hold_the_statistics(make_scores):
     result = make_scores()
-    statistics = shift_statistics(result.scores, 1.5)
-    (part,) = _section(_page([result], 1.5), "Statistics per shift").parts
-    assert not part.folded
-    rows = part.tables[0].rows
-    assert [row[:4] for row in rows[:2]] == [(1, 45.0, 64, 12), (2, 90.0, 128, 12)]
-    assert [row[4] for row in rows] == list(statistics.median)
-    assert [row[7] for row in rows] == list(statistics.reference.p)
-    assert [row[8] for row in rows] == list(statistics.reference.stable)
+    bound = calibrate_flip_bound(result.scores[:, 0], result.mirrored)
+    statistics = shift_statistics(result.scores, bound)
+    page = shift_page([result], [statistics], settings={}, faults=[], notices=[], examples=[])
+    section = _section(page, "Statistics per shift")
+    assert "bootstrap over panoramas" in section.text
+    (part,) = section.parts
+    assert part.heading == result.model and not part.folded
+    description, tests = part.tables
+    assert tests.caption == f"Fit crop: tests against beta = {bound.value:.5g}"
+    columns = _columns(description)
+    assert columns["shift index"] == [1, 2, 3, 4, 5, 6, 7]
+    assert columns["shift (pixels)"] == [64 * k for k in range(1, 8)]
+    assert columns["median |d|"] == list(statistics.median)
+    assert columns["95 % interval"] == list(zip(*statistics.median_interval, strict=True))
+    assert columns["Shapiro-Wilk p"] == list(statistics.shapiro_p)
+    assert len(tests.columns) == 12
+    columns = [list(cells) for cells in zip(*tests.rows, strict=True)]
+    corrected, reference = statistics.corrected, statistics.reference
+    assert columns[2:] == [
+        list(statistics.median - bound.value),
+        list(zip(*corrected.median_excess.interval, strict=True)),
+        list(corrected.share_above),
+        list(zip(*corrected.share_above_interval, strict=True)),
+        list(corrected.p),
+        list(corrected.adjusted_p),
+        list(corrected.stable),
+        list(reference.statistic),
+        list(reference.p),
+        list(reference.stable),
+    ]
 
 
 def test_identity_shifts_are_neither_stable_nor_unstable(make_scores):
     result = make_scores(fit="tiles")
     statistics = shift_statistics(result.scores, 1.5, identity=np.arange(8) % 4 == 0)
     page = shift_page([result], [statistics], settings={}, faults=[], notices=[], examples=[])
-    row = _section(page, "Statistics per shift").parts[0].tables[0].rows[3]
-    assert np.isnan(row[7])
-    assert row[8] is None
-    assert _section(page, "Summary").tables[0].rows[0][-1].endswith(" of 6")
+    tests = _columns(_section(page, "Statistics per shift").parts[0].tables[1])
+    assert np.isnan(tests["Wilcoxon p"][3]) and np.isnan(tests["Holm p"][3])
+    assert tests["stable"][3] is None and tests["stable (Wilcoxon)"][3] is None
+    stability = _columns(_section(page, "Summary").tables[1])
+    assert stability["stable shifts (sign test, Holm)"][0].endswith(" of 6")
 
 
 def test_p_below_the_smallest_float_is_not_written_as_zero(make_scores):
     result = make_scores(shifts=2, images=3000)
-    table = _section(_page([result], 100.0), "Statistics per shift").parts[0].tables[0]
-    assert table.rows[0][7] == "< 1e-300"
+    tests = _columns(_section(_page([result], 100.0), "Statistics per shift").parts[0].tables[1])
+    assert tests["Wilcoxon p"] == tests["sign test p"] == ["< 1e-300"]
+
+
+def test_several_sets_are_told_apart_everywhere(make_scores):
+    results = [
+        make_scores("demo", "crop", image_set=name, seed=seed, images=10 + seed)
+        for seed, name in enumerate(("samples", "synthetic"))
+    ]
+    page = _page(results, 1.5)
+    summary = _section(page, "Summary")
+    assert "2 image sets (samples: 10, synthetic: 11 panoramas)" in summary.text
+    for table in summary.tables:
+        assert _columns(table)["image set"] == ["samples", "synthetic"]
+    names = ["demo · samples", "demo · synthetic"]
+    assert [part.heading for part in _section(page, "Statistics per shift").parts] == names
+    content = _section(page, "Where does the change come from?")
+    assert [table.caption for table in content.tables] == names
+
+
+def test_one_set_is_not_mentioned(make_scores):
+    page = _page([make_scores()], 1.5)
+    assert "image set" not in _columns(_section(page, "Summary").tables[0])
+    assert "Image sets compared" not in [section.heading for section in page.sections]
 
 
 def test_several_models_are_folded_and_many_shifts_thinned(make_scores):
@@ -98,6 +172,7 @@ def test_different_widths_are_said(make_scores):
 
 def test_faults_settings_notices_and_examples_reach_the_file(make_scores, tmp_path):
     example = PanoramaExample(
+        image_set="samples",
         image="panorama-3.jpg",
         caption="a <quiet> square",
         model="ViT-B-32/openai",
@@ -130,6 +205,7 @@ def test_faults_settings_notices_and_examples_reach_the_file(make_scores, tmp_pa
     assert [figure.name for figure in page.figures()] == [
         "score-change",
         "score-against-yaw",
+        "shared-content",
         "example-01-vit-b-32-openai-crop-most-stable",
     ]
 

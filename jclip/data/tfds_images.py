@@ -1,0 +1,99 @@
+"""Captioned images out of prepared TFDS data sets, read without TensorFlow."""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_encoded
+from jclip.errors import InputError
+
+__all__ = ["TFDS", "CaptionedImages", "open_tfds_images"]
+
+TFDS = "tfds:"
+
+# The demo world's `content` is its caption without a format word, which the probes put themselves.
+_CAPTION_FIELDS = ("content", "caption")
+
+
+class CaptionedImages(NamedTuple):
+    """Images, their captions, and the field that the captions are from."""
+
+    images: tuple[ImageFile, ...]
+    captions: tuple[str, ...]
+    field: str
+
+
+def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> CaptionedImages:
+    """Open one split of a data set that was prepared with `file_format="array_record"`.
+
+    Args:
+        source: `tfds:NAME[:SPLIT]`, where NAME is what `tfds.builder` takes (`name`, `name/config`,
+            `name/config:1.0.0`) and the data set lies in TFDS's own folder, which the environment
+            variable TFDS_DATA_DIR moves. SPLIT is `test` by default. Examples need an `image`, and
+            a text `content` or `caption`.
+        pixel_limit: of one image, in pixels, checked from the header.
+
+    Raises:
+        InputError: the data set is not prepared, or lacks the split or a field; an image cannot be
+            read.
+    """
+    name, split = _parse(source)
+    builder = _builder(name)
+    if split not in builder.info.splits:
+        raise InputError(
+            f"{source}: there is no split {split}, but {', '.join(builder.info.splits)}"
+        )
+    fields = list(builder.info.features)
+    field = next((field for field in _CAPTION_FIELDS if field in fields), None)
+    if "image" not in fields or field is None:
+        wanted = " or ".join(_CAPTION_FIELDS)
+        raise InputError(f"{source}: needs the fields image and {wanted}; has {', '.join(fields)}")
+    examples = _examples(builder, split)
+    images = tuple(
+        inspect_encoded(
+            f"{split}-{row:06d}", functools.partial(_encoded, examples, row), pixel_limit
+        )
+        for row in range(len(examples))
+    )
+    texts = [examples[row][field] for row in range(len(examples))]
+    captions = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in texts)
+    return CaptionedImages(images, captions, field)
+
+
+def _parse(source: str) -> tuple[str, str]:
+    found = re.fullmatch(rf"{TFDS}([^:]+(?::\d+\.\d+\.\d+)?)(?::([\w-]+))?", source)
+    if found is None:
+        raise InputError(f"{source}: expected {TFDS}NAME or {TFDS}NAME:SPLIT")
+    return found[1], found[2] or "test"
+
+
+def _builder(name: str) -> Any:
+    # Imported here, since it takes seconds and only this kind of source needs it.
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, try_gcs=False)
+        prepared = builder.is_prepared()
+    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{TFDS}{name}: {reason}") from None
+    if not prepared:
+        raise InputError(
+            f"{TFDS}{name}: not prepared in {builder.data_dir}; prepare it, or set TFDS_DATA_DIR"
+        )
+    return builder
+
+
+def _examples(builder: Any, split: str) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        return builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    except NotImplementedError as error:
+        raise InputError(f"{TFDS}{builder.name}: {error}".splitlines()[0]) from None
+
+
+def _encoded(examples: Any, row: int) -> bytes:
+    example: Mapping[str, Any] = examples[row]
+    return example["image"]
