@@ -1,0 +1,84 @@
+"""The keyword page shows what was found, and what the control says."""
+
+import numpy as np
+import pytest
+
+from jclip.probes.keyword_scores import KeywordScores
+from jclip.report.keyword_page import keyword_page
+from jclip.report.page import write_page
+from jclip.report.provenance import FaultChoice
+from jclip.statistics.keyword import keyword_statistics
+
+IDENTIFIERS, GENERICS = (
+    ("a 360 photo of", "a panorama of"),
+    ("a photo of", "an image of", "a view of"),
+)
+
+
+def scores(difference, control=False, model="demo", images=30):
+    rng = np.random.default_rng([images, control, len(model)])
+    generic = rng.normal(25, 1, (images, len(GENERICS)))
+    return KeywordScores(
+        image_set="photos" if control else "rooms",
+        model=model,
+        fit="crop",
+        control=control,
+        images=tuple(f"{i}.png" for i in range(images)),
+        contents=("x",) * images,
+        identifiers=IDENTIFIERS,
+        generics=GENERICS,
+        identifier_scores=generic[:, :2] + difference + rng.normal(0, 0.1, (images, 2)),
+        generic_scores=generic,
+    )
+
+
+def page_of(results, **changes):
+    statistics = [keyword_statistics(r.identifier_scores, r.generic_scores) for r in results]
+    arguments = {
+        "alpha": 0.01,
+        "settings": {"identity": {"models": "demo"}},
+        "faults": [FaultChoice("no correction", "corrected", "Holm")],
+        "notices": ["untrained"],
+    }
+    return keyword_page(results, statistics, [s.p for s in statistics], **(arguments | changes))
+
+
+def test_the_summary_counts_pairs_and_marks_the_control():
+    page = page_of([scores(4.0), scores(-4.0, control=True)])
+    (table,) = page.sections[0].tables
+    assert [row[0] for row in table.rows] == ["rooms", "photos (control)"]
+    assert [row[4] for row in table.rows] == ["6 of 6", "0 of 6"]
+    assert table.rows[0][5] > 3 and table.rows[1][5] < -3
+    assert [row[6:] for row in table.rows] == [(1.0, 1.0), (0.0, 0.0)]
+
+
+def test_every_pair_is_listed_with_its_numbers():
+    result = scores(1.0)
+    page = page_of([result])
+    (pairs,) = [s for s in page.sections if s.heading == "All pairs"]
+    (table,) = pairs.parts[0].tables
+    assert [row[:2] for row in table.rows] == [(v, u) for v in IDENTIFIERS for u in GENERICS]
+    difference = result.identifier_scores[:, 1] - result.generic_scores[:, 2]
+    row = table.rows[-1]
+    assert row[2] == pytest.approx(np.median(difference))
+    assert row[4] < row[3] < row[5] and row[8] <= row[7] <= row[9]
+    assert row[7] == pytest.approx(np.mean(difference > 0))
+
+
+def test_models_are_folded_and_figures_drawn(tmp_path):
+    page = page_of([scores(1.0, model=m, control=c) for c in (False, True) for m in ("a", "bb")])
+    assert page.title == "Keyword probe: 2 models"
+    (pairs,) = [s for s in page.sections if s.heading == "All pairs"]
+    assert [(p.heading, p.folded, len(p.tables)) for p in pairs.parts] == [
+        ("a", True, 2),
+        ("bb", True, 2),
+    ]
+    assert [figure.name for figure in page.figures()] == ["differences", "distributions"]
+    assert all(figure.png.startswith(b"\x89PNG") for figure in page.figures())
+    write_page(tmp_path / "page.html", page)
+    assert "untrained" in (tmp_path / "page.html").read_text()
+
+
+def test_results_and_statistics_go_together():
+    with pytest.raises(ValueError, match="0 results"):
+        keyword_page([], [], [], alpha=0.01, settings={}, faults=[], notices=[])
