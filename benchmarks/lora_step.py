@@ -1,0 +1,109 @@
+"""How long does a step of fine-tuning take, beside the paper's step in PyTorch?
+
+    python -m benchmarks.lora_step --torch-python parity/bin/python
+
+ViT-B/32 with random weights in float32, batches of panoramas with one shifted copy each. Both take
+a few steps in turn, several times; printed are the median seconds per step and their ratio. The
+PyTorch side runs the text tower twice a step, as the paper's code does; ours has embedded the texts
+before. It needs a Python with torch, open_clip and peft.
+"""
+
+import dataclasses
+import subprocess
+import time
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from jclip.adapters import LoRAConfig, add_adapter
+from jclip.checkpoints import load_checkpoint
+from jclip.errors import InputError
+from jclip.images import plan_views
+from jclip.probes.embeddings import normalised
+from jclip.runs.command import DONE, run_command
+from jclip.training.loop import init_state, make_train_step
+from jclip.training.shift_invariance import Frozen, make_shift_invariance_loss
+
+SCRIPT = Path(__file__).with_name("torch_lora_step.py")
+HEIGHT = 256
+OURS = {"reference": "reference", "mlp": r"image_tower\..*\.mlp\..*"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is timed."""
+
+    torch_python: str = "python"
+    """A Python that has torch, open_clip and peft."""
+    batch_size: int = 16
+    """Panoramas per step; the paper's is 16."""
+    targets: Literal["reference", "mlp"] = "reference"
+    """Adapted layers, the same on both sides: the paper's, or both MLP products."""
+    rounds: int = 5
+    """How often both take their steps in turn."""
+    steps: int = 2
+    """Steps of each side per round."""
+
+
+def main(options: Options) -> int:
+    """Print seconds per step and the ratio."""
+    command = [options.torch_python, str(SCRIPT), str(options.batch_size), options.targets]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as theirs:
+        assert theirs.stdin is not None and theirs.stdout is not None
+        if theirs.stdout.readline().strip() != "ready":
+            raise InputError(f"{options.torch_python}: cannot run PyTorch's side, see above")
+        take_steps = _our_steps(options)
+        take_steps(1)
+        seconds = {"jclip": [], "pytorch": []}
+        for _ in range(options.rounds):
+            seconds["jclip"].append(take_steps(options.steps) / options.steps)
+            theirs.stdin.write(f"{options.steps}\n")
+            theirs.stdin.flush()
+            seconds["pytorch"].append(float(theirs.stdout.readline()) / options.steps)
+        theirs.stdin.close()
+    medians = {name: float(np.median(values)) for name, values in seconds.items()}
+    print("side,seconds per step")
+    for name, median in medians.items():
+        print(f"{name},{median:.3f}")
+    print(f"ratio,{medians['jclip'] / medians['pytorch']:.2f}")
+    return DONE
+
+
+def _our_steps(options: Options):
+    """A function that takes steps and returns the seconds."""
+    checkpoint = load_checkpoint("random:ViT-B-32")
+    clip = add_adapter(checkpoint.clip, LoRAConfig(targets=OURS[options.targets]), nnx.Rngs(0))
+    optimizer = optax.adamw(1e-5, weight_decay=0.01)
+    graph, state, parameters = init_state(clip, optimizer, jax.random.key(0), nnx.LoRAParam)
+    rng, count = np.random.default_rng(0), options.batch_size
+    width = checkpoint.clip.config.embedding_width
+    texts = normalised(jnp.asarray(rng.normal(size=(count, width)), jnp.float32))
+    plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), checkpoint.image_config.size, "crop")
+    scores = jnp.asarray(rng.normal(size=count), jnp.float32)
+    frozen = Frozen(parameters, texts, scores, plan)
+    loss = make_shift_invariance_loss(graph, checkpoint.image_config, "crop", 0.5, "different")
+    step = jax.jit(make_train_step(loss, optimizer, 1.0), donate_argnums=0)
+    images = rng.integers(0, 256, (count, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
+    batch = {"images": images, "rows": np.arange(count, dtype=np.int32)}
+    state = jax.device_put(state, may_alias=False)
+
+    def take(steps: int) -> float:
+        nonlocal state
+        begun = time.perf_counter()
+        for _ in range(steps):
+            state, _ = step(state, frozen, batch)
+        jax.block_until_ready(state.step)
+        return time.perf_counter() - begun
+
+    return take
+
+
+if __name__ == "__main__":
+    run_command(Options, main, __doc__)

@@ -1,0 +1,91 @@
+"""Fine-tuning an image tower so that scores survive circular shifts (paper 1)."""
+
+import functools
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, UInt8
+
+from jclip.adapters import with_dropout
+from jclip.checkpoints import ImageConfig
+from jclip.images import Fit, ViewPlan, circular_shift, normalise, shift_views
+from jclip.probes.embeddings import normalised
+from jclip.training.loop import LossFunction
+from jclip.training.losses import stability_loss
+
+__all__ = ["DropoutMasks", "Frozen", "make_shift_invariance_loss"]
+
+DropoutMasks = Literal["same", "different"]
+
+
+class Frozen(NamedTuple):
+    """What does not change while an adapter is trained, all on the device.
+
+    `texts` `[N, E]` are normalised and `scores` `[N]` are of the untuned network at shift 0; a
+    batch names its rows. `plan` is that of no shift.
+    """
+
+    parameters: Any
+    texts: Float[Array, "n e"]
+    scores: Float[Array, " n"]
+    plan: ViewPlan
+
+
+def make_shift_invariance_loss(
+    graph: nnx.GraphDef,
+    image_config: ImageConfig,
+    fit: Fit,
+    lam: float,
+    dropout_masks: DropoutMasks = "same",
+) -> LossFunction:
+    """The loss of a batch `{"images": [N, H, W, 3] uint8, "rows": [N] int32}`, for `fit`.
+
+    Each panorama is scored as it is and turned by a new uniform random shift, drawn and applied on
+    the device; `stability_loss` compares the two. Its `frozen` argument is a `Frozen`.
+
+    Args:
+        graph: of a network with an adapter, from `init_state`.
+        image_config: how the network's input is made.
+        fit: how a panorama becomes a square; `tiles` averages the embeddings of both.
+        lam: weight of the shifted against the original score; the rest anchors it to the frozen.
+        dropout_masks: whether a panorama and its shifted copy share their dropout masks; in the
+            paper's code they do not.
+    """
+
+    def embed(clip, views: UInt8[Array, "n t h w 3"]):
+        n, tiles = views.shape[:2]
+        flat = views.reshape(n * tiles, *views.shape[2:])
+        pixels = normalise(flat, image_config.mean, image_config.std)
+        embeddings = normalised(clip.encode_image(pixels)).reshape(n, tiles, -1)
+        return embeddings[:, 0] if tiles == 1 else normalised(embeddings.mean(axis=1))
+
+    def loss(trainable, frozen: Frozen, batch, key):
+        clip = nnx.merge(graph, trainable, frozen.parameters)
+        images = jnp.asarray(batch["images"])
+        shift_key, dropout_key = jax.random.split(key)
+        shifts = jax.random.randint(shift_key, (len(images),), 0, images.shape[2])
+        both = jnp.stack([images, _shift_each(images, shifts)])
+        views = shift_views(
+            both.reshape(-1, *images.shape[1:]), frozen.plan, image_config.size, fit
+        )[:, 0]
+        clip = with_dropout(clip, dropout_key)
+        if dropout_masks == "same":
+            # Mapped over the two versions, the masks are those of one batch.
+            halves = views.reshape(2, len(images), *views.shape[1:])
+            embeddings = jax.vmap(functools.partial(embed, clip))(halves)
+        else:
+            embeddings = embed(clip, views).reshape(2, len(images), -1)
+        texts = frozen.texts[batch["rows"]]
+        original, shifted = 100 * jnp.einsum("vne,ne->vn", embeddings, texts, precision="highest")
+        value = stability_loss(shifted, original, frozen.scores[batch["rows"]], lam)
+        return value, {"change": jnp.abs(shifted - original).mean()}
+
+    return loss
+
+
+def _shift_each(
+    images: UInt8[Array, "n h w 3"], shifts: Int[Array, " n"]
+) -> UInt8[Array, "n h w 3"]:
+    return jax.vmap(circular_shift)(images, shifts)

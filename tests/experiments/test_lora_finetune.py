@@ -1,0 +1,141 @@
+"""Fine-tuning as a person runs it: adapters come out, a killed run goes on, before and after."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import lora_finetune, shift_sweep
+from jclip.runs.command import run_command
+from jclip.training import loop
+
+MODEL = str(Path(__file__).parents[1] / "golden" / "hf_full")
+QUICK = ("--epochs", "2", "--batch-size-train", "8", "--split", "0.6,0.1,0.3")
+
+
+@pytest.fixture
+def tune(monkeypatch, tmp_path, capsys):
+    """Run the command; returns (exit status, folder, standard error)."""
+
+    def run(*arguments, out="run"):
+        command = ["lora_finetune", "--model", MODEL, "--out", str(tmp_path / out), *arguments]
+        monkeypatch.setattr("sys.argv", command)
+        with pytest.raises(SystemExit) as end:
+            run_command(lora_finetune.Options, lora_finetune.main)
+        return end.value.code, tmp_path / out, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def panoramas(panorama_folder):
+    return panorama_folder([f"{i}.png" for i in range(60)])
+
+
+def table(folder):
+    return list(csv.DictReader((folder / "trade_off.csv").read_text().splitlines()))
+
+
+def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, monkeypatch, tmp_path):
+    arguments = ("--images", str(panoramas), "--lambdas", "0,1", "--seeds", "0,1", *QUICK)
+    status, out, error = tune(*arguments, "--learning-rate", "1e-2")
+    assert status == 0, error
+    rows = table(out)
+    assert [(r["lambda"], r["seed"]) for r in rows] == [
+        ("0", "0"),
+        ("0", "1"),
+        ("1", "0"),
+        ("1", "1"),
+    ]
+    assert len({r["median_change"] for r in rows}) == 4, "lambda and seed matter"
+    # q, k, v, out and both MLP products of three layers of width 64, rank 8.
+    assert {int(r["trainable"]) for r in rows} == {3 * 8 * (4 * 128 + 2 * 320)}
+    assert all(-1 <= float(r["spearman"]) <= 1 for r in rows)
+    choices = {
+        f["fault"]: f["choice"] for f in json.loads((out / "run.json").read_text())["faults"]
+    }
+    memory = json.loads((out / "run.json").read_text())["memory"]
+    # Adam keeps two numbers for each trained one, and none for the rest.
+    trained, kept = (float(memory[k].split()[0]) for k in ("trained factors", "optimiser state"))
+    assert kept == pytest.approx(2 * trained, abs=0.02)
+    assert choices["lambda = 1 has no anchor: a constant score minimises it"] == "reference"
+    assert choices["dropout masks differ between a panorama and its shifted copy"] == "corrected"
+    assert (out / "report.html").stat().st_size > 10_000
+
+    adapter = out / "lambda-1-seed-0" / "adapter"
+    command = [
+        "shift_sweep",
+        "--model",
+        MODEL,
+        "--images",
+        str(panoramas),
+        "--adapter",
+        str(adapter),
+    ]
+    monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "sweep")])
+    with pytest.raises(SystemExit) as end:
+        run_command(shift_sweep.Options, shift_sweep.main)
+    assert end.value.code == 0
+    record = json.loads((tmp_path / "sweep" / "run.json").read_text())
+    assert list(record["identity"]["models"]) == ["hf_full+adapter"]
+    assert "adapter of hf_full+adapter" in record["confirmed"]
+
+
+def test_a_killed_run_ends_with_the_same_adapter(tune, panoramas, monkeypatch):
+    arguments = ("--images", str(panoramas), *QUICK)
+    whole = table(tune(*arguments, out="whole")[1])
+    real, made = loop.Checkpoints.save, []
+
+    def stop_after_the_first(self, step, *rest, **keywords):
+        if made:
+            raise OSError(28, "No space left on device")
+        made.append(step)
+        return real(self, step, *rest, **keywords)
+
+    monkeypatch.setattr(lora_finetune, "EPOCHS_BETWEEN_CHECKPOINTS", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Checkpoints, "save", stop_after_the_first)
+        with pytest.raises(OSError, match="No space"):
+            tune(*arguments)
+    assert made == [4]
+    status, out, error = tune(*arguments)
+    assert status == 0, error
+    assert table(out) == whole
+    written = (
+        (out / "lambda-0.5-seed-0" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
+    )
+    assert tune(*arguments)[0] == 0 and table(out) == whole
+    again = (out / "lambda-0.5-seed-0" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
+    assert again == written, "a finished adapter is only measured again"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lambdas", "0.5,1.5"], "lambda 1.5: from 0 to 1"),
+        (["--rank", "0"], "rank 0"),
+        (["--batch-size-train", "50"], "make no batch of 50"),
+        (["--split", "0.9,0.05,0.05"], "3 test panoramas; the stability test needs 7"),
+        (["--split", "0.7,0.3,0"], "too few for 3 parts"),
+        (["--learning-rate", "0"], "learning_rate 0: more than 0"),
+        (["--seeds", "1,1"], "--seeds: one is given twice"),
+        (["--images", "demo,samples"], "one model, without an adapter, is tuned on one set"),
+        (["--targets", "nothing"], "'nothing' matches no dense layer"),
+    ],
+)
+def test_bad_input_is_one_line_before_training(tune, panoramas, arguments, message, monkeypatch):
+    monkeypatch.setattr("jclip.data.image_sets.DEMO_IMAGES", 2)
+    monkeypatch.setattr("jclip.data.image_sets.DEMO_HEIGHT", 16)
+    images = [] if "--images" in arguments else ["--images", str(panoramas)]
+    status, out, error = tune(*images, *arguments)
+    assert status == 2 and error.count("\n") == 1
+    assert message in error
+    assert not out.exists()
+
+
+def test_a_loss_that_is_not_a_number_stops(tune, panoramas):
+    arguments = ("--images", str(panoramas), "--learning-rate", "1e30", "--epochs", "3", *QUICK[2:])
+    status, out, error = tune(*arguments)
+    assert status == 1 and "stopped: step " in error and "last good checkpoint" in error
+    assert not (out / "trade_off.csv").exists()
