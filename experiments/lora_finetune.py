@@ -45,7 +45,7 @@ from jclip.training.learning_curve import read_learning_curve
 from jclip.training.loop import fit as train
 from jclip.training.loop import init_state, make_train_step
 from jclip.training.recipes import RECIPES, LoRARecipe
-from jclip.training.shift_invariance import DropoutMasks, Frozen, make_shift_invariance_loss
+from jclip.training.shift_invariance import Anchor, DropoutMasks, Frozen, make_shift_invariance_loss
 
 ALPHA = 0.01
 EPOCHS_BETWEEN_CHECKPOINTS = 2
@@ -68,8 +68,10 @@ class Options:
     """Adapted layers: all, attention, reference (the first MLP product) or a regular expression."""
     dropout_masks: DropoutMasks | None = None
     """Whether a panorama and its shifted copy share dropout masks. same; different."""
+    anchor: Anchor | None = None
+    """Which scores are held to the untuned ones: both; only the shifted. both; shifted."""
     learning_rate: float | None = None
-    """Of AdamW, without a schedule. 1e-3; 1e-5."""
+    """Of AdamW, without a schedule. 3e-4; 1e-5."""
     rank: int | None = None
     """Of the update of each kernel. 8."""
     alpha: float | None = None
@@ -249,7 +251,7 @@ def _train(setting: Setting, clip, folder: Path, lam: float, seed: int):
     first = setting.first
     plan = plan_views(first.height, first.width, (0,), config.size, fit, config.interpolation)
     frozen = Frozen(parameters, setting.texts[0].prompts, setting.frozen_scores, plan)
-    loss = make_shift_invariance_loss(graph, config, fit, lam, recipe.dropout_masks)
+    loss = make_shift_invariance_loss(graph, config, fit, lam, recipe.dropout_masks, recipe.anchor)
     steps = steps_per_epoch(images, recipe.batch_size)
     batches = image_batches(
         images, recipe.batch_size, recipe.epochs, seed, lambda batch: shard_batch(mesh, batch)
@@ -318,7 +320,8 @@ def _faults(options: Options, recipe: LoRARecipe, checkpoint: Checkpoint) -> lis
         FaultChoice(
             "lambda = 1 has no anchor: a constant score minimises it",
             "corrected" if anchored else "reference",
-            f"lambdas: {', '.join(f'{lam:g}' for lam in recipe.lambdas)}",
+            f"lambdas: {', '.join(f'{lam:g}' for lam in recipe.lambdas)}; held to the untuned "
+            f"scores: {recipe.anchor}",
         ),
         FaultChoice(
             "dropout masks differ between a panorama and its shifted copy",

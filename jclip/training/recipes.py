@@ -5,7 +5,7 @@ from typing import Literal
 
 from jclip.adapters import LoRAConfig
 from jclip.errors import InputError
-from jclip.training.shift_invariance import DropoutMasks
+from jclip.training.shift_invariance import Anchor, DropoutMasks
 
 __all__ = ["RECIPES", "LoRARecipe"]
 
@@ -15,8 +15,8 @@ class LoRARecipe:
     """How an adapter is trained for shift invariance.
 
     The defaults that differ from the paper's code: all dense layers instead of the one that acts,
-    a loss with an anchor, dropout masks shared by a panorama and its shifted copy, and a learning
-    rate at which a few hundred panoramas suffice.
+    a loss that anchors both scores, dropout masks shared by a panorama and its shifted copy, and a
+    learning rate at which a few hundred panoramas suffice.
 
     Raises:
         InputError: a constant is out of range.
@@ -25,7 +25,8 @@ class LoRARecipe:
     lambdas: tuple[float, ...] = (0.5,)
     targets: str = "all"
     dropout_masks: DropoutMasks = "same"
-    learning_rate: float = 1e-3
+    anchor: Anchor = "both"
+    learning_rate: float = 3e-4
     rank: int = 8
     alpha: float = 16.0
     dropout: float = 0.1
@@ -55,7 +56,11 @@ class LoRARecipe:
 RECIPES: dict[Literal["corrected", "reference"], LoRARecipe] = {
     "corrected": LoRARecipe(),
     "reference": LoRARecipe(
-        lambdas=(1.0,), targets="reference", dropout_masks="different", learning_rate=1e-5
+        lambdas=(1.0,),
+        targets="reference",
+        dropout_masks="different",
+        anchor="shifted",
+        learning_rate=1e-5,
     ),
 }
 """`reference` is paper 1's: r 8, alpha 16, AdamW 1e-5 without a schedule, 20 epochs of batches of

@@ -13,11 +13,12 @@ from jclip.checkpoints import ImageConfig
 from jclip.images import Fit, ViewPlan, circular_shift, normalise, shift_views
 from jclip.probes.embeddings import normalised
 from jclip.training.loop import LossFunction
-from jclip.training.losses import stability_loss
+from jclip.training.losses import charbonnier, stability_loss
 
-__all__ = ["DropoutMasks", "Frozen", "make_shift_invariance_loss"]
+__all__ = ["Anchor", "DropoutMasks", "Frozen", "make_shift_invariance_loss"]
 
 DropoutMasks = Literal["same", "different"]
+Anchor = Literal["both", "shifted"]
 
 
 class Frozen(NamedTuple):
@@ -39,6 +40,7 @@ def make_shift_invariance_loss(
     fit: Fit,
     lam: float,
     dropout_masks: DropoutMasks = "same",
+    anchor: Anchor = "both",
 ) -> LossFunction:
     """The loss of a batch `{"images": [N, H, W, 3] uint8, "rows": [N] int32}`, for `fit`.
 
@@ -50,6 +52,8 @@ def make_shift_invariance_loss(
         image_config: how the network's input is made.
         fit: how a panorama becomes a square; `tiles` averages the embeddings of both.
         lam: weight of the shifted against the original score; the rest anchors it to the frozen.
+        anchor: which scores are held to the frozen one, with weight 1 - lam: the shifted alone, as
+            in the paper's code, or the original too.
         dropout_masks: whether a panorama and its shifted copy share their dropout masks; in the
             paper's code they do not.
     """
@@ -79,7 +83,10 @@ def make_shift_invariance_loss(
             embeddings = embed(clip, views).reshape(2, len(images), -1)
         texts = frozen.texts[batch["rows"]]
         original, shifted = 100 * jnp.einsum("vne,ne->vn", embeddings, texts, precision="highest")
-        value = stability_loss(shifted, original, frozen.scores[batch["rows"]], lam)
+        before = frozen.scores[batch["rows"]]
+        value = stability_loss(shifted, original, before, lam)
+        if anchor == "both":
+            value += (1 - lam) * charbonnier(original, before)
         return value, {"change": jnp.abs(shifted - original).mean()}
 
     return loss

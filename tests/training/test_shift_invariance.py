@@ -16,7 +16,7 @@ from jclip.images import circular_shift, plan_views, preprocess
 from jclip.models import CLIP, CLIPConfig, TextConfig, VisionConfig
 from jclip.probes.embeddings import normalised
 from jclip.training.loop import init_state, make_train_step
-from jclip.training.losses import stability_loss
+from jclip.training.losses import charbonnier, stability_loss
 from jclip.training.recipes import RECIPES, LoRARecipe
 from jclip.training.shift_invariance import Frozen, make_shift_invariance_loss
 
@@ -45,7 +45,7 @@ def frozen_of(parameters, seed=1):
     return Frozen(parameters, texts, scores, plan_views(SIZE, 2 * SIZE, (0,), SIZE, "crop"))
 
 
-def prepared(network, dropout=0.0, masks="same", lam=0.3):
+def prepared(network, dropout=0.0, masks="same", lam=0.3, anchor="shifted"):
     """An adapter that acts, its loss, and all that training it takes."""
     clip = add_adapter(network, LoRAConfig(rank=2, dropout=dropout), nnx.Rngs(1))
     optimizer = optax.adamw(1e-2)
@@ -54,7 +54,7 @@ def prepared(network, dropout=0.0, masks="same", lam=0.3):
     keys = jax.random.split(jax.random.key(2), len(leaves))
     moved = [x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
     state = dataclasses.replace(state, trainable=jax.tree.unflatten(tree, moved))
-    loss = make_shift_invariance_loss(graph, ImageConfig(size=SIZE), "crop", lam, masks)
+    loss = make_shift_invariance_loss(graph, ImageConfig(size=SIZE), "crop", lam, masks, anchor)
     return graph, state, parameters, loss, optimizer
 
 
@@ -79,6 +79,19 @@ def test_the_loss_is_the_papers_of_scores_before_and_after_a_shift(network, batc
     assert float(metrics["change"]) == pytest.approx(
         float(jnp.abs(shifted - original).mean()), rel=1e-3
     )
+
+
+def test_the_original_score_is_anchored_too(network, batch):
+    values = {}
+    for anchor in ("shifted", "both"):
+        graph, state, parameters, loss, _ = prepared(network, anchor=anchor)
+        frozen = frozen_of(parameters)
+        values[anchor] = float(loss(state.trainable, frozen, batch, jax.random.key(9))[0])
+    clip = nnx.merge(graph, state.trainable, parameters)
+    seen = normalised(clip.encode_image(preprocess(batch["images"], SIZE)))
+    original = 100 * jnp.sum(seen * frozen.texts[batch["rows"]], axis=1)
+    held = 0.7 * float(charbonnier(original, frozen.scores[batch["rows"]]))
+    assert values["both"] - values["shifted"] == pytest.approx(held, rel=1e-3)
 
 
 def test_masks_are_shared_or_not(network, batch):
@@ -114,6 +127,7 @@ def test_the_reference_recipe_is_the_papers():
     assert (recipe.learning_rate, recipe.weight_decay, recipe.clip_norm) == (1e-5, 0.01, 1.0)
     assert (recipe.epochs, recipe.batch_size, recipe.lambdas) == (20, 16, (1.0,))
     assert (recipe.targets, recipe.dropout_masks) == ("reference", "different")
+    assert recipe.anchor == "shifted"
     with pytest.raises(InputError, match=r"lambda -0.1: from 0 to 1"):
         LoRARecipe(lambdas=(0.5, -0.1))
     with pytest.raises(InputError, match="rank 0"):
