@@ -30,7 +30,7 @@ from jclip.errors import InputError
 from jclip.models import CLIP
 from jclip.runs.folder import replacing
 
-__all__ = ["Adapter", "load_adapter", "save_adapter"]
+__all__ = ["Adapter", "describe_adapter", "load_adapter", "save_adapter"]
 
 _CONFIG, _TENSORS = "adapter_config.json", "adapter_model.safetensors"
 _DIGESTS = "jclip.sha256"
@@ -110,6 +110,15 @@ def load_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> Adapter:
         sha256=sha256(path),
         notices=(notice,) if inert else (),
     )
+
+
+def describe_adapter(folder: str | os.PathLike[str]) -> LoRAConfig:
+    """An adapter's settings but for its targets; quick, as no factors are read.
+
+    Raises:
+        InputError: files are missing, or the configuration asks for more than plain LoRA.
+    """
+    return _read_config(_find(Path(folder)).with_name(_CONFIG))[0]
 
 
 def _find(folder: Path) -> Path:

@@ -1,10 +1,186 @@
-"""Right caption among others: retrieval within groups of image and caption pairs."""
+"""Retrieval: the right caption of an image among others, and the right image of a caption."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32, Int
 
-__all__ = ["right_caption_share"]
+from jclip.errors import InputError
+
+__all__ = [
+    "Normalisation",
+    "RankedQueries",
+    "RetrievalSummary",
+    "Similarity",
+    "cosine_retrieval",
+    "rank_captions",
+    "rank_images",
+    "right_caption_share",
+    "summarise_retrieval",
+]
+
+Normalisation = Literal["corrected", "reference"]
+
+# Scores at once, in bytes.
+_BLOCK_BYTES = 1 << 26
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrievalSummary:
+    """How well queries find what belongs to them.
+
+    `recall` holds the percentage of queries whose rank is at most k, by k. Ranks count from 1.
+    """
+
+    queries: int
+    recall: dict[int, float]
+    median: float
+    mean: float
+
+
+@dataclasses.dataclass(frozen=True)
+class RankedQueries:
+    """Ranks of one model in one direction, among `gallery` captions or images."""
+
+    model: str
+    direction: Literal["image to text", "text to image"]
+    gallery: int
+    ranks: Int[np.ndarray, " n"]
+
+    @property
+    def summary(self) -> RetrievalSummary:
+        """R@1, R@5 and R@10, median and mean."""
+        return summarise_retrieval(self.ranks)
+
+
+type Similarity = Callable[[Float[Array, "n d"], Float[Array, "m d"]], Float[Array, "n m"]]
+"""Scores `[N, M]` of images `[N, D]` against texts `[M, D]`."""
+
+
+def rank_captions(
+    images: Float32[np.ndarray, "n d"],
+    captions: Float32[np.ndarray, "m d"],
+    caption_images: Int[np.ndarray, " m"],
+    similarity: Similarity,
+) -> Int[np.ndarray, " n"]:
+    """Per image the rank of its best caption among all captions; ties count against it.
+
+    Args:
+        images: `[N, D]`, each with one caption or more.
+        captions: `[M, D]`.
+        caption_images: `[M]`, the row of the image that each caption is about.
+        similarity: such as `head.similarity`; jitted here.
+
+    Raises:
+        InputError: an image has no caption, a caption no image, or a score is not finite.
+    """
+    _check(len(images), caption_images)
+
+    def query(images, rows, captions, caption_images):
+        own = rows[:, None] == caption_images
+        found = similarity(images, captions)
+        best = jnp.max(found, axis=1, where=own, initial=-jnp.inf)
+        rank = 1 + jnp.sum((found >= best[:, None]) & ~own, axis=1)
+        return jnp.where(jnp.isfinite(found).all(axis=1), rank, 0)
+
+    return _in_blocks(query, images, np.arange(len(images)), (captions, caption_images))
+
+
+def rank_images(
+    images: Float32[np.ndarray, "n d"],
+    captions: Float32[np.ndarray, "m d"],
+    caption_images: Int[np.ndarray, " m"],
+    similarity: Similarity,
+) -> Int[np.ndarray, " m"]:
+    """Per caption the rank of its image among all images; as `rank_captions`."""
+    _check(len(images), caption_images)
+
+    def query(captions, own, images):
+        found = similarity(images, captions).T
+        right = jnp.take_along_axis(found, own[:, None], axis=1)
+        rank = jnp.sum(found >= right, axis=1)
+        return jnp.where(jnp.isfinite(found).all(axis=1), rank, 0)
+
+    return _in_blocks(query, captions, caption_images, (images,))
+
+
+def _in_blocks(query: Callable, queries, labels, gallery: tuple) -> Int[np.ndarray, " n"]:
+    """Ranks of all queries, as many at a time as their scores fit the block."""
+    count = len(queries)
+    block = min(count, max(1, _BLOCK_BYTES // (4 * len(gallery[0]))))
+    program, gallery = jax.jit(query), jax.device_put(gallery)
+    ranks = np.empty(count, np.int64)
+    for start in range(0, count, block):
+        # The last block is filled up with queries of the one before, lest it be compiled anew.
+        own = slice(min(start, count - block), min(start, count - block) + block)
+        ranks[own] = program(queries[own], labels[own], *gallery)
+    if len(bad := np.flatnonzero(ranks == 0)):
+        raise InputError(f"query {bad[0]} (from 0): a score is not finite")
+    return ranks
+
+
+def _check(images: int, caption_images: Int[np.ndarray, " m"]) -> None:
+    if len(caption_images) == 0:
+        raise InputError("retrieval needs images with captions, and there are none")
+    counts = np.bincount(caption_images, minlength=images)
+    if len(counts) > images:
+        raise InputError(f"a caption belongs to image {len(counts) - 1} of {images}")
+    if not counts.all():
+        raise InputError(f"image {int(np.argmin(counts))} (from 0) has no caption")
+
+
+def _dot(images: Float[Array, "n d"], texts: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    return jnp.matmul(images, texts.T, precision="highest")
+
+
+def cosine_retrieval(
+    images: Float32[np.ndarray, "n d"],
+    captions: Float32[np.ndarray, "m d"],
+    caption_images: Int[np.ndarray, " m"],
+    normalisation: Normalisation = "corrected",
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
+    """Ranks in both directions, image to text first, by the embeddings themselves.
+
+    `corrected` is the cosine. `reference` repeats fault 1 of paper 2's code: every feature is
+    divided by its norm over samples. What is retrieved is normalised over all of it; a query over
+    those asked at once, the captions of one image, or one image alone, of which only signs are
+    left.
+
+    Raises:
+        InputError: see `rank_captions`.
+    """
+    _check(len(images), caption_images)
+    if normalisation == "corrected":
+        images, captions = _divided(images, 1), _divided(captions, 1)
+        image_queries, caption_queries = images, captions
+    else:
+        squares = np.zeros(images.shape, np.float32)
+        np.add.at(squares, caption_images, captions**2)
+        image_queries, caption_queries = np.sign(images), _ratio(captions, squares[caption_images])
+        images, captions = _divided(images, 0), _divided(captions, 0)
+    return (
+        rank_captions(image_queries, captions, caption_images, _dot),
+        rank_images(images, caption_queries, caption_images, _dot),
+    )
+
+
+def _divided(values: Float32[np.ndarray, "n d"], axis: int) -> Float32[np.ndarray, "n d"]:
+    return _ratio(values, np.sum(np.square(values), axis=axis, keepdims=True))
+
+
+def _ratio(values: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Values by the root of the sum of their squares; 0 where that is 0."""
+    return values / np.sqrt(np.where(squares > 0, squares, np.float32(1)))
+
+
+def summarise_retrieval(ranks: Int[np.ndarray, " n"]) -> RetrievalSummary:
+    """R@1, R@5 and R@10 in per cent, median and mean of ranks that count from 1."""
+    recall = {k: 100 * float(np.mean(ranks <= k)) for k in (1, 5, 10)}
+    return RetrievalSummary(len(ranks), recall, float(np.median(ranks)), float(np.mean(ranks)))
 
 
 def right_caption_share(

@@ -12,7 +12,7 @@ from jclip.checkpoints import (
     expand_names,
     load_checkpoint,
 )
-from jclip.checkpoints.peft import load_adapter
+from jclip.checkpoints.peft import describe_adapter, load_adapter
 from jclip.runs.folder import confirm
 from jclip.runs.options import ModelOptions
 
@@ -23,7 +23,7 @@ def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
     """All checkpoints but their weights; with an adapter, its folder's name joins theirs.
 
     Raises:
-        InputError: see `describe_checkpoint`.
+        InputError: see `describe_checkpoint` and `describe_adapter`.
     """
     described = [
         describe_checkpoint(name, activation=options.activation, allow_pickle=options.allow_pickle)
@@ -31,6 +31,7 @@ def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
     ]
     if options.adapter is None:
         return described
+    describe_adapter(options.adapter)
     return [_named(model, f"{model.identity.name}+{options.adapter.name}") for model in described]
 
 
