@@ -1,0 +1,95 @@
+"""Are eight seeds of a head trained at once faster than eight in turn by plain PyTorch?
+
+    python -m benchmarks.heads --torch-python PATH/bin/python
+
+Trains a linear head by the warm-up of paper 2 on 50,000 random pairs of embeddings with 512 numbers
+(10 epochs, batches of 256, Adam, a validation after each epoch): all seeds in one compiled program,
+compilation included, and then one after the other in a plain PyTorch loop, in a Python that has
+torch. Prints the seconds of both, their ratio, and the validation losses, which have to agree.
+Several minutes on two CPU cores.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jclip.heads import HeadConfig
+from jclip.training.head_batches import CaptionPairs, HeadRecipe
+from jclip.training.head_training import HeadRun, train_heads
+
+SIZE, HELD_OUT = 512, 2_000
+SCRIPT = Path(__file__).with_name("heads_pytorch.py")
+
+
+def draw_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of images and captions: noise around something that both share."""
+    rng = np.random.default_rng(0)
+    shared, *own = (rng.standard_normal((count, SIZE), np.float32) for _ in range(3))
+    images, captions = (shared + noise for noise in own)
+    return images, np.roll(captions, 1, axis=1)
+
+
+def train_at_once(images: np.ndarray, captions: np.ndarray, epochs: int, seeds: int):
+    """Seconds, and the validation losses."""
+    rows = jnp.arange(len(images))
+    runs = [HeadRun(seed, 5e-5, 0.2) for seed in range(seeds)]
+    begin = time.perf_counter()
+    placed = (jax.device_put(images), jax.device_put(captions), rows)
+    pairs = CaptionPairs(*placed, examples=rows[:-HELD_OUT])
+    held_out = pairs._replace(examples=rows[-HELD_OUT:])
+    recipe = HeadRecipe("warm-up", epochs=epochs)
+    trained = train_heads(HeadConfig("linear", SIZE), recipe, runs, pairs, held_out)
+    return time.perf_counter() - begin, [head.validation_loss for head in trained]
+
+
+def train_in_turn(python: str, path: Path, epochs: int, seeds: int) -> dict:
+    """What the PyTorch loop prints."""
+    command = [python, str(SCRIPT), str(path), str(epochs), str(seeds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"the PyTorch loop failed: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout)
+
+
+def check_torch(python: str) -> None:
+    """End at once if the Python has no torch."""
+    try:
+        found = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
+    except OSError as error:
+        sys.exit(f"{python}: cannot be run ({error.strerror}); name a Python with --torch-python")
+    if found.returncode:
+        sys.exit(f"{python} has no torch; name a Python that has it with --torch-python")
+
+
+def main() -> None:
+    """Print both times."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--torch-python", default=sys.executable, help="a Python that has torch")
+    parser.add_argument("--pairs", type=int, default=50_000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=8)
+    options = parser.parse_args()
+    check_torch(options.torch_python)
+    images, captions = draw_pairs(options.pairs + HELD_OUT)
+    seconds, losses = train_at_once(images, captions, options.epochs, options.seeds)
+    print(f"jax {jax.__version__}, at once: {seconds:.1f} s", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.npz"
+        np.savez(path, images=images, captions=captions, held_out=HELD_OUT)
+        theirs = train_in_turn(options.torch_python, path, options.epochs, options.seeds)
+    print(f"torch {theirs['torch']}, in turn: {theirs['seconds']:.1f} s")
+    print(f"ratio: {seconds / theirs['seconds']:.2f}")
+    for name, values in (("jax", losses), ("torch", theirs["losses"])):
+        print(f"validation loss, {name}: {np.mean(values):.2f} +- {np.std(values):.2f}")
+
+
+if __name__ == "__main__":
+    main()

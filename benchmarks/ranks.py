@@ -1,0 +1,94 @@
+"""How long do the ranks of paper 2 take: boxes among their negatives, and retrieval both ways?
+
+    python -m benchmarks.ranks
+
+100,000 boxes with 11 captions each, out of 200,000 distinct ones, and retrieval of 25,000 captions
+and 5,000 images, all of 512 numbers. Times are medians after one warm-up and start with the
+embeddings in memory; compiling is in `first`. Each part runs in a process of its own, so that
+`peak` is that part's.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from jclip.data.features import BoxSet
+from jclip.probes.fine_grained import cosine_scores
+from jclip.probes.retrieval import cosine_retrieval
+from jclip.statistics.ranks import positive_ranks, summarise_ranks
+
+DIMENSION = 512
+BOXES, NEGATIVES, DISTINCT = 100_000, 10, 200_000
+IMAGES, CAPTIONS_OF_AN_IMAGE = 5_000, 5
+
+
+def _normal(seed: int, rows: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, DIMENSION), np.float32)
+
+
+def _ranks() -> Callable:
+    images, captions = _normal(0, BOXES), _normal(1, DISTINCT)
+    drawn = np.random.default_rng(2).integers(DISTINCT, size=(BOXES, 1 + NEGATIVES))
+    rows = np.arange(BOXES)
+    index = BoxSet(annotations=rows, images=rows, positives=drawn[:, 0], negatives=drawn[:, 1:])
+
+    def run():
+        scores = cosine_scores(images, captions, index)
+        for ties in ("reference", "averaged"):
+            summarise_ranks(positive_ranks(scores, ties))
+
+    return run
+
+
+def _retrieval() -> Callable:
+    own = np.repeat(np.arange(IMAGES), CAPTIONS_OF_AN_IMAGE)
+    images, captions = _normal(0, IMAGES), _normal(1, len(own))
+    return lambda: cosine_retrieval(images, captions, own)
+
+
+PARTS = {
+    "ranks": (f"ranks, {BOXES:,} boxes x {1 + NEGATIVES}", _ranks),
+    "retrieval": (f"retrieval, {IMAGES * CAPTIONS_OF_AN_IMAGE:,} x {IMAGES:,}", _retrieval),
+}
+
+
+def _seconds(run: Callable) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def measure(name: str, repeat: int) -> None:
+    """Print one line of the table."""
+    title, make = PARTS[name]
+    run = make()
+    first = _seconds(run)
+    median = statistics.median(_seconds(run) for _ in range(repeat))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{title:32}{first:8.2f}{median:9.2f}{peak:10.2f}", flush=True)
+
+
+def main() -> None:
+    """Print the table, or one line of it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--part", choices=PARTS)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    if options.part:
+        return measure(options.part, options.repeat)
+    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}")
+    print(f"{'':32}{'first s':>8}{'median s':>9}{'peak GiB':>10}", flush=True)
+    for name in PARTS:
+        command = ["-m", "benchmarks.ranks", "--part", name, "--repeat", str(options.repeat)]
+        subprocess.run([sys.executable, *command], check=True)
+
+
+if __name__ == "__main__":
+    main()

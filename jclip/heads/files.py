@@ -1,0 +1,198 @@
+"""Heads as files, in the layout of the published ones."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from flax import nnx
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from jclip.checkpoints.name_map import Rule, TensorSource, assign, restore
+from jclip.checkpoints.tensor_files import PickledTensors, SafetensorsTensors
+from jclip.errors import InputError
+from jclip.heads.configuration import HeadConfig, HeadKind, ScoreFunction
+from jclip.heads.create import Head, create_head
+from jclip.runs.folder import replacing
+
+__all__ = ["head_base", "load_head", "save_head"]
+
+_METADATA = "jclip.head"
+_MODALITIES = ("visual", "text")
+_LINEAR, _SECOND = "linear_layers.{}.0", "linear_layers.{}.1"
+_SCALE = Rule("log_scale", "log_scale")
+
+
+def _affine(source: str, target: str) -> tuple[Rule, Rule]:
+    return (
+        Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
+        Rule(f"{source}.bias", f"{target}.bias"),
+    )
+
+
+def _rules(kind: HeadKind) -> list[Rule]:
+    """The names of the paper's code; PyTorch keeps a kernel as [outputs, inputs]."""
+    if kind == "attention":
+        attention = "attention_layers.0"
+        return [
+            *_affine("cls_linear", "cls"),
+            Rule(f"{attention}.in_proj_weight", "in_projection.kernel", "transposed"),
+            Rule(f"{attention}.in_proj_bias", "in_projection.bias"),
+            *_affine(f"{attention}.out_proj", "out_projection"),
+        ]
+    rules = [_SCALE]
+    for number, modality in enumerate(_MODALITIES):
+        if kind == "mlp":
+            rules += _affine(_LINEAR.format(number), f"{modality}.first")
+            rules += _affine(_SECOND.format(number), f"{modality}.second")
+        elif kind in ("linear", f"linear_{modality}"):
+            rules += _affine(_LINEAR.format(number), modality)
+    return rules
+
+
+def load_head(path: str | os.PathLike[str], *, allow_pickle: bool = False) -> Head:
+    """Read a head that `save_head` or the paper's code wrote.
+
+    Its kind and size are seen from its tensors. What they do not say, published files do not
+    either: the score is then the sigmoid of the cosine, and an attention head has 64 heads.
+
+    Args:
+        path: `.safetensors`, or `.pt` and `.pth`.
+        allow_pickle: read `.pt` and `.pth` too, through torch with `weights_only`.
+
+    Raises:
+        InputError: the file is missing, damaged, a pickle that is not allowed, or holds no head;
+            tensors are missing, unexpected, misshapen or not finite (all are named).
+    """
+    path = Path(path)
+    tensors = _open(path, allow_pickle)
+    metadata = _read_metadata(path)
+    _check_digests(path, tensors, metadata)
+    config = _read_config(path, tensors, metadata)
+    graph, state = nnx.split(nnx.eval_shape(lambda: create_head(config, nnx.Rngs(0))))
+    leaves = {".".join(map(str, key)): (key, leaf) for key, leaf in nnx.to_flat_state(state)}
+    parameters = {name: leaf.get_value() for name, (_, leaf) in leaves.items()}
+    values = assign(_rules(config.kind), tensors, parameters, str(path))
+    filled = [(key, leaf.replace(values[name])) for name, (key, leaf) in leaves.items()]
+    return nnx.merge(graph, nnx.from_flat_state(filled))
+
+
+def save_head(
+    head: Head, path: str | os.PathLike[str], *, base: Mapping[str, Any] | None = None
+) -> None:
+    """Write a head as safetensors, under the names of the paper's code.
+
+    The metadata hold what the tensors do not show: the score function, the number of attention
+    heads, that there is no dropout, a digest per tensor, and the base.
+
+    Args:
+        head: what to write.
+        path: ends in `.safetensors`; replaced if it exists.
+        base: JSON: the identity of the checkpoint whose embeddings the head was trained on.
+
+    Raises:
+        InputError: a tensor is not finite.
+        ValueError: the path ends otherwise.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path}: heads are written as .safetensors")
+    flat = nnx.to_flat_state(nnx.state(head, nnx.Param))
+    parameters = {".".join(map(str, key)): leaf[...] for key, leaf in flat}
+    rules = [rule for rule in _rules(head.config.kind) if rule.targets[0] in parameters]
+    tensors = {
+        name: np.array(value, order="C") for name, value in restore(rules, parameters).items()
+    }
+    if broken := [name for name, value in tensors.items() if not np.isfinite(value).all()]:
+        raise InputError(f"the head is not saved: {', '.join(broken)} not finite")
+    metadata = {
+        **dataclasses.asdict(head.config),
+        "dropout": None,
+        "base": None if base is None else dict(base),
+        "sha256": {name: _digest(tensor) for name, tensor in tensors.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        save_file(tensors, partial, {"format": "pt", _METADATA: json.dumps(metadata)})
+
+
+def head_base(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
+    """The identity of the checkpoint whose embeddings a head was trained on, if its file says so.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return _read_metadata(Path(path)).get("base")
+
+
+def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors:
+    if not path.is_file():
+        raise InputError(f"{path} is no file")
+    if path.suffix == ".safetensors":
+        return SafetensorsTensors([path])
+    if path.suffix not in (".pt", ".pth"):
+        raise InputError(f"{path}: heads are .safetensors, .pt or .pth")
+    if not allow_pickle:
+        raise InputError(f"{path} is a pickle, which is read only with --allow-pickle")
+    return PickledTensors([path])
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    """What `save_head` wrote beside the tensors; empty for other files."""
+    if path.suffix != ".safetensors":
+        return {}
+    SafetensorsTensors([path])
+    with safe_open(path, framework="numpy") as file:
+        written = (file.metadata() or {}).get(_METADATA, "{}")
+    try:
+        return dict(json.loads(written))
+    except (TypeError, ValueError):
+        raise InputError(f"{path} is damaged: its metadata {_METADATA} cannot be read") from None
+
+
+def _check_digests(path: Path, tensors: TensorSource, metadata: Mapping[str, Any]) -> None:
+    if not metadata:
+        return
+    digests = metadata.get("sha256") or {}
+    damaged = [
+        name
+        for name in sorted({*digests, *tensors.shapes})
+        if name not in tensors.shapes or digests.get(name) != _digest(tensors.read(name))
+    ]
+    if damaged:
+        raise InputError(f"{path} is damaged: not as written are {', '.join(damaged)}")
+
+
+def _digest(tensor: np.ndarray) -> str:
+    return hashlib.sha256(tensor.tobytes()).hexdigest()
+
+
+def _read_config(path: Path, tensors: TensorSource, metadata: Mapping[str, Any]) -> HeadConfig:
+    """Kind and size as the tensors show them, the rest as the metadata say."""
+    shapes = tensors.shapes
+    kind: HeadKind | None = None
+    present = [f"{_LINEAR.format(number)}.weight" in shapes for number in (0, 1)]
+    if "attention_layers.0.in_proj_weight" in shapes:
+        kind, widest = "attention", shapes["attention_layers.0.in_proj_weight"]
+    elif any(f"{_SECOND.format(number)}.weight" in shapes for number in (0, 1)):
+        kind, widest = "mlp", shapes.get(f"{_LINEAR.format(0)}.weight", ())
+    elif any(present):
+        kind = "linear" if all(present) else "linear_visual" if present[0] else "linear_text"
+        widest = shapes[f"{_LINEAR.format(present.index(True))}.weight"]
+    if kind is None:
+        raise InputError(f"{path} holds no head: {', '.join(shapes) or 'it is empty'}")
+    if len(widest) != 2:
+        raise InputError(f"{path}: the first map of a {kind} head has shape {widest}")
+    settings = {
+        name: metadata[name]
+        for name in ("score_function", "learned_scale", "attention_heads")
+        if name in metadata
+    }
+    if (score := settings.get("score_function")) not in (None, *get_args(ScoreFunction)):
+        raise InputError(f"{path}: score function {score!r} is not known")
+    return HeadConfig(kind, widest[1], **settings)

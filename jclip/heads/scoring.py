@@ -1,0 +1,101 @@
+"""Heads that give each modality an embedding of its own, and how two embeddings are compared."""
+
+import abc
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from jclip.heads.configuration import HeadConfig
+
+__all__ = ["EmbeddingHead", "TextAxis", "unit_length"]
+
+TextAxis = Literal["features", "captions"]
+
+# CLIP's own start, and what the paper's code divides by in InfoNCE.
+INITIAL_LOG_SCALE = math.log(1 / 0.07)
+
+
+def unit_length(x: Float[Array, "*shape"], axis: int = -1) -> Float[Array, "*shape"]:
+    """Scaled to length 1 along an axis; zeros stay zeros, with a gradient of zero."""
+    squares = jnp.sum(x * x, axis=axis, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(squares, 1e-24))
+
+
+class EmbeddingHead(nnx.Module):
+    """New embeddings for images and texts, compared by `config.score_function`.
+
+    Args:
+        config: what the head is.
+    """
+
+    def __init__(self, config: HeadConfig):
+        self.config = config
+        scale = nnx.Param(jnp.float32(INITIAL_LOG_SCALE)) if config.learned_scale else None
+        self.log_scale: nnx.Param | None = scale
+
+    @abc.abstractmethod
+    def project_images(self, images: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        """Embeddings as the maps give them."""
+
+    @abc.abstractmethod
+    def project_texts(self, texts: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        """Embeddings as the maps give them."""
+
+    def embed_images(self, images: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n d"]:
+        """Embeddings as they are compared: of length 1, unless the score is an inner product."""
+        return self._comparable(self.project_images(jnp.asarray(images)))
+
+    def embed_texts(self, texts: Float[Array | np.ndarray, "*n d"]) -> Float[Array, "*n d"]:
+        """Embeddings as they are compared: of length 1, unless the score is an inner product."""
+        return self._comparable(self.project_texts(jnp.asarray(texts)))
+
+    def similarity(
+        self, images: Float[Array | np.ndarray, "n d"], texts: Float[Array | np.ndarray, "m d"]
+    ) -> Float[Array, "n m"]:
+        """The score of every image with every text.
+
+        Args:
+            images: `[N, D]`, as CLIP gives them, not normalised.
+            texts: `[M, D]`, likewise.
+        """
+        seen, said = self.embed_images(images), self.embed_texts(texts)
+        return self._score(jnp.matmul(seen, said.T, precision="highest"))
+
+    def scores(
+        self,
+        images: Float[Array | np.ndarray, "n d"],
+        texts: Float[Array | np.ndarray, "n k d"],
+        *,
+        text_axis: TextAxis = "features",
+        present: Bool[Array, "n k"] | None = None,
+    ) -> Float[Array, "n k"]:
+        """The score of every image with texts of its own.
+
+        Args:
+            images: `[N, D]`, as CLIP gives them.
+            texts: `[N, K, D]`, likewise.
+            text_axis: along which a cosine normalises the texts. With `captions` each feature is
+                scaled by its length over the K texts, as the paper's code does in training.
+            present: which of the texts there are, for `captions`; all if None.
+        """
+        seen = self.embed_images(images)
+        if text_axis == "captions" and not self.config.score_function.endswith("dot"):
+            said = self.project_texts(jnp.asarray(texts))
+            said = said if present is None else jnp.where(present[..., None], said, 0)
+            said = unit_length(said, axis=-2)
+        else:
+            said = self.embed_texts(texts)
+        return self._score(jnp.einsum("nd,nkd->nk", seen, said, precision="highest"))
+
+    def _comparable(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        return x if self.config.score_function.endswith("dot") else unit_length(x)
+
+    def _score(self, products: Float[Array, "n m"]) -> Float[Array, "n m"]:
+        if self.log_scale is not None:
+            products = jnp.exp(self.log_scale[...]) * products
+        return jax.nn.sigmoid(products) if self.config.gives_probabilities else products

@@ -1,0 +1,77 @@
+"""Boxes cut out of images as paper 2 does, and fitted to a square on the host.
+
+Every box has a size of its own, for which a device would compile anew; Pillow does not mind.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from jclip.errors import InputError
+from jclip.images.geometry import Fit, place
+from jclip.images.resample import Interpolation
+
+__all__ = ["crop_box", "fit_square"]
+
+_FILTERS: dict[Interpolation, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
+
+
+def crop_box(
+    box: Sequence[float | int], scale: float, image_width: int, image_height: int
+) -> tuple[int, int, int, int]:
+    """The pixels `(x1, y1, x2, y2)` that a box `[x, y, w, h]` becomes, x2 and y2 exclusive.
+
+    As in paper 2's code: the box grows by `scale` about its centre, moved by whole pixels, is cut
+    at the image's borders, and is rounded outwards.
+
+    Raises:
+        InputError: nothing of the box is left, or `scale` is not positive.
+    """
+    x, y, w, h = box
+    if not 0 < scale < math.inf:
+        raise InputError(f"box scale {scale}: has to be positive")
+    new_w, new_h = w * scale, h * scale
+    x1, y1 = x - (new_w - w) // 2, y - (new_h - h) // 2
+    x2, y2 = min(x1 + new_w, image_width), min(y1 + new_h, image_height)
+    x1, y1 = max(x1, 0), max(y1, 0)
+    corners = math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2)
+    if corners[0] >= corners[2] or corners[1] >= corners[3]:
+        raise InputError(
+            f"box {list(box)} at scale {scale:g} leaves nothing of an image of "
+            f"{image_width} x {image_height} pixels"
+        )
+    return corners
+
+
+def fit_square(
+    pixels: UInt8[np.ndarray, "h w 3"],
+    size: int,
+    fit: Fit = "crop",
+    interpolation: Interpolation = "bicubic",
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """One RGB image of any shape as a vision tower sees it, before normalising.
+
+    Equal to `jclip.images.preprocess` of the same image, level by level.
+
+    Raises:
+        InputError: the fit is `tiles`, or impossible for this shape.
+    """
+    if fit == "tiles":
+        raise InputError("fit 'tiles' is for panoramas: a plain image is no circle")
+    height, width = pixels.shape[:2]
+    placed = place(height, width, size, fit)
+    (resized_height, resized_width), (top, left) = placed.resized, placed.offset
+    (rows, columns), (above, _, before, _) = placed.window, placed.bars
+    resized = Image.fromarray(pixels).resize(
+        (resized_width, resized_height), _FILTERS[interpolation]
+    )
+    square = np.zeros((size, size, 3), np.uint8)
+    seen = np.asarray(resized)[top : top + rows, left : left + columns]
+    square[above : above + rows, before : before + columns] = seen
+    return square

@@ -1,0 +1,192 @@
+"""Summaries of the fine-grained probe, tests between models, and both as tables."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from jclip.probes.fine_grained import RankedSet
+from jclip.statistics.multiple import holm
+from jclip.statistics.ranks import (
+    RankComparison,
+    RankSummary,
+    chance_rank,
+    compare_ranks,
+    summarise_ranks,
+)
+
+__all__ = [
+    "ModelComparison",
+    "SetSummary",
+    "compare_models",
+    "comparison_table",
+    "mean_over_sets",
+    "paper_table",
+    "rank_table",
+    "summarise_sets",
+    "summary_table",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class SetSummary:
+    """One set by one model, with ties against the right caption (`reference`) and `averaged`."""
+
+    ranked: RankedSet
+    reference: RankSummary
+    averaged: RankSummary
+
+    @property
+    def at(self) -> int:
+        """Where in the summaries' arrays the table's number of negatives is."""
+        return self.ranked.negatives - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelComparison:
+    """Two models on one set, at the table's number of negatives; `holm_p` is over the family."""
+
+    first: str
+    second: str
+    set: str
+    ranks: RankComparison
+    holm_p: float
+
+
+def summarise_sets(results: Sequence[RankedSet], seed: int = 0) -> list[SetSummary]:
+    """Each result per number of negatives; `seed` is the bootstrap's."""
+    return [
+        SetSummary(
+            result,
+            summarise_ranks(result.reference, seed=seed),
+            summarise_ranks(result.averaged, seed=seed),
+        )
+        for result in results
+    ]
+
+
+def compare_models(results: Sequence[RankedSet]) -> list[ModelComparison]:
+    """Every two models on the boxes of a set that both ranked; ties against the right caption.
+
+    Holm's method adjusts p over all sets and pairs of models.
+    """
+    groups: dict[str, list[RankedSet]] = {}
+    for result in results:
+        groups.setdefault(result.name, []).append(result)
+    found = []
+    for name, own in groups.items():
+        for first, second in itertools.combinations(own, 2):
+            _, a, b = np.intersect1d(first.annotations, second.annotations, return_indices=True)
+            ranks = [one.reference[rows, one.negatives - 1] for one, rows in
+                     ((first, a), (second, b))]  # fmt: skip
+            both = np.isfinite(ranks).all(axis=0)
+            if both.any():
+                compared = compare_ranks(ranks[0][both], ranks[1][both])
+                found.append((first.model, second.model, name, compared))
+    adjusted = holm(np.array([compared.p for *_, compared in found]))
+    return [
+        ModelComparison(first, second, name, compared, float(p))
+        for (first, second, name, compared), p in zip(found, adjusted, strict=True)
+    ]
+
+
+def mean_over_sets(summaries: Sequence[SetSummary]) -> dict[str, dict[str, float]]:
+    """By model the figure of the paper's table: the mean of the sets' mean ranks, and its chance.
+
+    Keys `reference`, `averaged` (how ties count) and `chance`.
+    """
+    groups: dict[str, list[SetSummary]] = {}
+    for summary in summaries:
+        groups.setdefault(summary.ranked.model, []).append(summary)
+    return {
+        model: {
+            "reference": float(np.mean([s.reference.mean[s.at] for s in own])),
+            "averaged": float(np.mean([s.averaged.mean[s.at] for s in own])),
+            "chance": float(np.mean(chance_rank(np.array([s.at + 1 for s in own])))),
+        }
+        for model, own in groups.items()
+    }
+
+
+def paper_table(summaries: Sequence[SetSummary]) -> pa.Table:
+    """A row per model and way to count ties: the mean rank of every set, and their mean."""
+    means = mean_over_sets(summaries)
+    rows = []
+    for model, ties in itertools.product(means, ("reference", "averaged")):
+        row: dict[str, object] = {"model": model, "ties": ties}
+        for s in summaries:
+            if s.ranked.model == model:
+                row[s.ranked.name] = float(getattr(s, ties).mean[s.at])
+        rows.append(row | {"mean of sets": means[model][ties]})
+    return pa.Table.from_pylist(rows)
+
+
+def summary_table(summaries: Sequence[SetSummary]) -> pa.Table:
+    """A row per model, set and number of negatives; `in_table` marks the paper's number."""
+    rows = []
+    for s in summaries:
+        for at in range(len(s.reference.boxes)):
+            rows.append(
+                {
+                    "model": s.ranked.model,
+                    "set": s.ranked.set,
+                    "name": s.ranked.name,
+                    "negatives": at + 1,
+                    "in_table": at == s.at,
+                    "boxes": int(s.reference.boxes[at]),
+                    "mean_rank": float(s.reference.mean[at]),
+                    "mean_rank_low": float(s.reference.interval.low[at]),
+                    "mean_rank_high": float(s.reference.interval.high[at]),
+                    "mean_rank_ties_averaged": float(s.averaged.mean[at]),
+                    "median_rank": float(s.reference.median[at]),
+                    "median_rank_reference": float(s.reference.median_reference[at]),
+                    "chance": float(s.reference.chance[at]),
+                }
+            )
+    return pa.Table.from_pylist(rows)
+
+
+def comparison_table(comparisons: Sequence[ModelComparison]) -> pa.Table:
+    """A row per set and pair of models; below zero the first one ranks better."""
+    schema = pa.schema(
+        [(name, pa.string()) for name in ("first", "second", "set")]
+        + [("boxes", pa.int64())]
+        + [(name, pa.float64()) for name in
+           ("mean_difference", "rank_biserial", "statistic", "p", "holm_p")]
+    )  # fmt: skip
+    rows = [
+        {
+            "first": c.first,
+            "second": c.second,
+            "set": c.set,
+            "boxes": c.ranks.boxes,
+            "mean_difference": c.ranks.difference,
+            "rank_biserial": c.ranks.effect,
+            "statistic": c.ranks.statistic,
+            "p": c.ranks.p,
+            "holm_p": c.holm_p,
+        }
+        for c in comparisons
+    ]
+    return pa.Table.from_pylist(rows, schema)
+
+
+def rank_table(results: Sequence[RankedSet]) -> pa.Table:
+    """A row per model, set and box: its rank at the table's number of negatives, ties both ways."""
+    return pa.concat_tables(
+        [
+            pa.table(
+                {
+                    "model": pa.array([r.model] * len(r.annotations), pa.string()),
+                    "set": pa.array([r.set] * len(r.annotations), pa.string()),
+                    "annotation": r.annotations,
+                    "negatives": np.full(len(r.annotations), r.negatives),
+                    "rank": r.reference[:, r.negatives - 1],
+                    "rank_ties_averaged": r.averaged[:, r.negatives - 1],
+                }
+            )
+            for r in results
+        ]
+    )

@@ -1,0 +1,71 @@
+"""What came of heads that were trained together, as tables."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from jclip.training.head_training import TrainedHead
+
+__all__ = ["curve_table", "deviation", "run_table", "setting_table"]
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation of a sample; NaN for a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def run_table(trained: Sequence[TrainedHead]) -> pa.Table:
+    """One row per run: its constants, its best epoch, how many it took, and its best loss."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "run": one.run.name,
+                "seed": one.run.seed,
+                "learning_rate": one.run.learning_rate,
+                "margin": one.run.margin,
+                "best_epoch": one.best_epoch,
+                "epochs": len(one.training_losses),
+                "validation_loss": one.validation_loss,
+            }
+            for one in trained
+        ]
+    )
+
+
+def setting_table(trained: Sequence[TrainedHead]) -> pa.Table:
+    """One row per learning rate and margin: mean and deviation over seeds."""
+    settings: dict[tuple[float, float], list[TrainedHead]] = {}
+    for one in trained:
+        settings.setdefault((one.run.learning_rate, one.run.margin), []).append(one)
+    rows = []
+    for (learning_rate, margin), own in settings.items():
+        losses = [one.validation_loss for one in own]
+        rows.append(
+            {
+                "learning_rate": learning_rate,
+                "margin": margin,
+                "seeds": len(own),
+                "validation_loss": float(np.mean(losses)),
+                "validation_loss_deviation": deviation(losses),
+                "best_epoch": float(np.mean([one.best_epoch for one in own])),
+            }
+        )
+    return pa.Table.from_pylist(rows)
+
+
+def curve_table(trained: Sequence[TrainedHead]) -> pa.Table:
+    """One row per run and epoch, from epoch 0, before training, which has no training loss."""
+    rows = []
+    for one in trained:
+        for epoch, validation in enumerate(one.validation_losses):
+            training = float(one.training_losses[epoch - 1]) if epoch else None
+            rows.append(
+                {
+                    "run": one.run.name,
+                    "epoch": epoch,
+                    "training_loss": training,
+                    "validation_loss": float(validation),
+                }
+            )
+    return pa.Table.from_pylist(rows)

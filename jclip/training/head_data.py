@@ -1,0 +1,146 @@
+"""Feature folders as what re-projection heads are trained on (paper 2, training)."""
+
+import dataclasses
+from collections.abc import Collection
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from jclip.data.features import Features
+from jclip.errors import InputError
+from jclip.training.head_batches import BoxCaptions, CaptionPairs
+
+__all__ = ["TRAINING_SET", "box_captions", "caption_pairs", "hold_out", "retrieval_pairs"]
+
+TRAINING_SET = "1_attributes"
+"""The set of FG-OVD that the paper trains on: Hard."""
+
+TRAINING_SPLITS = ("train", "restval")
+VALIDATION_SPLITS = ("val", "validation")
+TEST_SPLITS = ("test",)
+
+HELD_OUT = 0.1
+
+
+def caption_pairs(
+    training: Features, validation: Features | None
+) -> tuple[CaptionPairs, CaptionPairs]:
+    """Pairs to train on, and pairs to validate with.
+
+    Args:
+        training: of kind `coco`; its splits train and restval are used.
+        validation: of kind `coco`; all of it is used. None: the split val of `training`.
+
+    Raises:
+        InputError: features are of another kind, or a split is empty.
+    """
+    placed = _place_pairs(training)
+    own = placed._replace(examples=_rows(_of_splits(training, TRAINING_SPLITS)))
+    if validation is not None:
+        return own, _place_pairs(validation)
+    return own, placed._replace(examples=_rows(_of_splits(training, VALIDATION_SPLITS)))
+
+
+def retrieval_pairs(features: Features) -> Features:
+    """Features of the images of split test only, and of their captions.
+
+    Raises:
+        InputError: features are of another kind, or the split is empty.
+    """
+    _check_kind(features, "coco", "retrieval")
+    captions = _of_splits(features, TEST_SPLITS)
+    images = np.unique(features.caption_images[captions])
+    return dataclasses.replace(
+        features,
+        images=features.images[images],
+        captions=features.captions[captions],
+        image_names=tuple(features.image_names[row] for row in images),
+        texts=tuple(features.texts[row] for row in np.flatnonzero(captions)),
+        caption_images=np.searchsorted(images, features.caption_images[captions]),
+        splits=tuple(features.splits[row] for row in images),
+    )
+
+
+def box_captions(
+    training: Features, validation: Features | None, name: str = TRAINING_SET
+) -> tuple[BoxCaptions, BoxCaptions]:
+    """Boxes with hard negatives to train on, and boxes to validate with.
+
+    Args:
+        training: of kind `fg_ovd`.
+        validation: of kind `fg_ovd`. None: a tenth of the images of `training` is held out.
+        name: the set that is used of both.
+
+    Raises:
+        InputError: features are of another kind or have no such set.
+    """
+    placed = _place_boxes(training, name)
+    if validation is not None:
+        return placed, _place_boxes(validation, name)
+    files = [training.image_names[row] for row in training.sets[name].images]
+    out = hold_out(files)
+    return (
+        placed._replace(examples=_rows(~out)),
+        placed._replace(examples=_rows(out)),
+    )
+
+
+def hold_out(files: Collection[str]) -> Bool[np.ndarray, " n"]:
+    """Which rows are of the tenth of the files that is held out; always the same ones."""
+    distinct = sorted(set(files))
+    count = max(1, round(HELD_OUT * len(distinct)))
+    chosen = np.random.default_rng(0).choice(len(distinct), count, replace=False)
+    out = {distinct[index] for index in chosen}
+    return np.array([file in out for file in files])
+
+
+def _place_pairs(features: Features) -> CaptionPairs:
+    _check_kind(features, "coco", "the warm-up")
+    return CaptionPairs(
+        images=jax.device_put(features.images),
+        captions=jax.device_put(features.captions),
+        caption_images=_int32(features.caption_images),
+        examples=_int32(np.arange(len(features.captions))),
+    )
+
+
+def _of_splits(features: Features, splits: Collection[str]) -> Bool[np.ndarray, " c"]:
+    """Which captions are of images in these splits."""
+    chosen = np.isin(features.splits, list(splits))
+    if not chosen.any():
+        there = ", ".join(sorted(set(features.splits)))
+        name = features.origin.model.get("name")
+        raise InputError(
+            f"features of {name}: no image is in split {' or '.join(splits)}; there are {there}"
+        )
+    return chosen[features.caption_images]
+
+
+def _place_boxes(features: Features, name: str) -> BoxCaptions:
+    _check_kind(features, "fg_ovd", "training with hard negatives")
+    if name not in features.sets:
+        raise InputError(f"the features hold no set {name}: {', '.join(features.sets)}")
+    boxes = features.sets[name]
+    return BoxCaptions(
+        images=jax.device_put(features.images),
+        captions=jax.device_put(features.captions),
+        boxes=_int32(boxes.images),
+        positives=_int32(boxes.positives),
+        negatives=_int32(boxes.negatives),
+        examples=_int32(np.arange(len(boxes.images))),
+    )
+
+
+def _check_kind(features: Features, kind: str, purpose: str) -> None:
+    if features.kind != kind:
+        raise InputError(f"{purpose} needs features of kind {kind}, and these are {features.kind}")
+
+
+def _rows(chosen: np.ndarray) -> jax.Array:
+    return _int32(np.flatnonzero(chosen))
+
+
+def _int32(values: np.ndarray) -> jax.Array:
+    return jnp.asarray(values, jnp.int32)

@@ -1,0 +1,192 @@
+"""Training re-projection heads, many seeds and settings at once (paper 2, training)."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+from tqdm import tqdm
+
+from jclip.errors import InputError
+from jclip.heads import Head, HeadConfig, Initialisation, create_head
+from jclip.runs.command import RunStopped
+from jclip.training.checkpointing import Checkpoints
+from jclip.training.head_batches import HeadData, HeadRecipe
+from jclip.training.head_epoch import HeadState, epoch_of_all, initial_state, validate_all
+
+__all__ = ["HeadRun", "TrainedHead", "train_heads"]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadRun:
+    """One of the runs that are trained together: what differs between them."""
+
+    seed: int
+    learning_rate: float
+    margin: float
+
+    @property
+    def name(self) -> str:
+        """For files and reports."""
+        return f"seed-{self.seed}_lr-{self.learning_rate:g}_margin-{self.margin:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedHead:
+    """The head of the epoch with the lowest validation loss, and how the run went.
+
+    `training_losses` `[E]` are means over the batches of each epoch; `validation_losses` `[1 + E]`
+    begin before the first one. A run that was stopped early has fewer.
+    """
+
+    run: HeadRun
+    head: Head
+    best_epoch: int
+    training_losses: Float[np.ndarray, " e"]
+    validation_losses: Float[np.ndarray, " e_plus_1"]
+
+    @property
+    def validation_loss(self) -> float:
+        """Of the best epoch."""
+        return float(self.validation_losses[self.best_epoch])
+
+
+def train_heads(
+    config: HeadConfig,
+    recipe: HeadRecipe,
+    runs: Sequence[HeadRun],
+    data: HeadData,
+    validation: HeadData,
+    folder: Path | None = None,
+    *,
+    initialisation: Initialisation = "pytorch",
+    initial: Sequence[Head] | None = None,
+) -> list[TrainedHead]:
+    """Train one head per run, all together, going on after the last epoch that the folder holds.
+
+    A run's result depends on its own seed and constants only, but for the rounding of products.
+    Runs of one seed start from the same parameters and see the examples in the same order.
+
+    Args:
+        config: what the heads are.
+        recipe: how they are trained.
+        runs: seed, learning rate and margin of each.
+        data: what they are trained on.
+        validation: what decides the best epoch, and when to stop.
+        folder: gets `checkpoints/`, after every epoch; None keeps nothing.
+        initialisation: where heads start, if `initial` is not given.
+        initial: where each run starts instead.
+
+    Raises:
+        InputError: the loss cannot take the head's scores, there are no examples or fewer than two,
+            or the embeddings are not of the head's size; or the folder's checkpoints are of another
+            training.
+        RunStopped: a loss is not finite (which run and epoch is said), or a checkpoint could not be
+            written.
+    """
+    recipe.check(config)
+    _check_data(config, data, validation)
+    graph, state = _start(config, recipe, runs, initialisation, initial)
+    constants = (
+        jnp.array([run.learning_rate for run in runs], jnp.float32),
+        jnp.array([run.margin for run in runs], jnp.float32),
+    )
+    if folder is None:
+        state = _train(recipe, runs, graph, state, constants, data, validation, None)
+    else:
+        with Checkpoints(folder / "checkpoints") as checkpoints:
+            state = _train(recipe, runs, graph, state, constants, data, validation, checkpoints)
+    return _results(runs, graph, state)
+
+
+def _check_data(config: HeadConfig, data: HeadData, validation: HeadData) -> None:
+    for name, part in (("training", data), ("validation", validation)):
+        if len(part.examples) < 2:
+            raise InputError(f"{len(part.examples)} {name} examples: at least 2 are needed")
+        if part.images.shape[1] != config.size:
+            raise InputError(
+                f"{name} embeddings of {part.images.shape[1]}, for a head of {config.size}"
+            )
+
+
+def _start(
+    config: HeadConfig,
+    recipe: HeadRecipe,
+    runs: Sequence[HeadRun],
+    initialisation: Initialisation,
+    initial: Sequence[Head] | None,
+) -> tuple[nnx.GraphDef, HeadState]:
+    """The graph of all heads, and the state of all runs before the first epoch."""
+    keys = jnp.stack([jax.random.key(run.seed) for run in runs])
+    if initial is None:
+
+        def create(key):
+            return nnx.state(create_head(config, nnx.Rngs(key), initialisation))
+
+        graph = nnx.graphdef(nnx.eval_shape(lambda: create_head(config, nnx.Rngs(0))))
+        parameters = jax.vmap(create)(keys)
+    else:
+        graph = nnx.graphdef(initial[0])
+        parameters = jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, initial))
+    return graph, initial_state(parameters, keys, recipe.epochs)
+
+
+def _train(
+    recipe: HeadRecipe,
+    runs: Sequence[HeadRun],
+    graph: nnx.GraphDef,
+    state: HeadState,
+    constants: tuple[Array, Array],
+    data: HeadData,
+    validation: HeadData,
+    checkpoints: Checkpoints | None,
+) -> HeadState:
+    """All epochs that have not been done."""
+    done, restored = 0, checkpoints and checkpoints.restore_latest(state)
+    if restored:
+        done, state = restored.step, restored.state
+    else:
+        first = validate_all(recipe, graph, state, constants, validation)
+        losses = state.validation_losses.at[:, 0].set(first)
+        state = dataclasses.replace(state, validation_losses=losses)
+    epochs = range(done + 1, recipe.epochs + 1)
+    for epoch in tqdm(epochs, initial=done, total=recipe.epochs, unit="epoch", disable=None):
+        if bool(state.stopped.all()):
+            break
+        state = epoch_of_all(recipe, graph, state, constants, data, validation)
+        _check_finite(runs, state, epoch)
+        if checkpoints:
+            checkpoints.save(epoch, state)
+    return state
+
+
+def _check_finite(runs: Sequence[HeadRun], state: HeadState, epoch: int) -> None:
+    columns = (state.training_losses[:, epoch], state.validation_losses[:, epoch])
+    for kind, losses in zip(("training", "validation"), jax.device_get(columns), strict=True):
+        for run, loss in zip(runs, losses, strict=True):
+            if not math.isfinite(loss):
+                raise RunStopped(f"{run.name}: the {kind} loss of epoch {epoch} is {loss}")
+
+
+def _results(runs: Sequence[HeadRun], graph: nnx.GraphDef, state: HeadState) -> list[TrainedHead]:
+    fetched = jax.device_get((state.epoch, state.best_epoch))
+    training, validated = jax.device_get((state.training_losses, state.validation_losses))
+    results = []
+    for number, run in enumerate(runs):
+        done = int(fetched[0][number])
+        best = jax.tree.map(lambda leaf, at=number: leaf[at], state.best)
+        results.append(
+            TrainedHead(
+                run=run,
+                head=nnx.merge(graph, best),
+                best_epoch=int(fetched[1][number]),
+                training_losses=training[number, 1 : done + 1],
+                validation_losses=validated[number, : done + 1],
+            )
+        )
+    return results

@@ -1,0 +1,66 @@
+"""The page of heads that were trained together."""
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from jclip.heads import HeadConfig, create_head
+from jclip.report.head_training_page import curve_figure, head_faults, training_page
+from jclip.report.page import write_page
+from jclip.report.training_tables import curve_table, run_table, setting_table
+from jclip.training.head_batches import HeadRecipe
+from jclip.training.head_training import HeadRun, TrainedHead
+
+CONFIG = HeadConfig("linear", 4, "cosine")
+RECIPE = HeadRecipe("warm-up", epochs=3)
+
+
+def trained(seed, learning_rate, best_epoch=2):
+    validation = np.array([9.0, 5.0, 4.0, 4.5]) + seed
+    validation[best_epoch] = 3.0 + seed
+    head = create_head(CONFIG, nnx.Rngs(0))
+    run = HeadRun(seed, learning_rate, 0.2)
+    return TrainedHead(run, head, best_epoch, np.array([6.0, 5.0, 4.0]), validation)
+
+
+RUNS = [trained(seed, rate) for seed in (0, 1) for rate in (1e-3, 1e-4)]
+
+
+def test_tables():
+    rows = run_table(RUNS).to_pylist()
+    assert [row["run"] for row in rows][:2] == [
+        "seed-0_lr-0.001_margin-0.2",
+        "seed-0_lr-0.0001_margin-0.2",
+    ]
+    assert rows[2]["validation_loss"] == 4.0 and rows[2]["epochs"] == 3
+    first, _ = setting_table(RUNS).to_pylist()
+    assert (first["learning_rate"], first["seeds"], first["validation_loss"]) == (1e-3, 2, 3.5)
+    assert first["validation_loss_deviation"] == pytest.approx(np.sqrt(0.5))
+    curve = curve_table(RUNS[:1]).to_pylist()
+    assert [row["training_loss"] for row in curve] == [None, 6.0, 5.0, 4.0]
+    assert [row["validation_loss"] for row in curve] == [9.0, 5.0, 3.0, 4.5]
+
+
+@pytest.mark.parametrize(("best_epoch", "warned"), [(2, False), (3, True)])
+def test_the_page(best_epoch, warned, tmp_path):
+    runs = [trained(seed, 1e-3, best_epoch) for seed in (0, 1)]
+    page = training_page(runs, CONFIG, RECIPE, (100, 20), settings={"a": 1}, faults=())
+    assert any("In 2 of 2 runs the last epoch was the best" in n for n in page.notices) == warned
+    write_page(tmp_path / "page.html", page)
+    text = (tmp_path / "page.html").read_text()
+    assert "100 examples" in text and "seed-1_lr-0.001_margin-0.2" in text
+
+
+def test_a_panel_per_setting():
+    assert len(curve_figure(RUNS).axes) == 2
+    with pytest.raises(ValueError, match="nothing was trained"):
+        curve_figure([])
+
+
+def test_faults():
+    hard = HeadRecipe("hard-negatives", text_axis="captions")
+    paper = HeadConfig("linear", 4)
+    choices = [fault.choice for fault in head_faults([paper], [RECIPE, hard], (0,))]
+    assert choices == ["corrected", "reference", "reference", "reference"]
+    choices = [fault.choice for fault in head_faults([CONFIG], [RECIPE], (0, 1))]
+    assert choices == ["corrected"] * 3

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from jclip.probes.retrieval import RankedQueries
+from jclip.report.page import write_page
+from jclip.report.retrieval_page import recall_figure, retrieval_page
+
+RESULTS = [
+    RankedQueries("small", "image to text", 20, np.array([1, 3, 12, 1])),
+    RankedQueries("small", "text to image", 4, np.array([1, 2, 2, 4])),
+]
+
+
+def test_the_page_says_what_the_ranks_say(tmp_path):
+    made = retrieval_page(RESULTS, settings={"split": "test"}, faults=(), notices=())
+    write_page(tmp_path / "report.html", made)
+    assert "small" in (tmp_path / "report.html").read_text()
+    first, second = made.sections[0].tables[0].rows
+    assert first == ("small", "image to text", 4, 20, 50.0, 75.0, 75.0, 2.0, 4.25)
+    assert second[4:7] == (25.0, 100.0, 100.0)
+    with pytest.raises(ValueError, match="no results"):
+        retrieval_page([], settings={}, faults=(), notices=())
+
+
+def test_the_figure_is_recall_at_every_k():
+    captions, images = recall_figure(RESULTS).axes
+    (line,) = captions.lines
+    assert len(line.get_xdata()) == 20
+    np.testing.assert_allclose(line.get_ydata()[[0, 1, 2, 10, 11]], [50, 50, 75, 75, 100])
+    np.testing.assert_allclose(images.lines[0].get_ydata(), [25, 75, 75, 100])
