@@ -1,0 +1,277 @@
+"""Checkpoints of OWL-ViT and OWLv2 in the layout of the transformers library."""
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import jax.numpy as jnp
+from flax import nnx
+
+from jclip.checkpoints import transformers
+from jclip.checkpoints.checkpoint import Identity
+from jclip.checkpoints.fields import Fields, read_json
+from jclip.checkpoints.locate import Location, locate
+from jclip.checkpoints.name_map import Rule, assign
+from jclip.checkpoints.preprocessing import CLIP_MEAN, CLIP_STD, read_transformers_preprocessing
+from jclip.checkpoints.tensor_files import PickledTensors, SafetensorsTensors, sha256
+from jclip.errors import InputError
+from jclip.images.owl_preprocess import DetectorImages
+from jclip.models.owl import OWL, OWLConfig
+from jclip.text import Tokenizer, load_tokenizer
+
+__all__ = [
+    "DetectorCheckpoint",
+    "DetectorDescription",
+    "describe_detector",
+    "load_detector",
+    "rules_for",
+]
+
+Kind = Literal["owlvit", "owlv2"]
+
+_PATCH_SIZES: dict[Kind, int] = {"owlvit": 32, "owlv2": 16}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectorDescription:
+    """All of a detector's checkpoint but its weights."""
+
+    config: OWLConfig
+    images: DetectorImages
+    identity: Identity
+    location: Location
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer, read at first use.
+
+        Raises:
+            InputError: there is none, or it does not fit the network.
+        """
+        return load_tokenizer(self.location.folder, self.config.clip.text)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectorCheckpoint:
+    """A detector ready to use: its parameters are on the default device."""
+
+    detector: OWL
+    description: DetectorDescription
+
+    @property
+    def images(self) -> DetectorImages:
+        """How images are prepared for the network."""
+        return self.description.images
+
+    @property
+    def identity(self) -> Identity:
+        """Which checkpoint this is."""
+        return self.description.identity
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer, read at first use.
+
+        Raises:
+            InputError: there is none, or it does not fit the network.
+        """
+        return self.description.tokenizer
+
+
+def describe_detector(
+    source: str | os.PathLike[str], *, allow_pickle: bool = False
+) -> DetectorDescription:
+    """Find a detector and check its configuration; no weights are read or downloaded.
+
+    Args:
+        source: a folder or a hub id, such as `google/owlv2-base-patch16`.
+        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+
+    Raises:
+        InputError: there is no such checkpoint, or it describes what is not supported.
+    """
+    location = locate(os.fspath(source), allow_pickle=allow_pickle)
+    if location.layout != "transformers":
+        raise InputError(f"{source}: detectors are read from config.json, which is not there")
+    path = location.folder / "config.json"
+    kind, config = _read_config(read_json(path), str(path))
+    images = _read_images(kind, location.folder, config.clip.vision.image_size)
+    notices = []
+    if images is None:
+        images = DetectorImages(
+            size=config.clip.vision.image_size, mean=CLIP_MEAN, std=CLIP_STD, padded=kind == "owlv2"
+        )
+        notices.append(
+            f"{location.folder} does not say how images are prepared: {kind}'s way is taken."
+        )
+    name, origin = location.source, f"{location.repository}@{location.folder.name}"
+    if location.repository is None:
+        name, origin = location.folder.resolve().name, str(location.folder.resolve())
+    towers = (config.clip.vision, config.clip.text)
+    activation = " and ".join(dict.fromkeys(tower.activation for tower in towers))
+    identity = Identity(
+        name=name,
+        source=origin,
+        layout="transformers",
+        activation=activation,
+        own_activation=activation,
+        notices=tuple(notices),
+    )
+    return DetectorDescription(config=config, images=images, identity=identity, location=location)
+
+
+def load_detector(
+    source: str | os.PathLike[str] | DetectorDescription,
+    *,
+    dtype=jnp.float32,
+    allow_pickle: bool = False,
+) -> DetectorCheckpoint:
+    """Load OWL-ViT or OWLv2.
+
+    Args:
+        source: what `describe_detector` takes, or what it returned.
+        dtype: of the dense kernels; all other parameters are float32.
+        allow_pickle: as there, and settled with a description.
+
+    Raises:
+        InputError: there is no such checkpoint, it describes what is not supported, or its weights
+            are not those of the network it describes (every such tensor is named).
+    """
+    if not isinstance(source, DetectorDescription):
+        source = describe_detector(source, allow_pickle=allow_pickle)
+    location, config = source.location, source.config
+    paths = location.fetch_weights()
+    digests = {path.name: sha256(path) for path in paths}
+    for path in paths:
+        location.check_digest(path, digests[path.name])
+    abstract = nnx.eval_shape(lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)))
+    graph, state = nnx.split(abstract)
+    flat = {".".join(map(str, path)): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
+    parameters = {name: leaf.get_value() for name, (_, leaf) in flat.items()}
+    rules = rules_for("owlv2" if config.objectness else "owlvit")
+    tensors = (PickledTensors if location.pickled else SafetensorsTensors)(paths)
+    values = assign(rules, tensors, parameters, location.source)
+    filled = [(path, leaf.replace(values[name])) for name, (path, leaf) in flat.items()]
+    detector = nnx.merge(graph, nnx.from_flat_state(filled))
+    identity = dataclasses.replace(source.identity, sha256=digests)
+    description = dataclasses.replace(source, identity=identity)
+    return DetectorCheckpoint(detector=detector, description=description)
+
+
+def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
+    """Which of the two it is, and its network: towers of CLIP with other defaults."""
+    kind = values.get("model_type")
+    if kind not in _PATCH_SIZES:
+        raise InputError(
+            f"{file} describes no detector: model_type = {kind!r} (supported: owlvit, owlv2)"
+        )
+    defaults = {
+        # The library pools texts at the largest id, which is what 2 stands for in CLIP's configs.
+        "text": ({"max_position_embeddings": 16}, {"eos_token_id": 2}),
+        "vision": ({"image_size": 768, "patch_size": _PATCH_SIZES[kind]}, {}),
+    }
+    as_clip = values | {"model_type": "clip"}
+    for name, (missing, settled) in defaults.items():
+        tower = {k: v for k, v in (values.get(f"{name}_config") or {}).items() if v is not None}
+        if tower.pop("model_type", own := f"{kind}_{name}_model") != own:
+            raise InputError(f"{file}: {name}_config.model_type is not {own}")
+        as_clip[f"{name}_config"] = missing | tower | settled
+        # Written by old versions beside the object itself, and not read for detectors.
+        as_clip.pop(f"{name}_config_dict", None)
+    clip = transformers.read_config(as_clip, file)
+    if clip.embedding_width != clip.text.width:
+        raise InputError(
+            f"{file} describes what is not supported: projection_dim = {clip.embedding_width} "
+            f"(text_config.hidden_size is {clip.text.width}, and the class head compares both)"
+        )
+    return kind, OWLConfig(clip=clip, objectness=kind == "owlv2")
+
+
+def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
+    """`preprocessor_config.json` or `processor_config.json`; None if there is neither."""
+    if kind == "owlv2":
+        path, values = _processor_values(folder)
+        return None if values is None else _read_owlv2_images(values, size, str(path))
+    config = read_transformers_preprocessing(folder, size)
+    if config is None:
+        return None
+    if (config.fit, config.interpolation) != ("squash", "bicubic"):
+        raise InputError(
+            f"{folder} prepares images by {config.fit} and {config.interpolation}; OWL-ViT is "
+            "supported with a square `size` and bicubic resizing"
+        )
+    return DetectorImages(size=size, mean=config.mean, std=config.std, padded=False)
+
+
+def _processor_values(folder: Path) -> tuple[Path, dict[str, Any] | None]:
+    path = folder / "preprocessor_config.json"
+    if path.exists():
+        return path, read_json(path)
+    path = folder / "processor_config.json"
+    return path, read_json(path).get("image_processor") if path.exists() else None
+
+
+def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> DetectorImages:
+    fields = Fields(values)
+    fields.only("size", {"height": size, "width": size})
+    for step in ("do_resize", "do_rescale", "do_normalize", "do_pad", "do_convert_rgb"):
+        fields.only(step, True)
+    fields.only("rescale_factor", 1 / 255, 0.00392156862745098)
+    # The library resizes bilinearly whatever this says.
+    fields.only("resample", 2)
+    fields.only("do_center_crop", False)
+    channels = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
+    for name, default in channels.items():
+        found = fields.take(name, list(default))
+        if len(found) != 3 or not all(isinstance(value, int | float) for value in found):
+            fields.refuse(name, found, "three numbers are expected")
+            continue
+        red, green, blue = map(float, found)
+        channels[name] = (red, green, blue)
+    fields.ignore("image_processor_type", "feature_extractor_type", "processor_class")
+    fields.ignore("_valid_processor_keys", "data_format", "input_data_format", "return_tensors")
+    fields.ignore("device", "disable_grouping", "default_to_square", "crop_size", "pad_size")
+    fields.finish()
+    fields.raise_problems(file)
+    return DetectorImages(
+        size=size, mean=channels["image_mean"], std=channels["image_std"], padded=True
+    )
+
+
+def rules_for(kind: Kind) -> list[Rule]:
+    """What every tensor of the layout becomes: CLIP's rules under other names, and the heads'."""
+
+    def linear(source: str, target: str) -> list[Rule]:
+        return [
+            Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
+            Rule(f"{source}.bias", f"{target}.bias"),
+        ]
+
+    def mlp(head: str) -> list[Rule]:
+        layers = {"dense0": "first", "dense1": "second", "dense2": "last"}
+        return [
+            rule
+            for source, target in layers.items()
+            for rule in linear(f"{head}.{source}", f"{head}.{target}")
+        ]
+
+    towers = [
+        dataclasses.replace(
+            rule,
+            source=f"{kind}.{rule.source.replace('pre_layrnorm', 'pre_layernorm')}",
+            target=f"clip.{rule.target}" if rule.target else (),
+        )
+        for rule in transformers.RULES
+    ]
+    return [
+        *towers,
+        Rule("layer_norm.weight", "patch_norm.scale"),
+        Rule("layer_norm.bias", "patch_norm.bias"),
+        *linear("class_head.dense0", "class_head.embedding"),
+        *linear("class_head.logit_shift", "class_head.shift"),
+        *linear("class_head.logit_scale", "class_head.scale"),
+        *mlp("box_head"),
+        *mlp("objectness_head"),
+    ]

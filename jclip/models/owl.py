@@ -1,0 +1,180 @@
+"""OWL-ViT and OWLv2: CLIP whose every image patch predicts a box and a text-like embedding."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from jclip.models.clip import CLIP
+from jclip.models.config import CLIPConfig
+from jclip.models.transformer import ACTIVATIONS, LayerNorm, Linear
+
+__all__ = ["OWL", "OWLConfig", "Predictions", "class_logits"]
+
+# What the library adds to lengths before it divides by them, and to logits' arguments.
+_LENGTH_EPSILON, _BIAS_EPSILON = 1e-6, np.float32(1e-4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OWLConfig:
+    """A CLIP with detection heads; OWLv2 also predicts `objectness`.
+
+    Raises:
+        ValueError: the towers' space is not as wide as the text tower, as the class head needs it.
+    """
+
+    clip: CLIPConfig
+    objectness: bool
+
+    def __post_init__(self):
+        if self.clip.embedding_width != self.clip.text.width:
+            raise ValueError(
+                f"embedding width {self.clip.embedding_width} is not the text tower's width "
+                f"{self.clip.text.width}"
+            )
+
+
+class Predictions(NamedTuple):
+    """One prediction per patch, row by row: all that texts are compared with.
+
+    `boxes` [N, P, 4] are centre x, centre y, width and height in 0 .. 1 of what the image tower
+    sees. `embeddings` [N, P, E] have length 1; `shift` and `scale` [N, P] make logits of their
+    cosines with texts. `objectness` [N, P] are logits, None in OWL-ViT. All float32.
+    """
+
+    boxes: Float[Array, "n p 4"]
+    embeddings: Float[Array, "n p e"]
+    shift: Float[Array, "n p"]
+    scale: Float[Array, "n p"]
+    objectness: Float[Array, "n p"] | None
+
+
+def class_logits(
+    predictions: Predictions,
+    texts: Float[Array, "n q e"],
+    asked: Bool[Array, "n q"] | None = None,
+) -> Float[Array, "n p q"]:
+    """How well each prediction fits each of its image's texts; `sigmoid` makes it a score.
+
+    Args:
+        predictions: of N images, P each.
+        texts: embeddings of Q texts per image.
+        asked: which of them are texts; the others, which fill up rows, get the lowest float32.
+    """
+    lengths = jnp.linalg.norm(texts, axis=-1, keepdims=True)
+    cosines = jnp.einsum(
+        "npe,nqe->npq", predictions.embeddings, texts / (lengths + _LENGTH_EPSILON),
+        precision="highest",
+    )  # fmt: skip
+    logits = (cosines + predictions.shift[..., None]) * predictions.scale[..., None]
+    if asked is None:
+        return logits
+    return jnp.where(asked[:, None], logits, jnp.finfo(jnp.float32).min)
+
+
+class PatchMLP(nnx.Module):
+    """Three dense layers with exact GELU in between: the heads for boxes and objectness."""
+
+    def __init__(self, width: int, outputs: int, *, dtype, rngs: nnx.Rngs):
+        self.first = Linear(width, width, dtype=dtype, rngs=rngs)
+        self.second = Linear(width, width, dtype=dtype, rngs=rngs)
+        self.last = Linear(width, outputs, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n p d"]) -> Float[Array, "n p o"]:
+        """`[N, P, D]` to `[N, P, outputs]` float32."""
+        gelu = ACTIVATIONS["gelu"]
+        return self.last(gelu(self.second(gelu(self.first(x)))))
+
+
+class ClassHead(nnx.Module):
+    """Where a patch lies in the space of texts, and how its cosines become logits."""
+
+    def __init__(self, width: int, embedding_width: int, *, dtype, rngs: nnx.Rngs):
+        self.embedding = Linear(width, embedding_width, dtype=dtype, rngs=rngs)
+        self.shift = Linear(width, 1, dtype=dtype, rngs=rngs)
+        self.scale = Linear(width, 1, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "n p d"]
+    ) -> tuple[Float[Array, "n p e"], Float[Array, "n p"], Float[Array, "n p"]]:
+        """Embeddings of length 1, shifts, and scales, which are positive."""
+        embeddings = self.embedding(x)
+        lengths = jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
+        scale = jax.nn.elu(self.scale(x)) + 1
+        return embeddings / (lengths + _LENGTH_EPSILON), self.shift(x)[..., 0], scale[..., 0]
+
+
+class OWL(nnx.Module):
+    """OWL-ViT (Minderer et al. 2022) and OWLv2 (Minderer et al. 2023), as in transformers.
+
+    Texts are embedded by `clip.encode_text`; its towers are CLIP's own.
+
+    Args:
+        config: the network.
+        rngs: where initial parameters come from.
+        dtype: of the dense kernels, as in `CLIP`.
+    """
+
+    def __init__(self, config: OWLConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+        self.config = config
+        vision = config.clip.vision
+        self.clip = CLIP(config.clip, dtype=dtype, rngs=rngs)
+        self.patch_norm = LayerNorm(vision.width, epsilon=vision.norm_epsilon, rngs=rngs)
+        self.class_head = ClassHead(
+            vision.width, config.clip.embedding_width, dtype=dtype, rngs=rngs
+        )
+        self.box_head = PatchMLP(vision.width, 4, dtype=dtype, rngs=rngs)
+        self.objectness_head = (
+            PatchMLP(vision.width, 1, dtype=dtype, rngs=rngs) if config.objectness else None
+        )
+
+    def encode_patches(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Float[Array, "n p d"]:
+        """Features of every patch, row by row: its token times the class token, normed again.
+
+        Raises:
+            ValueError: the images are not of the tower's size.
+        """
+        tower = self.clip.image_tower
+        with jax.default_matmul_precision("highest"):
+            tokens = tower.post_norm(_last_block(tower.transformer, tower.embed_patches(pixels)))
+            return self.patch_norm(tokens[:, 1:] * tokens[:, :1])
+
+    def predict(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Predictions:
+        """Boxes, and what texts are compared with, from normalised images `[N, H, W, 3]`.
+
+        Raises:
+            ValueError: the images are not of the tower's size.
+        """
+        patches = self.encode_patches(pixels)
+        with jax.default_matmul_precision("highest"):
+            vision = self.config.clip.vision
+            bias = _box_bias(vision.image_size // vision.patch_size)
+            objectness = self.objectness_head
+            return Predictions(
+                jax.nn.sigmoid(self.box_head(patches) + bias),
+                *self.class_head(patches),
+                None if objectness is None else objectness(patches)[..., 0],
+            )
+
+
+def _last_block(transformer, x):
+    """Every token after the last block; `every_token` would keep those of all blocks."""
+    graph, stacked = nnx.split(transformer.blocks)
+
+    def step(x, layer):
+        return nnx.merge(graph, layer)(x, causal=transformer.causal), None
+
+    return jax.lax.scan(step, x, stacked)[0]
+
+
+def _box_bias(grid: int) -> Float[np.ndarray, "p 4"]:
+    """The logits of a patch's far corner and size, where its box starts from before training."""
+    steps = np.arange(1, grid + 1, dtype=np.float32) / np.float32(grid)
+    x, y = np.meshgrid(steps, steps)
+    size = np.full_like(x, 1 / grid)
+    sides = np.stack([x, y, size, size], axis=-1).reshape(-1, 4)
+    return np.log(sides + _BIAS_EPSILON) - np.log1p(_BIAS_EPSILON - sides)

@@ -1,0 +1,115 @@
+"""Ranks by a detector, and what its short context does to them."""
+
+import numpy as np
+import pytest
+
+from jclip.data.box_table import box_table
+from jclip.data.features import BoxSet, Features, Origin
+from jclip.data.fg_ovd import AnnotatedBox, AnnotatedImage, FineGrainedSet
+from jclip.errors import InputError
+from jclip.probes.detector_ranks import clip_ranks, detector_ranks, rank_scopes, truncations
+from jclip.text.tokenizer import TokenIds
+
+IMAGE = AnnotatedImage("a.png", 10, 10)
+
+
+def box(number, *captions):
+    return AnnotatedBox(number, IMAGE, (0.0, 0.0, 5.0, 5.0), captions[0], captions[1:])
+
+
+SETS = [
+    FineGrainedSet(
+        "transparency", (box(1, "a", "b", "c"), box(2, "b", "a"), box(3, "d", "e")), "t"
+    ),
+    FineGrainedSet("color", (box(1, "a", "d"), box(2, "b", "c", "e", "a")), "c"),
+]
+TABLE = box_table(SETS)
+# Read in two tokens, d and e are the same.
+READ = {"a": ([1, 2], False), "b": ([1, 3], False), "c": ([1, 4], False)}
+TOKENS = TokenIds(
+    np.array([READ.get(text, ([5, 5], True))[0] for text in TABLE.texts], np.int32),
+    np.array([READ.get(text, ([5, 5], True))[1] for text in TABLE.texts]),
+)
+NAN = np.nan
+SCORES = np.array(
+    [[0.9, 0.8, 0.95, NAN], [0.1, 0.3, NAN, NAN], [0.5, 0.5, NAN, NAN],
+     [0.2, 0.1, NAN, NAN], [0.4, 0.6, 0.6, 0.3]], np.float32,
+)  # fmt: skip
+
+
+def test_cut_captions_are_counted():
+    transparency, colour = truncations(TABLE, TOKENS)
+    assert (transparency.set, transparency.boxes) == ("transparency", 3)
+    assert (transparency.cut, transparency.alike) == (1, 1)
+    assert transparency.annotations.tolist() == [1, 2]
+    assert (colour.cut, colour.alike, colour.annotations.tolist()) == (2, 0, [])
+
+
+def test_ranks_of_each_set_in_the_paper_s_order():
+    ranked = detector_ranks(TABLE, {"corrected": SCORES, "reference": 0 * SCORES}, "owl")
+    labels = [("owl, corrected", "color"), ("owl, corrected", "transparency"),
+              ("owl, reference", "color"), ("owl, reference", "transparency")]  # fmt: skip
+    assert [(one.model, one.set) for one in ranked] == labels
+    colour, transparency, _, silent = ranked
+    assert colour.negatives == 3 and transparency.negatives == 2
+    np.testing.assert_equal(transparency.reference, [[1, 2], [2, NAN], [2, NAN]])
+    np.testing.assert_equal(transparency.averaged, [[1, 2], [2, NAN], [1.5, NAN]])
+    np.testing.assert_equal(colour.reference, [[1, NAN, NAN], [2, 3, 3]])
+    # Where no prediction speaks, the right caption ranks last.
+    np.testing.assert_equal(silent.reference, [[2, 3], [2, NAN], [2, NAN]])
+
+
+def test_scopes_are_all_boxes_and_those_read_in_full():
+    ranked = detector_ranks(TABLE, {"corrected": SCORES}, "owl")
+    every, short = rank_scopes(ranked, truncations(TABLE, TOKENS), 2)
+    assert [s.ranked.set for s in every.summaries] == ["color", "transparency"]
+    # No box of the colours is read in full.
+    (summary,) = short.summaries
+    assert summary.ranked.annotations.tolist() == [1, 2]
+    assert summary.reference.mean.tolist() == [1.5, 2]
+    everything_cut = TokenIds(TOKENS.ids, np.ones(len(TABLE.texts), bool))
+    assert len(rank_scopes(ranked, truncations(TABLE, everything_cut), 2)) == 1
+    nothing_cut = TokenIds(TOKENS.ids, np.zeros(len(TABLE.texts), bool))
+    (alone,) = rank_scopes(ranked, truncations(TABLE, nothing_cut), 2)
+    assert "Every model reads every caption in full" in alone.meaning
+
+
+def features(**changes):
+    rows = {name: TABLE.of_set(name) for name in ("transparency", "color")}
+    sets = {
+        name: BoxSet(
+            TABLE.annotations[own],
+            np.flatnonzero(own),
+            TABLE.caption_rows[own, 0].astype(np.int64),
+            TABLE.caption_rows[own, 1:].astype(np.int64),
+        )
+        for name, own in rows.items()
+    }
+    data = {one.name: one.sha256 for one in SETS}
+    return Features(
+        kind="fg_ovd",
+        images=np.eye(5, dtype=np.float32),
+        captions=np.eye(5, dtype=np.float32),
+        image_names=("a.png",) * 5,
+        texts=TABLE.texts,
+        origin=Origin({"name": "some CLIP"}, {}, "crop", 1.0, data | changes),
+        sets=sets,
+    )
+
+
+def test_clip_ranks_the_same_boxes():
+    ranked = clip_ranks(features(), SETS)
+    assert [(one.model, one.set) for one in ranked] == [
+        ("some CLIP", "color"),
+        ("some CLIP", "transparency"),
+    ]
+    assert ranked[1].annotations.tolist() == [1, 2, 3]
+    assert [one.set for one in clip_ranks(features(), SETS[:1])] == ["transparency"]
+
+
+def test_features_of_other_boxes_are_refused():
+    with pytest.raises(InputError, match=r"not of color\.json as it is here"):
+        clip_ranks(features(color="another"), SETS)
+    fewer = [FineGrainedSet("color", SETS[1].boxes[:1], "c")]
+    with pytest.raises(InputError, match="lack boxes of color"):
+        clip_ranks(features(), fewer)
