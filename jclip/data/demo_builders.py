@@ -72,7 +72,7 @@ class _DemoBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """
 
     # To be raised when the demo world draws, describes or boxes anything in another way.
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     # There is nothing to download. TFDS would look for checksums beside this file, by means of a
     # package that it uses but does not require.
     url_infos = None

@@ -127,7 +127,7 @@ def prepared(tmp_path_factory):
         yield f"tfds:demo_panoramas/{config.name}"
 
 
-@pytest.mark.parametrize("suffix", ["", ":test", ":1.0.0", ":1.0.0:test"])
+@pytest.mark.parametrize("suffix", ["", ":test", ":1.1.0", ":1.1.0:test"])
 def test_prepared_data_sets_are_sets_of_images(prepared, suffix):
     opened = open_image_set(prepared + suffix)
     drawn = open_demo_panoramas(2, 16)
