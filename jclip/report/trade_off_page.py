@@ -95,9 +95,11 @@ def _summary(
 ) -> Section:
     seeds = len({row["seed"] for row in rows})
     repeated = [choice.fault for choice in faults if choice.choice == "reference"]
+    lambdas = len(_lambdas(rows))
     text = [
-        f"{len(_lambdas(rows))} lambdas, {seeds} {'seed' if seeds == 1 else 'seeds'}, targets "
-        f"{rows[0]['targets']}: {rows[0]['trainable']:,} trained parameters. Everything below is "
+        f"{lambdas} {'lambda' if lambdas == 1 else 'lambdas'}, {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds'}, targets {rows[0]['targets']}: "
+        f"{rows[0]['trainable']:,} trained parameters. Everything below is "
         "measured on test panoramas. |d| is the change of score under seven shifts by eighths of "
         "a turn; a shift is stable where the exact sign test with Holm's correction finds the "
         "median |d| below the flip bound of the untuned network. Lambda weighs the shifted against "
