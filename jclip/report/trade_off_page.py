@@ -59,8 +59,9 @@ def trade_off_page(
                 figures=(
                     Illustration(
                         "trade-off",
-                        "Each point is one lambda and seed, measured on test panoramas; lines join "
-                        "the means over seeds in the order of lambda.",
+                        "Each point is one lambda and seed, measured on test panoramas; diamonds "
+                        "are means over seeds, joined in the order of lambda; the cross is the "
+                        "network before tuning.",
                         png(trade_off_figure(rows, baseline)),
                     ),
                 ),
@@ -175,7 +176,7 @@ def trade_off_figure(rows: Sequence[Row], baseline: Mapping[str, float]) -> Figu
                 fontsize=9,
                 color=colour,
             )
-        panel.plot(*zip(*means, strict=True), color=MUTED, linewidth=0.9, zorder=1)
+        panel.plot(*zip(*means, strict=True), "D-", color=MUTED, markersize=4, linewidth=0.9)
         panel.plot(1.0, baseline.get(name, 1.0), "x", color=INK, markersize=9, markeredgewidth=2)
         panel.margins(0.16)
         panel.set_xlabel("median |d| after / before tuning", fontsize=9)
@@ -200,7 +201,9 @@ def _curves(curves: Sequence[tuple[str, Sequence[int], Sequence[float]]]) -> Fig
     figure, (panel,) = panels(1, 1, (7.2, 3.4))
     tidy(panel)
     for number, (name, steps, losses) in enumerate(curves):
-        panel.plot(steps, losses, color=COLOURS[number % len(COLOURS)], linewidth=1.2, label=name)
+        repeats, colour = divmod(number, len(COLOURS))
+        style = ("-", "--", ":")[repeats % 3]
+        panel.plot(steps, losses, style, color=COLOURS[colour], linewidth=1.2, label=name)
     panel.set_xlabel("step", fontsize=9)
     panel.set_ylabel("loss", fontsize=9)
     if len(curves) <= 2 * len(COLOURS):
