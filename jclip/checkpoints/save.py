@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+import jax
 import ml_dtypes
 import numpy as np
 from flax import nnx
@@ -45,8 +46,11 @@ def save_clip(
     Raises:
         InputError: the folder holds something, the layout cannot express the checkpoint (layer
             scale, the fit `pad`), or a value is not finite in `dtype`.
+        ValueError: the network has an adapter beside its kernels.
     """
     folder = Path(folder)
+    if jax.tree.leaves(nnx.state(checkpoint.clip, nnx.LoRAParam)):
+        raise ValueError("the network has an adapter; merge it first, or use save_adapter")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder")
     try:

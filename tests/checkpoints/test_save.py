@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 from safetensors import safe_open
 
+from jclip.adapters import LoRAConfig, add_adapter, merge_adapter
 from jclip.checkpoints import load_checkpoint, save_clip
 from jclip.errors import InputError
 
@@ -94,3 +95,12 @@ def test_other_files_are_not_overwritten(copy_golden, tmp_path):
     save_clip(tmp_path / "saved", checkpoint)
     with pytest.raises(InputError, match="saved exists and is not an empty folder"):
         save_clip(tmp_path / "saved", checkpoint)
+
+
+def test_an_adapter_has_to_be_merged_first(copy_golden, tmp_path):
+    checkpoint = load_checkpoint(copy_golden("hf_gelu"))
+    adapted = add_adapter(checkpoint.clip, LoRAConfig(rank=2), nnx.Rngs(0))
+    with pytest.raises(ValueError, match="merge it first"):
+        save_clip(tmp_path / "out", dataclasses.replace(checkpoint, clip=adapted))
+    save_clip(tmp_path / "out", dataclasses.replace(checkpoint, clip=merge_adapter(adapted)))
+    assert (tmp_path / "out" / "model.safetensors").exists()
