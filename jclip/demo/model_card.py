@@ -16,7 +16,8 @@ that every experiment of jclip runs, and means something, without downloads. Its
 **Data.** Scenes of `jclip.demo.scenes`, rendered while training, none seen twice: panoramas (half
 cropped, half squashed), photos and close-ups, with captions of `jclip.demo.captions`, which often
 name colours, but seldom patterns, materials or transparency. **Recipe.** `python -m
-experiments.pretrain_demo` with its defaults: 2,600 steps of 256 pairs, an hour on two CPU cores.
+experiments.pretrain_demo` with its defaults: 2,600 steps of 256 pairs, about 80 minutes on two CPU
+cores.
 **Layout.** transformers, float16. **Licence.** Apache-2.0, as the package.
 
 **Known failures.** Materials are hardly told apart. Small objects of squashed panoramas are missed.
