@@ -24,13 +24,14 @@ from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
 from jclip.demo.model_card import write_model_card
 from jclip.demo.pairs import Composition, draw_pairs
 from jclip.images import Fit, plan_views, preprocess
-from jclip.images.geometry import place
+from jclip.images.boxes import crop_box, fit_square
 from jclip.probes.embeddings import embed_texts, normalised
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import score_shifts
 from jclip.runs.command import DONE, run_command
 from jclip.statistics.calibration import flip_bound
 from jclip.statistics.paired import wilcoxon_signed_rank
+from jclip.statistics.ranks import positive_ranks
 from jclip.text.prompts import GENERICS, IDENTIFIERS
 
 FITS: tuple[Fit, ...] = ("crop", "squash", "tiles")
@@ -193,7 +194,7 @@ def _fine_grained(checkpoint: Checkpoint, options: Options) -> dict[str, dict[st
             texts = _embed_texts(checkpoint, [c for listed in captions for c in listed])
             texts = texts.reshape(len(boxes), -1, texts.shape[-1])
             scores = np.asarray(jnp.einsum("nd,nkd->nk", seen, texts, precision="highest"))
-            ranks = (scores >= scores[:, :1]).sum(axis=1)
+            ranks = positive_ranks(scores, "reference")[:, -1]
             found[name] = {
                 "mean rank": float(ranks.mean()),
                 "captions": scores.shape[1],
@@ -208,14 +209,9 @@ def _crop(checkpoint: Checkpoint, file: Path, box) -> np.ndarray:
 
     On the host, since every box has a size of its own and the device would compile for each.
     """
-    x, y, w, h = box
-    size = checkpoint.image_config.size
     with Image.open(file) as image:
-        cut = image.crop((int(x), int(y), round(x + w), round(y + h)))
-    placed = place(cut.height, cut.width, size, "crop")
-    (height, width), (top, left) = placed.resized, placed.offset
-    resized = cut.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(resized.crop((left, top, left + size, top + size)))
+        cut = image.crop(crop_box(box, 1.0, image.width, image.height))
+    return fit_square(np.asarray(cut), checkpoint.image_config.size)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from jaxtyping import Array, Float, UInt8
 from jclip.checkpoints import ImageConfig
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
-from jclip.images import Fit, ViewPlan, plan_views
+from jclip.images import Fit, ViewPlan
 from jclip.probes.keyword_scores import KeywordScores
-from jclip.probes.shift import embed_shifts
+from jclip.probes.shift import DevicePlans, embed_shifts
 from jclip.probes.subjects import Subject
 
 __all__ = [
@@ -83,18 +83,16 @@ def stream_keyword_scores(
     Yields:
         The batch and its scores, one batch behind the device so that it never waits for the host.
     """
-    waiting = None
+    plans, waiting = DevicePlans(), None
     for batch in batches:
         if not batch.indices:
             yield batch, np.zeros((len(subjects), 0, words), np.float32)
             continue
         pixels = jax.device_put(batch.pixels)
-        height, width = pixels.shape[1:3]
         rows = np.resize(batch.indices, len(pixels))[:, None] * words + np.arange(words)
         scores = []
         for subject in subjects:
-            config = subject.image_config
-            plan = plan_views(height, width, (0,), config.size, subject.fit, config.interpolation)
+            _, plan = plans(pixels.shape[1:3], (0,), 1, subject)
             scores.append(
                 _score_texts(
                     subject.graph,
@@ -102,7 +100,7 @@ def stream_keyword_scores(
                     pixels,
                     plan,
                     subject.texts[rows],
-                    image_config=config,
+                    image_config=subject.image_config,
                     fit=subject.fit,
                 )
             )

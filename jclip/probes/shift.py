@@ -19,6 +19,7 @@ from jclip.probes.scores import ShiftScores
 from jclip.probes.subjects import Subject
 
 __all__ = [
+    "DevicePlans",
     "embed_shifts",
     "empty_scores",
     "same_views",
@@ -176,7 +177,7 @@ def stream_scores(
     Yields:
         The batch and its scores, one batch behind the device so that it never waits for the host.
     """
-    plans = _DevicePlans()
+    plans = DevicePlans()
     waiting = None
     for batch in batches:
         if not batch.indices:
@@ -230,13 +231,16 @@ def _collect(batch: Batch, scores, shifts: int):
     return batch, np.stack(joined)
 
 
-class _DevicePlans:
-    """Plans on the device, made once per size of panorama and of model input."""
+class DevicePlans:
+    """Plans on the device, made once per size of image and of model input."""
 
     def __init__(self):
         self._made: dict[tuple, tuple[list[ViewPlan], ViewPlan]] = {}
 
-    def __call__(self, shape, shifts: tuple[int, ...], views: int, subject: Subject):
+    def __call__(
+        self, shape: tuple[int, int], shifts: tuple[int, ...], views: int, subject: Subject
+    ) -> tuple[list[ViewPlan], ViewPlan]:
+        """Chunks of at most `views` shifts (pixels) for `[H, W]` images, and the plan of none."""
         height, width = shape
         config = subject.image_config
         key = (shape, shifts, config.size, config.interpolation, subject.fit)
