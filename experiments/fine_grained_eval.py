@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from jclip.checkpoints.tensor_files import sha256
+from jclip.checkpoints.digests import sha256
 from jclip.data.features import FEATURES_FILE, Features, read_features
 from jclip.errors import InputError
 from jclip.heads import load_head, require_base

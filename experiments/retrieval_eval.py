@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from jclip.checkpoints.tensor_files import sha256
+from jclip.checkpoints.digests import sha256
 from jclip.data.features import FEATURES_FILE, Features, read_features
 from jclip.errors import InputError
 from jclip.heads import load_head, require_base

@@ -3,9 +3,10 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import (
@@ -20,7 +21,7 @@ from jclip.checkpoints.registry import REGISTRY, Layout
 from jclip.errors import InputError
 from jclip.models import ARCHITECTURES
 
-__all__ = ["CONFIG_FILES", "DEMO", "Location", "locate"]
+__all__ = ["CONFIG_FILES", "DEMO", "SMALL_FILES", "Location", "locate"]
 
 DEMO = "demo"
 
@@ -37,7 +38,7 @@ _PICKLES: dict[Layout, str] = {
     "transformers": "pytorch_model.bin",
 }
 _INDEX = ".index.json"
-_SMALL_FILES = [
+SMALL_FILES = [
     *CONFIG_FILES.values(),
     *(f"{name}{_INDEX}" for name in [*_SAFETENSORS.values(), *_PICKLES.values()]),
     "preprocessor_config.json",
@@ -48,6 +49,7 @@ _SMALL_FILES = [
     "vocab.json",
     "merges.txt",
 ]
+"""All that is read of a checkpoint but its weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,14 +57,16 @@ class Location:
     """Where a checkpoint is.
 
     `folder` holds its configuration, preprocessing and tokenizer files; `weights` are the names of
-    the files with the tensors, in `folder` too once they are fetched. `repository` is None for a
-    folder of the user's.
+    the files with the tensors, in `folder` too once they are fetched. `weight_map` says which of
+    several files holds a tensor, and is empty for a single one. `repository` is None for a folder
+    of the user's.
     """
 
     source: str
-    layout: Layout
     folder: Path
-    weights: tuple[str, ...]
+    layout: Layout = "transformers"
+    weights: tuple[str, ...] = ()
+    weight_map: Mapping[str, str] = dataclasses.field(default_factory=dict)
     pickled: bool = False
     repository: str | None = None
 
@@ -70,7 +74,7 @@ class Location:
         """Download what is not there yet, and return the files.
 
         Raises:
-            InputError: the files cannot be downloaded, completely and undamaged.
+            InputError: the files cannot be downloaded completely.
         """
         if self.repository is not None:
             _snapshot(self.repository, list(self.weights), revision=self.folder.name)
@@ -79,22 +83,6 @@ class Location:
             if not path.is_file():
                 raise InputError(f"{path} is missing")
         return paths
-
-    def check_digest(self, path: Path, digest: str) -> None:
-        """Compare a file with the SHA-256 by which the hub's cache calls it.
-
-        Neither the download nor the format checks the bytes themselves.
-
-        Raises:
-            InputError: the file is damaged.
-        """
-        blob = path.resolve()
-        named_by_digest = re.fullmatch("[0-9a-f]{64}", blob.name) is not None
-        if self.repository is not None and named_by_digest and blob.name != digest:
-            raise InputError(
-                f"{self.repository}: {path.name} is damaged (its SHA-256 is {digest}); "
-                f"delete {blob} and run again to download it anew"
-            )
 
 
 def locate(source: str, *, allow_pickle: bool = False) -> Location:
@@ -116,10 +104,7 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
     folder = shipped if source == DEMO else Path(source).expanduser()
     if folder.is_dir():
         names = {path.name for path in folder.iterdir()}
-        layout, weights, pickled = _choose(folder, names, source, None, allow_pickle)
-        return Location(
-            source=source, layout=layout, folder=folder, weights=weights, pickled=pickled
-        )
+        return _choose(Location(source=source, folder=folder), names, None, allow_pickle)
     organisation, slash, _ = source.partition("/")
     hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", source) and source[0] not in ".-"
     if not hub_id or organisation in ARCHITECTURES:
@@ -139,31 +124,21 @@ def _unknown(source: str, like_a_path: bool) -> str:
 def _locate_repository(
     source: str, repository: str, preferred: Layout | None, allow_pickle: bool
 ) -> Location:
-    folder = _snapshot(repository, _SMALL_FILES)
+    folder = _snapshot(repository, SMALL_FILES)
     try:
         names = set(huggingface_hub.HfApi().list_repo_files(repository, revision=folder.name))
     except (HTTPError, OSError):
         # The snapshot came from the cache, so the hub may well be out of reach.
         names = {path.name for path in folder.iterdir()}
-    layout, weights, pickled = _choose(folder, names, repository, preferred, allow_pickle)
-    return Location(
-        source=source,
-        layout=layout,
-        folder=folder,
-        weights=weights,
-        pickled=pickled,
-        repository=repository,
-    )
+    location = Location(source=source, folder=folder, repository=repository)
+    return _choose(location, names, preferred, allow_pickle)
 
 
 def _choose(
-    folder: Path,
-    names: Collection[str],
-    source: str,
-    preferred: Layout | None,
-    allow_pickle: bool,
-) -> tuple[Layout, tuple[str, ...], bool]:
-    """The layout, the files with the weights, and whether they are pickles; safetensors first."""
+    location: Location, names: Collection[str], preferred: Layout | None, allow_pickle: bool
+) -> Location:
+    """The location with its layout and the files with the weights; safetensors first."""
+    source, folder = location.repository or location.source, location.folder
     configs: list[Layout] = [layout for layout, config in CONFIG_FILES.items() if config in names]
     configs.sort(key=lambda layout: layout != preferred)
     if not configs:
@@ -171,7 +146,7 @@ def _choose(
         raise InputError(f"{source} holds no checkpoint: neither {wanted} is there")
     for layout in configs:
         if weights := _whole_or_shards(folder, names, _SAFETENSORS[layout]):
-            return layout, weights, False
+            return dataclasses.replace(location, layout=layout, **weights)
     looked_for = " or ".join(_SAFETENSORS[layout] for layout in configs)
     pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
     if not pickles:
@@ -181,27 +156,33 @@ def _choose(
             f"{source} holds its weights only as {', '.join(pickles)}: pickles can run code when "
             "read; --allow-pickle reads tensors from them and nothing else (needs PyTorch)"
         )
+    location = dataclasses.replace(location, pickled=True)
     for layout in configs:
         if weights := _whole_or_shards(folder, names, _PICKLES[layout]):
-            return layout, weights, True
+            return dataclasses.replace(location, layout=layout, **weights)
     if len(pickles) > 1:
         raise InputError(f"{source} holds several pickles, {', '.join(pickles)}: keep one of them")
-    return configs[0], (pickles[0],), True
+    return dataclasses.replace(location, layout=configs[0], weights=(pickles[0],))
 
 
-def _whole_or_shards(folder: Path, names: Collection[str], name: str) -> tuple[str, ...]:
-    """One file, or the shards that its index lists; empty if there is neither."""
+def _whole_or_shards(folder: Path, names: Collection[str], name: str) -> dict[str, Any]:
+    """`weights` of one file, or also `weight_map` of shards; empty if there is neither."""
     if name in names:
-        return (name,)
+        return {"weights": (name,)}
     if f"{name}{_INDEX}" not in names:
-        return ()
-    index = folder / f"{name}{_INDEX}"
-    shards = sorted(set(read_json(index).get("weight_map", {}).values()))
-    if not shards or any(Path(shard).name != shard for shard in shards):
+        return {}
+    index, (stem, suffix) = folder / f"{name}{_INDEX}", name.rsplit(".", 1)
+    weight_map = read_json(index).get("weight_map")
+    files = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not files or not all(isinstance(file, str) and Path(file).name == file for file in files):
         raise InputError(f"{index} lists no shards in weight_map, or some outside its folder")
+    shards = sorted(set(files))
     if missing := [shard for shard in shards if shard not in names]:
         raise InputError(f"{index} lists shards that are not there: {', '.join(missing)}")
-    return tuple(shards)
+    alike = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{suffix}")
+    if extra := sorted(other for other in set(names) - set(shards) if alike.fullmatch(other)):
+        raise InputError(f"{index} does not list shards that are there: {', '.join(extra)}")
+    return {"weights": tuple(shards), "weight_map": weight_map}
 
 
 def _snapshot(repository: str, names: list[str], revision: str | None = None) -> Path:

@@ -9,7 +9,7 @@ from flax import nnx
 from jclip.checkpoints import open_clip, transformers
 from jclip.checkpoints.locate import Location
 from jclip.checkpoints.name_map import assign
-from jclip.checkpoints.tensor_files import PickledTensors, SafetensorsTensors, sha256
+from jclip.checkpoints.weights import open_weights
 from jclip.models import CLIP, CLIPConfig
 
 __all__ = ["random_clip", "read_clip"]
@@ -56,11 +56,7 @@ def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, dict
     Raises:
         InputError: the files cannot be fetched, are damaged, or hold something else.
     """
-    paths = location.fetch_weights()
-    digests = {path.name: sha256(path) for path in paths}
-    for path in paths:
-        location.check_digest(path, digests[path.name])
-    tensors = (PickledTensors if location.pickled else SafetensorsTensors)(paths)
+    tensors, digests = open_weights(location)
     rules = transformers.RULES
     if location.layout == "open_clip":
         rules = open_clip.rules_for(tensors.shapes)

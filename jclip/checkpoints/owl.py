@@ -15,7 +15,7 @@ from jclip.checkpoints.fields import Fields, read_json
 from jclip.checkpoints.locate import Location, locate
 from jclip.checkpoints.name_map import Rule, assign
 from jclip.checkpoints.preprocessing import CLIP_MEAN, CLIP_STD, read_transformers_preprocessing
-from jclip.checkpoints.tensor_files import PickledTensors, SafetensorsTensors, sha256
+from jclip.checkpoints.weights import open_weights
 from jclip.errors import InputError
 from jclip.images.owl_preprocess import DetectorImages
 from jclip.models.owl import OWL, OWLConfig
@@ -141,18 +141,14 @@ def load_detector(
     """
     if not isinstance(source, DetectorDescription):
         source = describe_detector(source, allow_pickle=allow_pickle)
-    location, config = source.location, source.config
-    paths = location.fetch_weights()
-    digests = {path.name: sha256(path) for path in paths}
-    for path in paths:
-        location.check_digest(path, digests[path.name])
+    config = source.config
+    tensors, digests = open_weights(source.location)
     abstract = nnx.eval_shape(lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)))
     graph, state = nnx.split(abstract)
     flat = {".".join(map(str, path)): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
     parameters = {name: leaf.get_value() for name, (_, leaf) in flat.items()}
     rules = rules_for("owlv2" if config.objectness else "owlvit")
-    tensors = (PickledTensors if location.pickled else SafetensorsTensors)(paths)
-    values = assign(rules, tensors, parameters, location.source)
+    values = assign(rules, tensors, parameters, source.location.source)
     filled = [(path, leaf.replace(values[name])) for name, (path, leaf) in flat.items()]
     detector = nnx.merge(graph, nnx.from_flat_state(filled))
     identity = dataclasses.replace(source.identity, sha256=digests)

@@ -11,8 +11,6 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from jclip.adapters.lora import (
     DenseLayer,
@@ -22,10 +20,11 @@ from jclip.adapters.lora import (
     dense_layers,
     map_dense_layers,
 )
+from jclip.checkpoints.digests import sha256, write_tensors
 from jclip.checkpoints.fields import Fields, read_json
 from jclip.checkpoints.name_map import Rule, assign
 from jclip.checkpoints.peft_names import INERT, TensorName, read_names, write_name
-from jclip.checkpoints.tensor_files import SafetensorsTensors, sha256
+from jclip.checkpoints.tensor_files import SafetensorsTensors
 from jclip.errors import InputError
 from jclip.models import CLIP
 from jclip.runs.folder import replacing
@@ -33,7 +32,6 @@ from jclip.runs.folder import replacing
 __all__ = ["Adapter", "describe_adapter", "load_adapter", "save_adapter"]
 
 _CONFIG, _TENSORS = "adapter_config.json", "adapter_model.safetensors"
-_DIGESTS = "jclip.sha256"
 
 # Bookkeeping, and where adapters were put, which the tensors show by themselves.
 _IGNORED = """
@@ -79,7 +77,6 @@ def load_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> Adapter:
     path = _find(Path(folder))
     config, wrapped = _read_config(path.with_name(_CONFIG))
     tensors = SafetensorsTensors([path])
-    _check_digests(path, tensors)
     names = read_names(tensors.shapes, wrapped)
     if not names:
         raise InputError(f"{path} holds no LoRA of a CLIP: {', '.join(tensors.shapes) or 'empty'}")
@@ -160,30 +157,6 @@ def _read_config(path: Path) -> tuple[LoRAConfig, str | None]:
     return config, mapping.get("base_model_class") if isinstance(mapping, dict) else None
 
 
-def _check_digests(path: Path, tensors: SafetensorsTensors) -> None:
-    """Compare the tensors with the digests that `save_adapter` leaves; peft leaves none."""
-    with safe_open(path, framework="numpy") as file:
-        recorded = (file.metadata() or {}).get(_DIGESTS)
-    if recorded is None:
-        return
-    try:
-        digests = dict(json.loads(recorded))
-    except (TypeError, ValueError):
-        raise InputError(f"{path} is damaged: its digests cannot be read") from None
-    names = sorted({*digests, *tensors.shapes})
-    damaged = [
-        name
-        for name in names
-        if name not in tensors.shapes or digests.get(name) != _digest(tensors.read(name))
-    ]
-    if damaged:
-        raise InputError(f"{path} is damaged: not as written are {', '.join(damaged)}")
-
-
-def _digest(tensor: np.ndarray) -> str:
-    return hashlib.sha256(tensor.tobytes()).hexdigest()
-
-
 def _check_architecture(
     clip: CLIP, path: Path, names: Mapping[str, TensorName], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
@@ -236,8 +209,8 @@ def save_adapter(
     """Write a network's adapter as peft does: `adapter_config.json`, `adapter_model.safetensors`.
 
     peft loads `transformers` on a `CLIPModel`, and `open_clip` on the `visual` of an open_clip
-    model, which is what paper 1 wraps. The factors are in float32, each with its digest beside
-    them. Inert factors are written to `open_clip` only: in transformers they would act.
+    model, which is what paper 1 wraps. The factors are in float32; their file holds the digests of
+    both. Inert factors are written to `open_clip` only: in transformers they would act.
 
     Args:
         clip: a network with an adapter.
@@ -268,14 +241,14 @@ def save_adapter(
                 tensors[name] = np.ascontiguousarray(np.asarray(factor[block], np.float32).T)
                 if not np.isfinite(tensors[name]).all():
                     raise InputError(f"the adapter is not saved: {name} is not finite")
-    config = _config_values(next(iter(layers.values())).config, modules, layout, base_model_name)
-    digests = json.dumps({name: _digest(tensor) for name, tensor in tensors.items()})
+    values = _config_values(next(iter(layers.values())).config, modules, layout, base_model_name)
+    config = (json.dumps(values, indent=2) + "\n").encode()
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / _TENSORS) as partial:
-        save_file(tensors, partial, {"format": "pt", _DIGESTS: digests})
+        write_tensors(partial, tensors, beside={_CONFIG: hashlib.sha256(config).hexdigest()})
     # Last, since without it there is no adapter: stopped midway, saving can be repeated.
     with replacing(folder / _CONFIG) as partial:
-        partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        partial.write_bytes(config)
 
 
 def _config_values(

@@ -11,9 +11,10 @@ import jax
 import ml_dtypes
 import numpy as np
 from flax import nnx
-from safetensors.numpy import save_file
 
 from jclip.checkpoints.checkpoint import Checkpoint
+from jclip.checkpoints.digests import sha256, write_tensors
+from jclip.checkpoints.locate import SMALL_FILES
 from jclip.checkpoints.name_map import restore
 from jclip.checkpoints.preprocessing import transformers_preprocessing
 from jclip.checkpoints.transformers import RULES, config_values
@@ -36,7 +37,8 @@ def save_clip(
 ) -> None:
     """Write `config.json`, `model.safetensors`, `preprocessor_config.json` and the tokenizer.
 
-    The activation written is the one in use. The folder appears complete or not at all.
+    The activation written is the one in use. The folder appears complete or not at all; its
+    `model.safetensors` holds the digests of all that is in it (`jclip.checkpoints.digests`).
 
     Args:
         folder: where to write; it must not exist yet, or be empty.
@@ -61,12 +63,13 @@ def save_clip(
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        save_file(
-            _tensors(checkpoint, _DTYPES[dtype]), partial / "model.safetensors", {"format": "pt"}
-        )
         _write_json(partial / "config.json", config)
         _write_json(partial / "preprocessor_config.json", preprocessing)
         _save_tokenizer(checkpoint, partial)
+        written = [file for file in sorted(partial.iterdir()) if file.name in SMALL_FILES]
+        beside = {file.name: sha256(file) for file in written}
+        tensors = _tensors(checkpoint, _DTYPES[dtype])
+        write_tensors(partial / "model.safetensors", tensors, beside=beside)
         partial.chmod(0o777 & ~_umask())
         if folder.exists():
             folder.rmdir()

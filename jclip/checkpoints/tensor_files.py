@@ -1,6 +1,5 @@
 """Reading tensors from files, one at a time: safetensors, and pickles where they are allowed."""
 
-import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,41 +8,57 @@ import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 
+from jclip.checkpoints.digests import recorded_digests, tensor_digest
 from jclip.errors import InputError
 
-__all__ = ["PickledTensors", "SafetensorsTensors", "sha256"]
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+__all__ = ["PickledTensors", "SafetensorsTensors"]
 
 
 class SafetensorsTensors:
-    """The tensors of one safetensors file, or of several shards.
+    """The tensors of one safetensors file, or of several shards; `metadata` are the headers'.
 
     Raises:
-        InputError: a file is truncated or not safetensors, or two shards hold the same name.
+        InputError: a file is truncated or not safetensors, two shards hold the same name, or it
+            holds digests and something is missing, added or changed.
     """
 
     def __init__(self, paths: Sequence[Path]):
         self._files = {}
+        self._digests: dict[str, str] = {}
+        self.metadata: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         for path in paths:
             try:
                 file = safe_open(path, framework="numpy")
+                metadata = file.metadata() or {}
             except (SafetensorError, OSError) as error:
                 raise InputError(f"{path} cannot be read as safetensors: {error}") from error
             for name in file.keys():
                 if name in self.shapes:
                     raise InputError(f"{path} holds {name}, which another shard holds too")
-                self._files[name] = file
+                self._files[name] = path, file
                 self.shapes[name] = tuple(file.get_slice(name).get_shape())
+            self._digests |= recorded_digests(path, file.keys(), metadata)
+            self.metadata |= metadata
+
+    def file_of(self, name: str) -> Path:
+        """Which file holds a tensor."""
+        return self._files[name][0]
 
     def read(self, name: str) -> Shaped[np.ndarray, "..."]:
-        """One tensor, in the dtype it is stored in (bfloat16 through ml_dtypes)."""
-        return self._files[name].get_tensor(name)
+        """One tensor, in the dtype it is stored in (bfloat16 through ml_dtypes).
+
+        Raises:
+            InputError: it is of a type that numpy lacks, or its digest does not match.
+        """
+        path, file = self._files[name]
+        try:
+            tensor = file.get_tensor(name)
+        except Exception as error:  # whatever numpy says to a type or shape that it lacks
+            raise InputError(f"{path}: {name} cannot be read ({error})") from error
+        if name in self._digests and tensor_digest(tensor) != self._digests[name]:
+            raise InputError(f"{path} is damaged: {name} is not as it was written (its SHA-256)")
+        return tensor
 
 
 class PickledTensors:

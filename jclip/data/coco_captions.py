@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jclip.checkpoints.tensor_files import sha256
+from jclip.checkpoints.digests import sha256
 from jclip.data.annotation_fields import entries, keep_once, take
 from jclip.errors import InputError
 

@@ -18,8 +18,9 @@ import pyarrow.parquet as pa_parquet
 import safetensors.numpy
 from jaxtyping import Float32, Int64
 
+from jclip.checkpoints.digests import sha256
 from jclip.checkpoints.fields import read_json
-from jclip.checkpoints.tensor_files import SafetensorsTensors, sha256
+from jclip.checkpoints.tensor_files import SafetensorsTensors
 from jclip.errors import InputError
 from jclip.runs.folder import read_table, replacing
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jclip.checkpoints.digests import sha256
 from jclip.checkpoints.fields import read_json
-from jclip.checkpoints.tensor_files import sha256
 from jclip.data.annotation_fields import entries, keep_once, take
 from jclip.errors import InputError
 

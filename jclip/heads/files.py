@@ -1,7 +1,6 @@
 """Heads as files, in the layout of the published ones."""
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,9 +9,8 @@ from typing import Any, get_args
 
 import numpy as np
 from flax import nnx
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
+from jclip.checkpoints.digests import write_tensors
 from jclip.checkpoints.name_map import Rule, TensorSource, assign, restore
 from jclip.checkpoints.tensor_files import PickledTensors, SafetensorsTensors
 from jclip.errors import InputError
@@ -71,8 +69,7 @@ def load_head(path: str | os.PathLike[str], *, allow_pickle: bool = False) -> He
     """
     path = Path(path)
     tensors = _open(path, allow_pickle)
-    metadata = _read_metadata(path)
-    _check_digests(path, tensors, metadata)
+    metadata = _read_metadata(path, tensors)
     config = _read_config(path, tensors, metadata)
     graph, state = nnx.split(nnx.eval_shape(lambda: create_head(config, nnx.Rngs(0))))
     leaves = {".".join(map(str, key)): (key, leaf) for key, leaf in nnx.to_flat_state(state)}
@@ -88,7 +85,7 @@ def save_head(
     """Write a head as safetensors, under the names of the paper's code.
 
     The metadata hold what the tensors do not show: the score function, the number of attention
-    heads, that there is no dropout, a digest per tensor, and the base.
+    heads, that there is no dropout, and the base; and a digest of everything.
 
     Args:
         head: what to write.
@@ -114,11 +111,10 @@ def save_head(
         **dataclasses.asdict(head.config),
         "dropout": None,
         "base": None if base is None else dict(base),
-        "sha256": {name: _digest(tensor) for name, tensor in tensors.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        save_file(tensors, partial, {"format": "pt", _METADATA: json.dumps(metadata)})
+        write_tensors(partial, tensors, metadata={_METADATA: json.dumps(metadata)})
 
 
 def head_base(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
@@ -127,7 +123,10 @@ def head_base(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
     Raises:
         InputError: the file is missing or damaged.
     """
-    return _read_metadata(Path(path)).get("base")
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return None
+    return _read_metadata(path, SafetensorsTensors([path])).get("base")
 
 
 def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors:
@@ -142,34 +141,14 @@ def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors
     return PickledTensors([path])
 
 
-def _read_metadata(path: Path) -> dict[str, Any]:
+def _read_metadata(path: Path, tensors: SafetensorsTensors | PickledTensors) -> dict[str, Any]:
     """What `save_head` wrote beside the tensors; empty for other files."""
-    if path.suffix != ".safetensors":
+    if isinstance(tensors, PickledTensors):
         return {}
-    SafetensorsTensors([path])
-    with safe_open(path, framework="numpy") as file:
-        written = (file.metadata() or {}).get(_METADATA, "{}")
     try:
-        return dict(json.loads(written))
-    except (TypeError, ValueError):
+        return dict(json.loads(tensors.metadata.get(_METADATA, "{}")))
+    except (TypeError, ValueError, RecursionError):
         raise InputError(f"{path} is damaged: its metadata {_METADATA} cannot be read") from None
-
-
-def _check_digests(path: Path, tensors: TensorSource, metadata: Mapping[str, Any]) -> None:
-    if not metadata:
-        return
-    digests = metadata.get("sha256") or {}
-    damaged = [
-        name
-        for name in sorted({*digests, *tensors.shapes})
-        if name not in tensors.shapes or digests.get(name) != _digest(tensors.read(name))
-    ]
-    if damaged:
-        raise InputError(f"{path} is damaged: not as written are {', '.join(damaged)}")
-
-
-def _digest(tensor: np.ndarray) -> str:
-    return hashlib.sha256(tensor.tobytes()).hexdigest()
 
 
 def _read_config(path: Path, tensors: TensorSource, metadata: Mapping[str, Any]) -> HeadConfig:

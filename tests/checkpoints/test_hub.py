@@ -9,7 +9,7 @@ from huggingface_hub import constants, file_download
 from small_hub import COMMIT, SmallHub
 
 from jclip.checkpoints import describe_checkpoint, load_checkpoint
-from jclip.checkpoints.tensor_files import sha256
+from jclip.checkpoints.digests import sha256
 from jclip.errors import InputError
 
 NAME = "org/clip"
@@ -113,6 +113,23 @@ def test_a_damaged_download_is_refused(hub):
     os.remove(str(caught.value).partition("delete ")[2].partition(" and run again")[0])
     hub.damaged = False
     assert load_checkpoint(NAME).identity.sha256 == digest(hub)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_damaged_in_the_cache_is_refused(hub, tmp_path, name):
+    load_checkpoint(NAME)
+    (snapshot,) = (tmp_path / "cache").glob("models--*/snapshots/*")
+    blob = (snapshot / name).resolve()
+    content = blob.read_bytes()
+    blob.write_bytes(content.replace(b"1e-05", b"1e-04")[:-1] + content[-1:])
+    if name == "model.safetensors":
+        blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    # The cache's own folder is a checkpoint too.
+    for source in (NAME, snapshot):
+        with pytest.raises(InputError, match=rf"{name} is damaged .*; delete {blob} and run again"):
+            load_checkpoint(source)
+    blob.write_bytes(content)
+    assert load_checkpoint(snapshot).identity.sha256 == digest(hub)
 
 
 def test_weights_missing_on_the_hub_are_noticed_before_loading(hub):

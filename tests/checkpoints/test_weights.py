@@ -12,9 +12,9 @@ from safetensors.numpy import load_file, save_file
 
 from jclip.checkpoints import load_checkpoint, load_clip
 from jclip.checkpoints.checkpoint import describe_checkpoint
+from jclip.checkpoints.digests import sha256
 from jclip.checkpoints.network import random_clip
 from jclip.checkpoints.open_clip import rules_for
-from jclip.checkpoints.tensor_files import sha256
 from jclip.checkpoints.transformers import RULES
 from jclip.errors import InputError
 from jclip.models import CLIP
@@ -144,6 +144,37 @@ def test_missing_shard_is_named_before_loading(copy_golden):
     (folder / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(InputError, match=r"not there: model-00002-of-00003\.safetensors"):
         describe_checkpoint(folder)
+
+
+def test_shards_that_the_index_does_not_list_are_named(copy_golden):
+    folder = copy_golden("hf_gelu")
+    write_shards(folder)
+    first = folder / "model-00001-of-00003.safetensors"
+    save_file(load_file(first), folder / "model-00004-of-00004.safetensors")
+    with pytest.raises(InputError, match=r"does not list .*: model-00004-of-00004\.safetensors"):
+        describe_checkpoint(folder)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "elsewhere"])
+def test_tensors_that_are_not_where_the_index_says_are_named(copy_golden, change):
+    folder = copy_golden("hf_gelu")
+    write_shards(folder)
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    if change == "missing":
+        index["weight_map"]["more"] = "model-00001-of-00003.safetensors"
+        expected = "more is in no shard, listed for model-00001-of-00003"
+    elif change == "extra":
+        del index["weight_map"]["logit_scale"]
+        expected = "logit_scale is in model-.*, listed for none"
+    else:
+        names = sorted(set(index["weight_map"].values()))
+        was = index["weight_map"]["logit_scale"]
+        index["weight_map"]["logit_scale"] = names[names.index(was) - 1]
+        expected = f"logit_scale is in {was}, listed for model-"
+    path.write_text(json.dumps(index))
+    with pytest.raises(InputError, match=f"shards and index differ: {expected}"):
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])

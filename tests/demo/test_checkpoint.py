@@ -1,5 +1,6 @@
 """The checkpoint that ships with the package: complete, small, and it knows its world."""
 
+import shutil
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -37,6 +38,18 @@ def test_it_ships_whole_and_small():
     assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= names
     assert {"tokenizer.json", "tokenizer_config.json"} <= names
     assert sum(file.stat().st_size for file in folder.iterdir()) < 8_000_000
+
+
+def test_a_flipped_bit_in_it_is_refused(tmp_path):
+    folder = Path(jclip.__file__).parent / "demo" / "checkpoint"
+    shutil.copytree(folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    damaged = r"model\.safetensors is damaged: .* as it was written"
+    with pytest.raises(jclip.InputError, match=damaged):
+        load_checkpoint(tmp_path / "copy")
 
 
 def test_its_name_is_not_that_of_a_folder(tmp_path, monkeypatch):
