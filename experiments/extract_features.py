@@ -22,7 +22,7 @@ import tyro
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.checkpoints.fields import read_json
 from jclip.data.coco_captions import read_coco_captions, select_splits
-from jclip.data.embedding_parts import earlier_embeddings, embedding_part
+from jclip.data.embedding_parts import add_parts, earlier_embeddings, embedding_part
 from jclip.data.feature_sources import (
     FeatureSource,
     boxes_source,
@@ -35,19 +35,23 @@ from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.data.pipeline import Failure, plan_batches, stream_batches
 from jclip.demo import write_fine_grained_sets
 from jclip.demo.caption_sets import write_caption_set
-from jclip.errors import InputError
+from jclip.distributed import is_lead, own_share, wait_for_all
+from jclip.errors import InputError, RunStopped
 from jclip.probes.raw_embeddings import stream_image_embeddings, stream_text_embeddings
-from jclip.runs.command import DONE, DONE_WITH_FAILURES, RunStopped, run_command
+from jclip.runs.command import DONE, DONE_WITH_FAILURES, run_command
+from jclip.runs.failures import of_all_processes
 from jclip.runs.folder import (
     confirm,
     default_folder,
     finish_run,
     open_run,
+    other_parts,
     write_csv,
 )
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import ModelOptions, Names, OutputOptions
 from jclip.runs.parts import keep_parts
+from jclip.runs.processes import ProcessOptions
 
 DEMO = "demo"
 
@@ -58,6 +62,9 @@ class Options:
 
     model: tyro.conf.OmitArgPrefixes[ModelOptions]
     output: tyro.conf.OmitArgPrefixes[OutputOptions]
+    processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
+        default_factory=ProcessOptions
+    )
     annotations: Names = ()
     """Files of FG-OVD's format, or demo: the demo world's eight sets."""
     coco: str | None = None
@@ -103,8 +110,13 @@ def main(options: Options) -> int:
     confirm(folder, "data", dict(source.data))
     (checkpoint,) = load_models(folder, options.model, models)
     images, texts = earlier_embeddings(folder, source, checkpoint.clip.config.embedding_width)
+    wait_for_all("earlier parts are read")
     failures = _embed_images(options, folder, source, checkpoint, images)
     _embed_texts(folder, source, checkpoint, texts)
+    failures = of_all_processes(folder, {"images": failures})["images"]
+    if not is_lead():
+        return DONE
+    add_parts(other_parts(folder), images, texts)
     origin = _origin(options, folder, source, checkpoint)
     lost = [failure.index for failure in failures]
     try:
@@ -144,12 +156,13 @@ def _open(options: Options, model: CheckpointDescription, folder: Path | None) -
 def _demo_files(options: Options, folder: Path) -> Path:
     """The demo world's files in the run's folder, written at the first run into it."""
     made = folder / DEMO
-    if not made.exists():
+    if not made.exists() and is_lead():
         print(f"rendering {options.demo_scenes} scenes ...", flush=True)
         partial = folder / f"{DEMO}.{os.getpid()}.partial"
         write = write_caption_set if options.coco else write_fine_grained_sets
         write(partial, options.seed, options.demo_scenes, split=options.demo_split)
         partial.rename(made)
+    wait_for_all("the demo world is rendered")
     return made
 
 
@@ -178,10 +191,11 @@ def _embed_images(
     """Fill in the images' embeddings; returns the images that cannot be decoded."""
     done = np.isfinite(embedded).all(axis=1)
     plans = plan_batches(source.images, options.output.images_per_step())
-    plans = [plan for plan in plans if not done[list(plan.indices)].all()]
+    plans = own_share([plan for plan in plans if not done[list(plan.indices)].all()])
     batches = stream_batches(source.images, plans, record_failures=options.on_error == "record")
     stream = stream_image_embeddings(batches, checkpoint)
-    return _keep(folder, "image", stream, embedded, int(done.sum()))
+    planned = sum(len(plan.indices) for plan in plans)
+    return _keep(folder, "image", stream, embedded, int(done.sum()), planned)
 
 
 def _embed_texts(
@@ -189,11 +203,14 @@ def _embed_texts(
 ) -> None:
     """Fill in the captions' embeddings."""
     missing = np.flatnonzero(~np.isfinite(embedded).all(axis=1)).tolist()
-    stream = stream_text_embeddings(checkpoint, source.texts, missing)
-    _keep(folder, "caption", stream, embedded, len(embedded) - len(missing))
+    own = own_share(missing)
+    stream = stream_text_embeddings(checkpoint, source.texts, own)
+    _keep(folder, "caption", stream, embedded, len(embedded) - len(missing), len(own))
 
 
-def _keep(folder: Path, kind: str, stream, embedded: np.ndarray, done: int) -> list[Failure]:
+def _keep(
+    folder: Path, kind: str, stream, embedded: np.ndarray, done: int, planned: int
+) -> list[Failure]:
     """Store a stream's embeddings, keeping parts on the way."""
 
     def store(batch, values):
@@ -204,7 +221,7 @@ def _keep(folder: Path, kind: str, stream, embedded: np.ndarray, done: int) -> l
         stream,
         store,
         lambda rows: embedding_part(kind, embedded, rows),
-        total=len(embedded),
+        total=done + planned,
         done=done,
         name=f"{kind}s",
     )

@@ -15,13 +15,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import jax
 import numpy as np
 import tyro
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.data.image_sets import ImageSet, open_image_sets
-from jclip.data.pipeline import Failure, plan_batches, stream_batches
-from jclip.errors import InputError
+from jclip.data.pipeline import BatchPlan, Failure, plan_batches, stream_batches
+from jclip.distributed import is_lead, own_share, wait_for_all
+from jclip.errors import InputError, RunStopped
 from jclip.images.geometry import place
 from jclip.probes.keyword import (
     empty_keyword_scores,
@@ -35,11 +37,12 @@ from jclip.probes.keyword_statistics_table import keyword_statistics_table
 from jclip.probes.subjects import Subject, make_subjects
 from jclip.report.keyword_page import keyword_page
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
-from jclip.runs.command import RunStopped, run_command
-from jclip.runs.failures import without_failures
+from jclip.runs.command import DONE, run_command
+from jclip.runs.failures import of_all_processes, without_failures
 from jclip.runs.folder import (
     default_folder,
     open_run,
+    other_parts,
     read_parts,
     write_csv,
     write_table,
@@ -47,6 +50,7 @@ from jclip.runs.folder import (
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Fits, ImageOptions, ModelOptions, Names, OutputOptions
 from jclip.runs.parts import keep_parts
+from jclip.runs.processes import ProcessOptions
 from jclip.runs.publish import publish
 from jclip.statistics.bound_tests import minimum_images
 from jclip.statistics.keyword import KeywordStatistics, keyword_statistics
@@ -61,6 +65,9 @@ class Options:
     model: tyro.conf.OmitArgPrefixes[ModelOptions]
     image: tyro.conf.OmitArgPrefixes[ImageOptions]
     output: tyro.conf.OmitArgPrefixes[OutputOptions]
+    processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
+        default_factory=ProcessOptions
+    )
     control: Names = ("demo-photos",)
     """Sets of perspective photos, of which the identifiers are not true; none for no control."""
     identifiers: Names = IDENTIFIERS
@@ -110,13 +117,19 @@ def main(options: Options) -> int:
     folder = options.output.out or default_folder("keyword_probe", identity)
     open_run(folder, "keyword_probe", identity)
     fill_from_keyword_table(results, read_parts(folder, "scores"))
+    wait_for_all("earlier parts are read")
     checkpoints = list(load_models(folder, options.model, models))
     notices, failures = [notice for opened in sets for notice in opened.notices], {}
     for opened in sets:
-        subjects, said = _subjects(options, contents[opened.name], checkpoints)
-        notices += [notice for notice in said if notice not in notices]
         own = [result for result in results if result.image_set == opened.name]
-        failures[opened.name] = _score(options, folder, opened, own, subjects)
+        plans, done = _plans(options, opened, own)
+        subjects, said = _subjects(options, contents[opened.name], checkpoints, plans)
+        notices += [notice for notice in said if notice not in notices]
+        failures[opened.name] = _score(options, folder, opened, own, subjects, plans, done)
+    failures = of_all_processes(folder, failures)
+    if not is_lead():
+        return DONE
+    fill_from_keyword_table(results, other_parts(folder))
     try:
         return _write(options, folder, sets, models, results, failures, notices)
     except OSError as error:
@@ -174,7 +187,7 @@ def _identity(
     own = {
         k: v
         for k, v in dataclasses.asdict(options).items()
-        if k not in ("model", "image", "output")
+        if k not in ("model", "image", "output", "processes")
     }
     return {
         **models_identity(options.model, models),
@@ -184,11 +197,29 @@ def _identity(
     }
 
 
-def _subjects(options: Options, contents: Sequence[str], checkpoints: Sequence[Checkpoint]):
-    """Every model under every fit, with all prompts of a set embedded; and notices."""
+def _plans(options: Options, opened: ImageSet, results: Sequence[KeywordScores]):
+    """The batches that this process has to score, and how many images are scored already."""
+    filled = [
+        np.isfinite(scores) for r in results for scores in (r.identifier_scores, r.generic_scores)
+    ]
+    done = np.all(np.concatenate(filled, axis=1), axis=1)
+    views = options.output.images_per_step()
+    plans = plan_batches(opened.images, views, jax.local_device_count())
+    plans = [plan for plan in plans if not done[list(plan.indices)].all()]
+    return own_share(plans), int(done.sum())
+
+
+def _subjects(
+    options: Options,
+    contents: Sequence[str],
+    checkpoints: Sequence[Checkpoint],
+    plans: Sequence[BatchPlan],
+):
+    """Every model under every fit, with the prompts of planned images embedded; and notices."""
     prompts = make_prompts(contents, options.words, options.image.prompt_prefix)
-    flat = [prompt for own in prompts for prompt in own]
-    made = [make_subjects(checkpoint, options.fits, flat) for checkpoint in checkpoints]
+    flat, words = [prompt for own in prompts for prompt in own], len(options.words)
+    rows = [row * words + word for p in plans for row in p.indices for word in range(words)]
+    made = [make_subjects(checkpoint, options.fits, flat, rows) for checkpoint in checkpoints]
     return [s for some, _ in made for s in some], [n for _, said in made for n in said]
 
 
@@ -198,14 +229,10 @@ def _score(
     opened: ImageSet,
     results: Sequence[KeywordScores],
     subjects: Sequence[Subject],
+    plans: Sequence[BatchPlan],
+    done: int,
 ) -> list[Failure]:
-    """Score what earlier runs have not, keeping parts on the way; returns undecodable images."""
-    filled = [
-        np.isfinite(scores) for r in results for scores in (r.identifier_scores, r.generic_scores)
-    ]
-    done = np.all(np.concatenate(filled, axis=1), axis=1)
-    plans = plan_batches(opened.images, options.output.images_per_step())
-    plans = [plan for plan in plans if not done[list(plan.indices)].all()]
+    """Score the planned batches, keeping parts on the way; returns undecodable images."""
     record = options.image.on_error == "record"
     batches = stream_batches(opened.images, plans, record_failures=record)
     identifiers = len(options.identifiers)
@@ -221,8 +248,8 @@ def _score(
         stream_keyword_scores(batches, subjects, len(options.words)),
         store,
         lambda rows: keyword_table([select_keyword_images(r, rows) for r in results]),
-        total=len(opened.images),
-        done=int(done.sum()),
+        total=done + sum(len(plan.indices) for plan in plans),
+        done=done,
         name=opened.name,
     )
 

@@ -27,7 +27,7 @@ from jclip.checkpoints import Checkpoint
 from jclip.checkpoints.peft import load_adapter, save_adapter
 from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets, split_image_set
 from jclip.data.training_batches import image_batches, steps_per_epoch
-from jclip.distributed import data_mesh, replicate, shard_batch
+from jclip.distributed import data_mesh, is_lead, replicate, shard_batch, wait_for_all
 from jclip.errors import InputError
 from jclip.images import Fit, plan_views
 from jclip.images.geometry import place
@@ -35,10 +35,11 @@ from jclip.probes.shift import shifts_by_width
 from jclip.probes.shift_tuning import Measured, Texts, embed_set, measure, texts_of
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.report.trade_off_page import trade_off_page
-from jclip.runs.command import run_command
+from jclip.runs.command import DONE, run_command
 from jclip.runs.folder import default_folder, open_run, write_csv
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Flag, ImageOptions, Integers, ModelOptions, Numbers, OutputOptions
+from jclip.runs.processes import ProcessOptions
 from jclip.runs.publish import publish
 from jclip.statistics.stability import minimum_images
 from jclip.training.learning_curve import read_learning_curve
@@ -58,6 +59,9 @@ class Options:
     model: tyro.conf.OmitArgPrefixes[ModelOptions]
     image: tyro.conf.OmitArgPrefixes[ImageOptions]
     output: tyro.conf.OmitArgPrefixes[OutputOptions]
+    processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
+        default_factory=ProcessOptions
+    )
     fit: Fit = "crop"
     """How a panorama becomes a square: crop (the paper's), squash, pad, tiles."""
     recipe: Literal["corrected", "reference"] = "corrected"
@@ -144,15 +148,21 @@ def main(options: Options) -> int:
     checkpoint = next(load_models(folder, options.model, models))
     setting = _setting(options, recipe, checkpoint, parts)
     print(f"measuring {checkpoint.identity.name} before tuning ...", flush=True)
-    before = setting.measured(checkpoint.clip)
+    # Training is shared by all processes, measuring is not.
+    before = setting.measured(checkpoint.clip) if is_lead() else None
     rows, curves = [], []
     for lam in recipe.lambdas:
         for seed in options.seeds:
             name = f"lambda-{lam:g}-seed-{seed}"
             print(f"tuning: lambda {lam:g}, seed {seed} ...", flush=True)
-            rows.append(_tune(setting, folder / name, lam, seed, before))
+            _tune(setting, folder / name, lam, seed)
+            if before is None:
+                continue
+            rows.append(_measure_tuned(setting, folder / name, lam, seed, before))
             curves.append((name, *read_learning_curve(folder / name / "metrics.csv", "loss")))
             print(_line(rows[-1], before), flush=True)
+    if before is None:
+        return DONE
     write_csv(folder / "trade_off.csv", pa.Table.from_pylist(rows))
     memory = _memory(setting)
     page = trade_off_page(
@@ -213,17 +223,25 @@ def _setting(options: Options, recipe: LoRARecipe, checkpoint: Checkpoint, parts
     return Setting(options, recipe, checkpoint, parts, shifts, texts, scores)
 
 
-def _tune(
+def _tune(setting: Setting, folder: Path, lam: float, seed: int) -> None:
+    """Train one adapter, unless an earlier run has."""
+    there = (folder / "adapter" / "adapter_config.json").exists()
+    wait_for_all(f"looked for the adapter of {folder.name}")
+    if there:
+        return
+    clip = add_adapter(setting.checkpoint.clip, setting.recipe.adapter, nnx.Rngs(seed))
+    trained = _train(setting, clip, folder, lam, seed)
+    if is_lead():
+        save_adapter(trained, folder / "adapter")
+
+
+def _measure_tuned(
     setting: Setting, folder: Path, lam: float, seed: int, before: Measured
 ) -> dict[str, Any]:
-    """Train one adapter, or read the one that an earlier run made, and measure it."""
-    base, target = setting.checkpoint.clip, folder / "adapter"
-    clip = add_adapter(base, setting.recipe.adapter, nnx.Rngs(seed))
-    counts = parameter_counts(clip)
-    if not (target / "adapter_config.json").exists():
-        save_adapter(_train(setting, clip, folder, lam, seed), target)
-    tuned = merge_adapter(load_adapter(base, target).clip)
-    after = setting.measured(tuned)
+    """One row of the trade-off: what an adapter gained, and what it cost."""
+    adapted = load_adapter(setting.checkpoint.clip, folder / "adapter").clip
+    counts = parameter_counts(adapted)
+    after = setting.measured(merge_adapter(adapted))
     return {
         "lambda": lam,
         "seed": seed,

@@ -15,13 +15,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+import jax
 import numpy as np
 import tyro
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
-from jclip.data.pipeline import Failure, plan_batches, stream_batches
-from jclip.errors import InputError
+from jclip.data.pipeline import BatchPlan, Failure, plan_batches, stream_batches
+from jclip.distributed import is_lead, own_share, wait_for_all
+from jclip.errors import InputError, RunStopped
 from jclip.images.geometry import place
 from jclip.probes.scores import ShiftScores
 from jclip.probes.shift import empty_scores, same_views, shifts_by_width, stream_scores
@@ -37,11 +39,12 @@ from jclip.probes.subjects import Subject, make_subjects
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.report.shift_examples import extreme_examples
 from jclip.report.shift_page import shift_page
-from jclip.runs.command import RunStopped, run_command
-from jclip.runs.failures import without_failures
+from jclip.runs.command import DONE, run_command
+from jclip.runs.failures import of_all_processes, without_failures
 from jclip.runs.folder import (
     default_folder,
     open_run,
+    other_parts,
     read_parts,
     write_csv,
     write_table,
@@ -49,6 +52,7 @@ from jclip.runs.folder import (
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Fits, Flag, ImageOptions, Integers, ModelOptions, OutputOptions
 from jclip.runs.parts import keep_parts
+from jclip.runs.processes import ProcessOptions
 from jclip.runs.publish import publish
 from jclip.statistics.calibration import FlipBound, calibrate_flip_bound, check_quantile_method
 from jclip.statistics.stability import ShiftStatistics, minimum_images, shift_statistics
@@ -61,6 +65,9 @@ class Options:
     model: tyro.conf.OmitArgPrefixes[ModelOptions]
     image: tyro.conf.OmitArgPrefixes[ImageOptions]
     output: tyro.conf.OmitArgPrefixes[OutputOptions]
+    processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
+        default_factory=ProcessOptions
+    )
     shifts: int = 8
     """Number of equal shifts k W // K, k = 0 .. K - 1."""
     shift_pixels: Integers = ()
@@ -101,15 +108,21 @@ def main(options: Options) -> int:
     folder = options.output.out or default_folder("shift_sweep", identity)
     open_run(folder, "shift_sweep", identity)
     fill_from_table(results, read_parts(folder, "scores"))
+    wait_for_all("earlier parts are read")
     checkpoints = list(load_models(folder, options.model, models))
     notices, subjects, failures = [], [], {}
     for opened in sets:
         notices += [*opened.notices, *not_two_to_one(opened.images)]
-        probed, said = _subjects(options, opened, checkpoints)
-        notices += [notice for notice in said if notice not in notices]
         own = [result for result in results if result.image_set == opened.name]
-        failures[opened.name] = _sweep(options, folder, opened, own, probed, shifts)
+        plans, done = _plans(options, opened, own)
+        probed, said = _subjects(options, opened, checkpoints, plans)
+        notices += [notice for notice in said if notice not in notices]
+        failures[opened.name] = _sweep(options, folder, opened, own, probed, plans, done)
         subjects += probed
+    failures = of_all_processes(folder, failures)
+    if not is_lead():
+        return DONE
+    fill_from_table(results, other_parts(folder))
     try:
         return _write(options, folder, sets, models, results, subjects, failures, notices)
     except OSError as error:
@@ -156,7 +169,7 @@ def _identity(
     options: Options, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
 ) -> dict[str, object]:
     """What makes two runs the same: everything that changes a number."""
-    ignored = {"model", "image", "output", "reference_text_files"}
+    ignored = {"model", "image", "output", "processes", "reference_text_files"}
     own = {k: v for k, v in dataclasses.asdict(options).items() if k not in ignored}
     return {
         **models_identity(options.model, models),
@@ -166,10 +179,29 @@ def _identity(
     }
 
 
-def _subjects(options: Options, opened: ImageSet, checkpoints: Sequence[Checkpoint]):
-    """Every model under every fit, with the prompts of this set embedded; and notices."""
+def _plans(options: Options, opened: ImageSet, results: Sequence[ShiftScores]):
+    """The batches that this process has to score, and how many images are scored already."""
+    mirror = options.beta == "flip"
+    filled = [np.isfinite(r.scores).all(axis=1) for r in results]
+    filled += [np.isfinite(r.mirrored) for r in results if mirror]
+    done = np.all(filled, axis=0)
+    views = results[0].scores.shape[1] + mirror
+    largest = max(1, options.output.images_per_step() // views)
+    plans = plan_batches(opened.images, largest, jax.local_device_count())
+    plans = [plan for plan in plans if not done[list(plan.indices)].all()]
+    return own_share(plans), int(done.sum())
+
+
+def _subjects(
+    options: Options,
+    opened: ImageSet,
+    checkpoints: Sequence[Checkpoint],
+    plans: Sequence[BatchPlan],
+):
+    """Every model under every fit, with the prompts of planned images embedded; and notices."""
     prompts = [options.image.prompt_prefix + caption for caption in opened.captions]
-    made = [make_subjects(checkpoint, options.fits, prompts) for checkpoint in checkpoints]
+    rows = [row for plan in plans for row in plan.indices]
+    made = [make_subjects(checkpoint, options.fits, prompts, rows) for checkpoint in checkpoints]
     return [s for some, _ in made for s in some], [n for _, said in made for n in said]
 
 
@@ -179,17 +211,14 @@ def _sweep(
     opened: ImageSet,
     results: Sequence[ShiftScores],
     subjects: Sequence[Subject],
-    shifts: Mapping[int, Sequence[int]],
+    plans: Sequence[BatchPlan],
+    done: int,
 ) -> list[Failure]:
-    """Score what earlier runs have not, keeping parts on the way; returns undecodable images."""
-    mirror = options.beta == "flip"
-    filled = [np.isfinite(r.scores).all(axis=1) for r in results]
-    filled += [np.isfinite(r.mirrored) for r in results if mirror]
-    done = np.all(filled, axis=0)
-    views = options.output.images_per_step()
-    count = len(next(iter(shifts.values()))) + mirror
-    plans = plan_batches(opened.images, max(1, views // count))
-    plans = [plan for plan in plans if not done[list(plan.indices)].all()]
+    """Score the planned batches, keeping parts on the way; returns undecodable images."""
+    mirror, views = options.beta == "flip", options.output.images_per_step()
+    shifts = dict(
+        zip(results[0].widths.tolist(), map(tuple, results[0].shifts.tolist()), strict=True)
+    )
     record = options.image.on_error == "record"
     batches = stream_batches(opened.images, plans, record_failures=record)
 
@@ -207,8 +236,8 @@ def _sweep(
         stream_scores(batches, subjects, shifts, views, mirror=mirror),
         store,
         lambda rows: scores_table([select_images(r, rows) for r in results]),
-        total=len(opened.images),
-        done=int(done.sum()),
+        total=done + sum(len(plan.indices) for plan in plans),
+        done=done,
         name=opened.name,
     )
 

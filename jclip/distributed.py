@@ -1,20 +1,120 @@
-"""Where arrays live when there are several devices: parameters everywhere, batches in slices."""
+"""Several devices and several processes: who they are, and where arrays live.
 
+Probes are data parallel without talking: every process takes its share of the images, splits its
+batches over its own devices (`local_mesh`), and writes its own parts of the results. Training
+shares one mesh over the devices of all processes (`data_mesh`).
+"""
+
+import functools
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from jclip.errors import InputError
 
-__all__ = ["DATA", "data_mesh", "replicate", "shard_batch"]
+__all__ = [
+    "DATA",
+    "HEARTBEAT_SECONDS",
+    "agree",
+    "any_process",
+    "data_mesh",
+    "is_lead",
+    "join_processes",
+    "local_mesh",
+    "on_tpu",
+    "own_share",
+    "place",
+    "replicate",
+    "shard_batch",
+    "wait_for_all",
+]
 
 DATA = "data"
 """The mesh axis along which batches are split."""
+HEARTBEAT_SECONDS = 30
+"""A process that has been silent for so long is dead, and the others end."""
+# All processes meet before they end, so one that waits here longer has met a dead one.
+SHUTDOWN_SECONDS = 10
+
+
+def on_tpu() -> bool:
+    """Whether this machine has TPU chips and the library for them; asks no backend."""
+    chips = (*Path("/dev").glob("accel*"), *Path("/dev/vfio").glob("[0-9]*"))
+    return bool(chips) and importlib.util.find_spec("libtpu") is not None
+
+
+def join_processes(
+    coordinator: str | None = None, count: int | None = None, index: int | None = None
+) -> None:
+    """Connect the processes of a run, before any device is asked for.
+
+    Args:
+        coordinator: `HOST:PORT` of process 0; None where JAX can find out by itself: on TPUs, and
+            under Slurm, Open MPI and Kubernetes. A TPU machine that it cannot place is one alone.
+        count: number of processes, with an explicit coordinator.
+        index: which of them this is, from 0.
+
+    Raises:
+        InputError: the processes cannot be found, or do not all come within five minutes.
+    """
+    # It would take SIGTERM away from Python.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            count,
+            index,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+        )
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, ValueError) and coordinator is None and on_tpu():
+            return
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"the processes of the run could not be connected: {reason}") from error
+
+
+def is_lead() -> bool:
+    """Whether this is process 0, which writes what is written once."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(reached: str) -> None:
+    """Return when every process has come to the same point.
+
+    If one of them dies, JAX ends the others within `HEARTBEAT_SECONDS`.
+
+    Args:
+        reached: names the point; the same in every process.
+    """
+    multihost_utils.sync_global_devices(reached)
+
+
+def agree(value: int) -> bool:
+    """Whether every process passes the same number, of less than 2**63."""
+    # JAX would cut 64 bits to 32.
+    halves = np.array([value >> 32, value & 0xFFFFFFFF], np.uint32)
+    return bool((multihost_utils.process_allgather(halves) == halves).all())
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set in some process; all have to ask."""
+    return bool(multihost_utils.process_allgather(np.array([flag])).any())
+
+
+def own_share[Item](items: Sequence[Item]) -> Sequence[Item]:
+    """What this process does of a list that all processes have: every P-th item."""
+    return items[jax.process_index() :: jax.process_count()]
 
 
 def data_mesh(batch_size: int) -> Mesh:
-    """All devices along the axis `data`.
+    """The devices of all processes along the axis `data`.
 
     Raises:
         InputError: the devices do not divide the batch evenly.
@@ -25,11 +125,41 @@ def data_mesh(batch_size: int) -> Mesh:
     return jax.make_mesh((devices,), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
+@functools.cache
+def local_mesh() -> Mesh:
+    """The devices of this process along the axis `data`."""
+    return jax.make_mesh(
+        (jax.local_device_count(),),
+        (DATA,),
+        axis_types=(jax.sharding.AxisType.Auto,),
+        devices=jax.local_devices(),
+    )
+
+
 def replicate(mesh: Mesh, tree: Any) -> Any:
-    """Arrays, whole on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    """Arrays, whole on every device; the same in every process of the mesh."""
+    sharding = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(functools.partial(place, sharding=sharding), tree)
+
+
+def place(array: Any, sharding: Sharding) -> jax.Array:
+    """Put what every process has where a sharding says, which may be over several processes."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        data = place(jax.random.key_data(array), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
 
 def shard_batch(mesh: Mesh, batch: Any) -> Any:
-    """Arrays split along their first axis, a slice on every device."""
-    return jax.device_put(batch, NamedSharding(mesh, PartitionSpec(DATA)))
+    """Arrays split along their first axis, a slice on every device.
+
+    Over a mesh of several processes each passes its own rows, and they follow one another.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(DATA))
+    if mesh.is_multi_process:
+        return jax.tree.map(
+            lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch
+        )
+    return jax.device_put(batch, sharding)

@@ -1,6 +1,6 @@
-"""The one exception that means: the input is wrong, and here is what to change."""
+"""What ends a run: bad input, before anything is computed, or a stop midway."""
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "RunStopped"]
 
 
 class InputError(ValueError):
@@ -8,3 +8,7 @@ class InputError(ValueError):
 
     The message is one line that names the culprit. Experiments print it and exit with status 2.
     """
+
+
+class RunStopped(Exception):
+    """A run could not go on; what it had computed is kept. The message says where and why."""

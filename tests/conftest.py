@@ -1,8 +1,13 @@
 """What all tests share."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
+
+# Set but empty: the commands that tests run, in processes of their own too, keep nothing compiled.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Embeddings that an extraction keeps on the way, and finds again when it goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from jclip.data.feature_sources import FeatureSource
 from jclip.data.features import FEATURES_FILE, read_features
 from jclip.runs.folder import read_parts
 
-__all__ = ["earlier_embeddings", "embedding_part"]
+__all__ = ["add_parts", "earlier_embeddings", "embedding_part"]
 
 
 def embedding_part(
@@ -39,8 +39,17 @@ def earlier_embeddings(
         images[[rows[name] for name in features.image_names]] = features.images
         rows = {text: row for row, text in enumerate(source.texts)}
         texts[[rows[text] for text in features.texts]] = features.captions
-    for part in read_parts(folder, "embeddings"):
+    add_parts(read_parts(folder, "embeddings"), images, texts)
+    return images, texts
+
+
+def add_parts(
+    parts: Iterable[pa.Table],
+    images: Float32[np.ndarray, "i d"],
+    texts: Float32[np.ndarray, "t d"],
+) -> None:
+    """Write the rows that some parts hold into the embeddings, in place."""
+    for part in parts:
         target = images if part["kind"][0].as_py() == "image" else texts
         values = part["embedding"].combine_chunks().flatten().to_numpy()
-        target[part["row"].to_numpy()] = values.reshape(-1, width)
-    return images, texts
+        target[part["row"].to_numpy()] = values.reshape(-1, target.shape[1])

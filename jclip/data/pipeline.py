@@ -43,10 +43,15 @@ class Batch:
     failures: tuple[Failure, ...]
 
 
-def plan_batches(images: Sequence[ImageFile], largest: int) -> list[BatchPlan]:
-    """Group images by size into batches of at most `largest`, equally full within a size.
+def plan_batches(images: Sequence[ImageFile], largest: int, devices: int = 1) -> list[BatchPlan]:
+    """Group images by size into batches, equally full within a size.
 
     Every batch of a size has the same number of rows, so that each size is compiled once.
+
+    Args:
+        images: of any sizes.
+        largest: the most images of a batch.
+        devices: over how many a batch is split evenly; rows are rounded up to a multiple.
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for index, image in enumerate(images):
@@ -55,6 +60,7 @@ def plan_batches(images: Sequence[ImageFile], largest: int) -> list[BatchPlan]:
     for (height, width), members in groups.items():
         most = max(1, min(largest, BATCH_BYTES // (3 * height * width)))
         rows = -(-len(members) // -(-len(members) // most))
+        rows += -rows % devices
         for start in range(0, len(members), rows):
             plans.append(BatchPlan(tuple(members[start : start + rows]), rows))
     return plans

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grain
+import jax
 import numpy as np
 
 from jclip.data.images import ImageFile, decode
@@ -43,20 +44,27 @@ def image_batches(
     """Yields `{"images": [B, H, W, 3] uint8, "rows": [B] int32}`, every image once an epoch.
 
     Each epoch has an order of its own and leaves out what fills no batch. `rows` are positions in
-    `images`. `place` puts a batch where it is used. The iterator's state is a position, so training
-    resumes exactly.
+    `images`. Of several processes each gets its slice of every batch, of B / P rows, and decodes no
+    more. `place` puts a batch where it is used. The iterator's state is a position, the same in all
+    processes, so training resumes exactly.
 
     Raises:
         InputError: see `steps_per_epoch`; while iterating, an image cannot be decoded.
     """
     steps_per_epoch(images, batch_size)
 
-    def load(row: int) -> dict[str, np.ndarray]:
+    def load(row: int) -> Batch:
         return {"images": decode(images[row]), "rows": np.asarray(row, np.int32)}
 
     kept = len(images) // batch_size * batch_size
     dataset = grain.MapDataset.range(len(images)).seed(seed).shuffle()[:kept]
-    dataset = dataset.repeat(epochs).map(load)
+    examples, own = dataset.repeat(epochs).map(load), batch_size // jax.process_count()
+
+    def load_own(position: int) -> Batch | None:
+        batch, row = divmod(position, own)
+        return examples[batch * batch_size + jax.process_index() * own + row]
+
+    slices = grain.MapDataset.range(len(examples) // batch_size * own).map(load_own)
     # Threads decode that many images ahead, one batch's worth.
-    options = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=batch_size)
-    return iter(dataset.to_iter_dataset(options).batch(batch_size).map(place))
+    options = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=own)
+    return iter(slices.to_iter_dataset(options).batch(own).map(place))

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, UInt8
 from jclip.checkpoints import ImageConfig
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
+from jclip.distributed import local_mesh, shard_batch
 from jclip.images import Fit, ViewPlan
 from jclip.probes.keyword_scores import KeywordScores
 from jclip.probes.shift import DevicePlans, embed_shifts
@@ -83,12 +84,12 @@ def stream_keyword_scores(
     Yields:
         The batch and its scores, one batch behind the device so that it never waits for the host.
     """
-    plans, waiting = DevicePlans(), None
+    plans, mesh, waiting = DevicePlans(), local_mesh(), None
     for batch in batches:
         if not batch.indices:
             yield batch, np.zeros((len(subjects), 0, words), np.float32)
             continue
-        pixels = jax.device_put(batch.pixels)
+        pixels = shard_batch(mesh, batch.pixels)
         rows = np.resize(batch.indices, len(pixels))[:, None] * words + np.arange(words)
         scores = []
         for subject in subjects:
@@ -99,7 +100,7 @@ def stream_keyword_scores(
                     subject.state,
                     pixels,
                     plan,
-                    subject.texts[rows],
+                    shard_batch(mesh, subject.texts[rows]),
                     image_config=subject.image_config,
                     fit=subject.fit,
                 )

@@ -1,6 +1,6 @@
 """Embeddings as the towers give them, not normalised, of prepared squares and of texts, in batches.
 
-Batches are split over all devices, parameters are on each.
+Batches are split over the devices of this process, parameters are on each.
 """
 
 import functools
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Float32, Int, UInt8
 
 from jclip.checkpoints import Checkpoint, ImageConfig
 from jclip.data.pipeline import Batch
-from jclip.distributed import data_mesh, replicate, shard_batch
+from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.images import normalise
 from jclip.models import cut_after_end_of_text
 
@@ -42,7 +42,7 @@ def _embed_texts(
 def _padded(rows: np.ndarray, count: int) -> np.ndarray:
     """The last row repeated up to `count` rows, then to what the devices divide evenly."""
     count = max(count, len(rows))
-    missing = count + -count % jax.device_count() - len(rows)
+    missing = count + -count % local_mesh().size - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
 
 
@@ -54,7 +54,7 @@ def stream_image_embeddings(
     Yields:
         The batch and its embeddings, one batch behind the device so that it never waits.
     """
-    mesh = data_mesh(jax.device_count())
+    mesh = local_mesh()
     graph, state = nnx.split(checkpoint.clip)
     state = replicate(mesh, state)
     waiting: tuple[Batch, Array] | None = None
@@ -78,7 +78,7 @@ def stream_text_embeddings(
     """Embed some of the texts, by row; batches as `keep_parts` takes them, without pixels."""
     if not rows:
         return
-    mesh = data_mesh(jax.device_count())
+    mesh = local_mesh()
     graph, state = nnx.split(checkpoint.clip)
     state = replicate(mesh, state)
     tokens = checkpoint.tokenizer([texts[row] for row in rows])

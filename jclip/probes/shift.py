@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 from jclip.checkpoints import ImageConfig
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
+from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, plan_views, shift_views
 from jclip.probes.embeddings import normalised
@@ -164,31 +165,37 @@ def stream_scores(
     *,
     mirror: bool = False,
 ) -> Iterator[tuple[Batch, Float[np.ndarray, "subjects n s"]]]:
-    """Score every batch by every subject at every shift; each batch crosses to the device once.
+    """Score every batch by every subject at every shift; each panorama crosses to a device once.
+
+    Batches are split over the devices of this process, which compute without talking.
 
     Args:
-        batches: decoded panoramas.
+        batches: decoded panoramas, as many in each as the devices divide evenly.
         subjects: models and fits.
         shifts: per width, the shifts in pixels.
-        views: the most shifts that one program computes; longer lists go in chunks that share one
-            compilation, so that memory does not depend on their number.
+        views: the most shifts of one panorama that one program computes; longer lists go in chunks
+            that share one compilation, so that memory does not depend on their number.
         mirror: whether to score the flipped panoramas too, as one more column behind the shifts.
 
     Yields:
         The batch and its scores, one batch behind the device so that it never waits for the host.
     """
-    plans = DevicePlans()
+    plans, mesh = DevicePlans(), local_mesh()
     waiting = None
     for batch in batches:
         if not batch.indices:
             yield batch, np.zeros((len(subjects), 0, 0), np.float32)
             continue
-        pixels = jax.device_put(batch.pixels)
+        pixels = shard_batch(mesh, batch.pixels)
         rows = np.resize(batch.indices, len(pixels))
         listed = tuple(shifts[pixels.shape[2]])
         scores = [
             _score_chunks(
-                subject, pixels, rows, plans(pixels.shape[1:3], listed, views, subject), mirror
+                subject,
+                pixels,
+                shard_batch(mesh, subject.texts[rows]),
+                plans(pixels.shape[1:3], listed, views, subject),
+                mirror,
             )
             for subject in subjects
         ]
@@ -199,10 +206,9 @@ def stream_scores(
         yield _collect(*waiting)
 
 
-def _score_chunks(subject: Subject, pixels, rows, plans, mirror: bool):
+def _score_chunks(subject: Subject, pixels, texts, plans, mirror: bool):
     """One program per chunk of shifts; only the first also scores the flipped panoramas."""
     chunks, unshifted = plans
-    texts = subject.texts[rows]
     return [
         score_shifts(
             subject.graph,
@@ -232,7 +238,7 @@ def _collect(batch: Batch, scores, shifts: int):
 
 
 class DevicePlans:
-    """Plans on the device, made once per size of image and of model input."""
+    """Plans on every device, made once per size of image and of model input."""
 
     def __init__(self):
         self._made: dict[tuple, tuple[list[ViewPlan], ViewPlan]] = {}
@@ -247,10 +253,11 @@ class DevicePlans:
         if key not in self._made:
             size, most = config.size, min(views, len(shifts))
             rest = subject.fit, config.interpolation
-            self._made[key] = jax.device_put(
+            self._made[key] = replicate(
+                local_mesh(),
                 (
                     plan_chunks(height, width, shifts, size, most, *rest),
                     plan_views(height, width, (0,), size, *rest),
-                )
+                ),
             )
         return self._made[key]

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, UInt8
 from jclip.checkpoints import Checkpoint, ImageConfig
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import plan_batches, stream_batches
+from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit, ViewPlan, flip, plan_views
 from jclip.models import CLIP
@@ -132,17 +133,17 @@ def embed_set(
     """Normalised embeddings of panoramas of one size at every shift, and of their mirror images."""
     graph, state = nnx.split(clip)
     first, interpolation = opened.images[0], image_config.interpolation
-    size = image_config.size
-    plan, unshifted = (
+    size, mesh = image_config.size, local_mesh()
+    made = [
         plan_views(first.height, first.width, wanted, size, fit, interpolation)
         for wanted in (tuple(shifts), (0,))
-    )
-    plans = plan_batches(opened.images, max(1, views // (len(shifts) + 1)))
+    ]
+    state, (plan, unshifted) = replicate(mesh, (state, made))
+    plans = plan_batches(opened.images, max(1, views // (len(shifts) + 1)), mesh.size)
     embedded = []
     for batch in stream_batches(opened.images, plans, record_failures=False):
-        found = _embed(
-            graph, state, batch.pixels, plan, unshifted, image_config=image_config, fit=fit
-        )
+        pixels = shard_batch(mesh, batch.pixels)
+        found = _embed(graph, state, pixels, plan, unshifted, image_config=image_config, fit=fit)
         embedded.append((len(batch.indices), found))
     fetched = [(rows, *jax.device_get(found)) for rows, found in embedded]
     return (

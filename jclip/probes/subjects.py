@@ -3,10 +3,13 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+import jax
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Float32
 
 from jclip.checkpoints import Checkpoint, ImageConfig
+from jclip.distributed import local_mesh, replicate
 from jclip.images import Fit
 from jclip.probes.embeddings import embed_texts
 
@@ -17,7 +20,8 @@ __all__ = ["Subject", "make_subjects"]
 class Subject:
     """One model under one fit, with the normalised text embedding `[N, E]` of every prompt.
 
-    `graph` and `state` are the network's, from `nnx.split`.
+    `graph` and `state` are the network's, from `nnx.split`, the state whole on every device of this
+    process. `texts` are NaN in rows that were not asked for.
     """
 
     model: str
@@ -25,19 +29,32 @@ class Subject:
     graph: nnx.GraphDef
     state: nnx.State
     image_config: ImageConfig
-    texts: Float[Array, "n e"]
+    texts: Float32[np.ndarray, "n e"]
 
 
 def make_subjects(
-    checkpoint: Checkpoint, fits: Sequence[Fit], prompts: Sequence[str]
+    checkpoint: Checkpoint,
+    fits: Sequence[Fit],
+    prompts: Sequence[str],
+    rows: Sequence[int] | None = None,
 ) -> tuple[list[Subject], list[str]]:
     """A checkpoint under every fit, and what a reader of its numbers has to be told.
 
     Each distinct prompt is embedded once, whatever the number of fits.
+
+    Args:
+        checkpoint: the model.
+        fits: how an image becomes a square.
+        prompts: of all images.
+        rows: which of the prompts to embed; all by default.
     """
     tokens = checkpoint.tokenizer(prompts)
     graph, state = nnx.split(checkpoint.clip)
-    texts = embed_texts(checkpoint.clip, tokens)
+    state = replicate(local_mesh(), state)
+    rows = range(len(prompts)) if rows is None else rows
+    texts = np.full((len(prompts), checkpoint.clip.config.embedding_width), np.nan, np.float32)
+    if rows:
+        texts[list(rows)] = jax.device_get(embed_texts(checkpoint.clip, tokens, rows))
     name, config = checkpoint.identity.name, checkpoint.image_config
     subjects = [Subject(name, fit, graph, state, config, texts) for fit in fits]
     truncated = int(tokens.truncated.sum())

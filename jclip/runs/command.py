@@ -6,6 +6,7 @@ with failures listed in `failures.csv`; 143 ended by SIGTERM, results kept.
 
 import contextlib
 import io
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -13,15 +14,13 @@ from typing import NoReturn
 
 import tyro
 
-from jclip.errors import InputError
+from jclip.errors import InputError, RunStopped
+from jclip.runs.compilation_cache import use_compilation_cache
+from jclip.runs.processes import ProcessOptions, launch
 
 __all__ = ["BAD_INPUT", "DONE", "DONE_WITH_FAILURES", "STOPPED", "RunStopped", "run_command"]
 
 DONE, STOPPED, BAD_INPUT, DONE_WITH_FAILURES, TERMINATED = 0, 1, 2, 3, 143
-
-
-class RunStopped(Exception):
-    """A run could not go on; what it had computed is kept. The message says where and why."""
 
 
 def run_command[Options](
@@ -30,20 +29,43 @@ def run_command[Options](
     """Parse the command line into `options`, run `main` and exit with its status.
 
     Args:
-        options: a frozen dataclass whose field docstrings are the help texts.
+        options: a frozen dataclass whose field docstrings are the help texts; with a field
+            `processes: ProcessOptions`, several processes may share a run.
         main: returns an exit status.
         description: the help's opening, the experiment's docstring by default.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        status = main(_parse(options, description))
+        parsed = _parse(options, description)
+        processes = getattr(parsed, "processes", None)
+        if isinstance(processes, ProcessOptions):
+            status = launch(processes, lambda: _run(main, parsed))
+        else:
+            status = _run(main, parsed)
     except InputError as error:
         status = _say(BAD_INPUT, f"error: {error}")
     except RunStopped as error:
         status = _say(STOPPED, f"stopped: {error}")
+    except OSError as error:
+        # What is read is checked by name; what is left are disks that are full or gone.
+        status = _say(STOPPED, f"stopped: {error}; what was kept is kept, {_go_on()}")
     except KeyboardInterrupt:
-        status = _say(STOPPED, "stopped: interrupted; the same command goes on from here")
+        status = _say(STOPPED, f"stopped: interrupted; {_go_on()}")
+    except SystemExit as end:
+        if end.code == TERMINATED:
+            _say(TERMINATED, f"stopped: ended by SIGTERM, results are kept; {_go_on()}")
+        raise
     sys.exit(status)
+
+
+def _go_on() -> str:
+    return f"to go on: {shlex.join(sys.orig_argv)}"
+
+
+def _run[Options](main: Callable[[Options], int], options: Options) -> int:
+    if notice := use_compilation_cache():
+        print(f"note: {notice}")
+    return main(options)
 
 
 def _say(status: int, message: str) -> int:

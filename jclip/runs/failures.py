@@ -1,15 +1,33 @@
 """Images that could not be decoded: listed in the run's folder, left out of its results."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jax
 import pyarrow as pa
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Failure
-from jclip.runs.folder import write_csv
+from jclip.runs.folder import exchange, write_csv
 
-__all__ = ["without_failures"]
+__all__ = ["of_all_processes", "without_failures"]
+
+
+def of_all_processes(
+    folder: Path, failures: Mapping[str, Sequence[Failure]]
+) -> dict[str, list[Failure]]:
+    """Join what every process could not decode, by name of the set; returns when all are here."""
+    if jax.process_count() == 1:
+        return {name: list(own) for name, own in failures.items()}
+    own = {name: [dataclasses.asdict(one) for one in some] for name, some in failures.items()}
+    every = exchange(folder, "failures", own)
+    return {
+        name: sorted(
+            (Failure(**one) for some in every for one in some[name]), key=lambda one: one.index
+        )
+        for name in failures
+    }
 
 
 def without_failures(

@@ -1,7 +1,8 @@
 """The folder of a run: `run.json`, and tables written part by part so that a killed run goes on.
 
 A run is known by its identity: the settings that change results, the data and the checkpoints. The
-same identity into the same folder resumes; another one is refused.
+same identity into the same folder resumes, also with another number of processes; another identity
+is refused. Several processes share the folder: process 0 keeps the record, each writes its parts.
 """
 
 import contextlib
@@ -22,14 +23,17 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
+from jclip.distributed import agree, is_lead, wait_for_all
 from jclip.errors import InputError
 
 __all__ = [
     "confirm",
     "default_folder",
     "environment",
+    "exchange",
     "finish_run",
     "open_run",
+    "other_parts",
     "read_parts",
     "read_table",
     "replacing",
@@ -66,9 +70,22 @@ def open_run(folder: Path, experiment: str, identity: Mapping[str, Any]) -> None
     """Create the folder of a run, or check that it holds the same one.
 
     Raises:
-        InputError: the folder holds another run or something else, or cannot be written.
+        InputError: the folder holds another run or something else, cannot be written, or is not
+            the same folder for all processes.
     """
-    identity = json.loads(json.dumps({"experiment": experiment, **identity}))
+    if is_lead():
+        _open(folder, json.loads(json.dumps({"experiment": experiment, **identity})))
+    wait_for_all("the folder of the run is open")
+    record = folder / "run.json"
+    content = record.read_bytes() if record.exists() else b""
+    if not agree(int.from_bytes(hashlib.sha256(content).digest()[:7])):
+        raise InputError(
+            f"{folder}: not the same folder for all processes; name one with --out that all of "
+            "them see, on a shared file system"
+        )
+
+
+def _open(folder: Path, identity: Mapping[str, Any]) -> None:
     record = folder / "run.json"
     try:
         earlier = {}
@@ -105,11 +122,27 @@ def confirm(folder: Path, fact: str, value: Any) -> None:
     Raises:
         InputError: an earlier run into this folder found another value.
     """
-    record = json.loads((folder / "run.json").read_text())
     value = json.loads(json.dumps(value))
-    old = record.setdefault("confirmed", {}).setdefault(fact, value)
+    if is_lead():
+        record = json.loads((folder / "run.json").read_text())
+        old = record.setdefault("confirmed", {}).setdefault(fact, value)
+        _check_same(folder, {fact: old}, {fact: value})
+        _write_json(folder / "run.json", record)
+    wait_for_all(f"confirmed: {fact}")
+    # What process 0 has found holds for all.
+    old = json.loads((folder / "run.json").read_text())["confirmed"][fact]
     _check_same(folder, {fact: old}, {fact: value})
-    _write_json(folder / "run.json", record)
+
+
+def exchange(folder: Path, name: str, content: Any) -> list[Any]:
+    """Give every process what each of them has: JSON, through the folder, in order of processes.
+
+    Returns when all are here; parts that any of them wrote before can be read then.
+    """
+    _write_json(folder / _PARTS / f"{name}-{jax.process_index():03d}.json", content)
+    wait_for_all(f"exchanged: {name}")
+    files = [folder / _PARTS / f"{name}-{i:03d}.json" for i in range(jax.process_count())]
+    return [json.loads(file.read_text()) for file in files]
 
 
 def finish_run(folder: Path, **outcome: Any) -> None:
@@ -121,8 +154,9 @@ def finish_run(folder: Path, **outcome: Any) -> None:
 
 def write_part(folder: Path, table: pa.Table) -> None:
     """Keep what was computed since the last part; the part appears whole or not at all."""
-    number = len(list((folder / _PARTS).glob("*.parquet")))
-    _write_parquet(folder / _PARTS / f"{number:06d}.parquet", table)
+    process = f"{jax.process_index():03d}"
+    number = len(list((folder / _PARTS).glob(f"{process}-*.parquet")))
+    _write_parquet(folder / _PARTS / f"{process}-{number:06d}.parquet", table)
 
 
 def read_parts(folder: Path, name: str) -> Iterator[pa.Table]:
@@ -132,14 +166,22 @@ def read_parts(folder: Path, name: str) -> Iterator[pa.Table]:
             yield read_table(path)
 
 
+def other_parts(folder: Path) -> Iterator[pa.Table]:
+    """The parts that other processes have written, once `exchange` has returned."""
+    own = f"{jax.process_index():03d}-"
+    for path in sorted((folder / _PARTS).glob("*.parquet")):
+        if jax.process_count() > 1 and not path.name.startswith(own):
+            yield read_table(path)
+
+
 def read_table(path: Path) -> pa.Table:
     """Read one Parquet table.
 
     Raises:
-        InputError: it is truncated or not Parquet.
+        InputError: it is truncated, damaged or not Parquet.
     """
     try:
-        return pa_parquet.read_table(path)
+        return pa_parquet.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         reason = f"cannot be read as Parquet ({error}); delete it to go on"
         raise InputError(f"{path}: {reason}") from None
@@ -160,10 +202,10 @@ def write_csv(path: Path, table: pa.Table) -> None:
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
     with replacing(path) as partial:
-        pa_parquet.write_table(table, partial)
+        pa_parquet.write_table(table, partial, write_page_checksum=True)
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def _write_json(path: Path, content: Any) -> None:
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from flax import nnx
+
 from jclip.checkpoints import (
     Checkpoint,
     CheckpointDescription,
@@ -13,6 +15,7 @@ from jclip.checkpoints import (
     load_checkpoint,
 )
 from jclip.checkpoints.peft import describe_adapter, load_adapter
+from jclip.distributed import local_mesh, replicate
 from jclip.runs.folder import confirm
 from jclip.runs.options import ModelOptions
 
@@ -53,7 +56,9 @@ def models_identity(
 def load_models(
     folder: Path, options: ModelOptions, models: Sequence[CheckpointDescription]
 ) -> Iterator[Checkpoint]:
-    """Load the checkpoints one after the other; their digests join the run's identity.
+    """Load the checkpoints one after the other, each onto every device of this process.
+
+    Their digests join the run's identity.
 
     Raises:
         InputError: see `load_checkpoint` and `load_adapter`; or a run with other weights is
@@ -63,7 +68,10 @@ def load_models(
         print(f"loading {model.identity.name} ...", flush=True)
         checkpoint = load_checkpoint(model, dtype=options.dtype())
         confirm(folder, f"weights of {model.identity.name}", checkpoint.identity.sha256)
-        yield checkpoint if options.adapter is None else _adapted(folder, options, checkpoint)
+        if options.adapter is not None:
+            checkpoint = _adapted(folder, options, checkpoint)
+        nnx.update(checkpoint.clip, replicate(local_mesh(), nnx.state(checkpoint.clip)))
+        yield checkpoint
 
 
 def _adapted(folder: Path, options: ModelOptions, checkpoint: Checkpoint) -> Checkpoint:

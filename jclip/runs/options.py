@@ -101,8 +101,9 @@ class OutputOptions:
     out: Path | None = None
     """Folder of results; default runs/EXPERIMENT-HASH. The same run into it resumes."""
     batch_size: int | None = None
-    """Images per step of the network; default 64 on CPUs and 512 elsewhere."""
+    """Images per step of the network and device; default 64 on CPUs and 512 elsewhere."""
 
     def images_per_step(self) -> int:
-        """The batch size that holds on this machine."""
-        return self.batch_size or (64 if jax.default_backend() == "cpu" else 512)
+        """Of all devices of this process together."""
+        each = self.batch_size or (64 if jax.default_backend() == "cpu" else 512)
+        return each * jax.local_device_count()

@@ -8,8 +8,8 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from jclip.data.pipeline import Batch, Failure
-from jclip.errors import InputError
-from jclip.runs.command import RunStopped
+from jclip.distributed import is_lead
+from jclip.errors import InputError, RunStopped
 from jclip.runs.folder import write_part
 
 __all__ = ["keep_parts"]
@@ -34,7 +34,7 @@ def keep_parts[Computed](
         stream: batches of images with what was computed from them.
         store: takes each batch's results in.
         table: the rows to keep for some images, by index, once they are stored.
-        total: number of images.
+        total: number of images that this process has to do or that are done.
         done: how many earlier runs have done.
         name: of the set of images, for the progress bar.
 
@@ -51,7 +51,14 @@ def keep_parts[Computed](
         write_part(folder, table(unsaved))
         unsaved.clear()
 
-    with tqdm(total=total, initial=done, desc=name, unit=" images", smoothing=0.1) as bar:
+    with tqdm(
+        total=total,
+        initial=done,
+        desc=name,
+        unit=" images",
+        smoothing=0.1,
+        disable=not is_lead(),
+    ) as bar:
         try:
             for batch, computed in stream:
                 store(batch, computed)

@@ -21,8 +21,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1
 
-from jclip.errors import InputError
-from jclip.runs.command import RunStopped
+from jclip.distributed import place
+from jclip.errors import InputError, RunStopped
 
 __all__ = ["Checkpoints", "CorruptCheckpoint", "Restored"]
 
@@ -268,7 +268,7 @@ def _place(array: np.ndarray, like: jax.Array) -> jax.Array:
     value: Any = array
     if _is_key(like):
         value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(like))
-    return jax.device_put(value, like.sharding)
+    return place(value, like.sharding)
 
 
 def _kind(array: Any) -> str:

@@ -12,9 +12,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from jclip.errors import InputError
+from jclip.errors import InputError, RunStopped
 from jclip.heads import Head, HeadConfig, Initialisation, create_head
-from jclip.runs.command import RunStopped
 from jclip.training.checkpointing import Checkpoints
 from jclip.training.head_batches import HeadData, HeadRecipe
 from jclip.training.head_epoch import HeadState, epoch_of_all, initial_state, validate_all

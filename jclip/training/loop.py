@@ -18,7 +18,8 @@ from flax import nnx
 from jaxtyping import Array, Key
 from tqdm import tqdm
 
-from jclip.runs.command import RunStopped
+from jclip.distributed import any_process
+from jclip.errors import RunStopped
 from jclip.runs.folder import replacing
 from jclip.training.checkpointing import Checkpoints
 
@@ -173,13 +174,16 @@ def fit(
         metrics_file = _MetricsFile(folder / "metrics.csv", done)
         validation_file = _MetricsFile(folder / "validation.csv", done)
         unchecked: dict[int, dict[str, Array]] = {}
+        alone = jax.process_count() == 1
         progress = tqdm(range(done + 1, steps + 1), initial=done, total=steps, disable=None)
         for number in progress:
             state, metrics = step(state, frozen, _next(batches, number))
             unchecked[number] = metrics
             due = number % checkpoint_every == 0 or number == steps
             log = number % log_every == 0
-            if not (log or due or received):
+            # All processes stop after the same step; they ask each other at logged steps only.
+            stop = any_process(bool(received)) if log or due or alone else False
+            if not (log or due or stop):
                 continue
             values = _fetch_finite(unchecked, checkpoints)
             if log:
@@ -189,10 +193,13 @@ def fit(
             if due and validate is not None:
                 validation = dict(validate(state.trainable, frozen))
                 validation_file.write(number, validation)
-            if due or received:
+            if due or stop:
                 position = batches.get_state()
                 checkpoints.save(number, state, batches=position, metrics=validation)
-            if received and number < steps:
+            # A signal may have come while this step was saved.
+            if (stop or (alone and due and received)) and number < steps:
+                if not received:
+                    raise RunStopped("another process was ended by a signal; this one has saved")
                 break
     return state
 
@@ -205,7 +212,7 @@ def _resume(
         # A copy, since the first step donates what it gets and the caller's model shares these
         # arrays; with its place fixed, as the step's results have it, or the step compiles twice.
         placement = jax.tree.map(lambda leaf: leaf.sharding, state)
-        return 0, jax.device_put(state, placement, may_alias=False)
+        return 0, jax.jit(lambda s: jax.tree.map(jnp.copy, s), out_shardings=placement)(state)
     batches.set_state(restored.batches)
     return restored.step, restored.state
 

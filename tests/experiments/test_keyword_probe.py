@@ -85,9 +85,9 @@ def test_each_distinct_text_is_embedded_once(probe, folders, monkeypatch):
     embedded = []
     real = keyword_probe.make_subjects
 
-    def counting(checkpoint, fits, prompts):
+    def counting(checkpoint, fits, prompts, rows):
         embedded.append(len(prompts))
-        return real(checkpoint, fits, prompts)
+        return real(checkpoint, fits, prompts, rows)
 
     monkeypatch.setattr(keyword_probe, "make_subjects", counting)
     assert probe("--images", images, "--control", "none", "--fits", "crop,squash", *WORDS)[0] == 0

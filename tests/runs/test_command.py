@@ -57,10 +57,18 @@ def test_typing_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments,
     [
         (InputError("a.csv, line 2:\n bad"), 2, "error: a.csv, line 2: bad\n"),
         (RunStopped("disk full"), 1, "stopped: disk full\n"),
-        (KeyboardInterrupt(), 1, "stopped: interrupted; the same command goes on from here\n"),
+        (KeyboardInterrupt(), 1, "stopped: interrupted; to go on: python -m thing 'a b'\n"),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "stopped: [Errno 28] No space left on device; what was kept is kept, to go on: "
+            "python -m thing 'a b'\n",
+        ),
     ],
 )
 def test_exceptions_become_statuses(monkeypatch, capsys, error, status, line):
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "thing", "a b"])
+
     def main(_):
         raise error
 
@@ -68,8 +76,9 @@ def test_exceptions_become_statuses(monkeypatch, capsys, error, status, line):
     assert capsys.readouterr().err == line
 
 
-def test_sigterm_unwinds_and_is_status_143(monkeypatch):
+def test_sigterm_unwinds_says_how_to_go_on_and_is_status_143(monkeypatch, capsys):
     saved = []
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "thing"])
 
     def main(_):
         try:
@@ -84,3 +93,5 @@ def test_sigterm_unwinds_and_is_status_143(monkeypatch):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert saved == ["kept"]
+    line = "stopped: ended by SIGTERM, results are kept; to go on: python -m thing\n"
+    assert capsys.readouterr().err == line
