@@ -53,10 +53,9 @@ FOLDERS = (
     "retrieval_features",
 )
 DEMO_RATES = (1e-3, 1e-3)
-DEMO_SCENES: dict[Literal["train", "validation", "test"], int] = {
-    "train": 3000,
-    "validation": 300,
-    "test": 600,
+DEMO_SCENES: dict[str, dict[Literal["train", "validation", "test"], int]] = {
+    "coco": {"train": 3000, "validation": 300, "test": 600},
+    "annotations": {"validation": 300, "test": 600},
 }
 
 
@@ -76,6 +75,8 @@ class Options:
     """Folder of the boxes that are ranked, all their sets."""
     retrieval_features: Path | None = None
     """Folder of images with captions to retrieve; default: split test of --warm-up-features."""
+    demo_scenes: int = 3000
+    """Scenes of the demo world to train on against hard negatives; one in about as many boxes."""
     heads: Names = HEADS
     """Kinds of heads: linear, linear_visual, linear_text, mlp, attention."""
     score_function: ScoreFunction = "cosine"
@@ -189,8 +190,9 @@ def _folders(options: Options) -> dict[str, Path | None]:
         ("coco", ("warm_up_features", "warm_up_validation", "retrieval_features")),
         ("annotations", ("hard_features", "hard_validation", "test_features")),
     ):
-        for name, (split, scenes) in zip(names, DEMO_SCENES.items(), strict=True):
-            made[name] = Path("runs") / f"demo-{kind}-{split}"
+        counts = {"train": options.demo_scenes, **DEMO_SCENES[kind]}
+        for name, (split, scenes) in zip(names, counts.items(), strict=True):
+            made[name] = Path("runs") / f"demo-{kind}-{split}-{scenes}"
             source: dict[str, Any] = {kind: "demo" if kind == "coco" else ("demo",)}
             extract_features.main(
                 extract_features.Options(
@@ -256,7 +258,7 @@ def _line(row: dict[str, Any]) -> str:
 def _identity(options: Options, folders: dict[str, Path | None]) -> dict[str, object]:
     """What makes two runs the same: everything that changes a number."""
     own = dataclasses.asdict(options)
-    for name in ("out", "warm_up_rate", "hard_rate", *FOLDERS):
+    for name in ("out", "warm_up_rate", "hard_rate", "demo_scenes", *FOLDERS):
         own.pop(name)
     digests = {name: path and sha256(path / FEATURES_FILE) for name, path in folders.items()}
     return {**own, "learning_rates": options.rates(), "features": digests}

@@ -8,6 +8,7 @@ the main roadblock for fine-grained open-world perception?" (section on the benc
 import functools
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ SETS: dict[str, tuple[tuple[str, ...], int] | None] = {
 }
 _MOST_NEGATIVES = 10
 _LEAST_VISIBLE, _LEAST_SIDE = 0.6, 1 / 12
+_PHOTOS_AT_ONCE = 256
 
 
 class _Photos(NamedTuple):
@@ -64,7 +66,7 @@ def hard_negatives(words: ObjectWords, name: str, rng: np.random.Generator) -> l
     wrong = {key: [word for word in ATTRIBUTES[key] if word != getattr(words, key)]
              for key in attributes}  # fmt: skip
     options = [
-        words._replace(**dict(zip(names, values, strict=True)))
+        dict(zip(names, values, strict=True))
         for names in itertools.combinations(attributes, changes)
         for values in itertools.product(*(wrong[key] for key in names))
     ]
@@ -75,7 +77,7 @@ def hard_negatives(words: ObjectWords, name: str, rng: np.random.Generator) -> l
     ])  # fmt: skip
     count = min(_MOST_NEGATIVES, len(options))
     chosen = rng.choice(len(options), count, replace=False, p=weights / weights.sum())
-    return [options[index] for index in chosen]
+    return [words._replace(**options[index]) for index in chosen]
 
 
 def _photos(seed: int, split: str, scenes: int, size: int) -> _Photos:
@@ -182,9 +184,24 @@ def write_fine_grained_sets(
     photos = _photos(seed, split, scenes, size)
     sets = _sets(photos, seed, split, size)
     (folder / split).mkdir(parents=True, exist_ok=True)
-
-    pixels = np.asarray(_draw(photos.scenes, photos.cameras, size))
-    for image in sets["1_attributes"]["images"]:
-        Image.fromarray(pixels[image["id"]]).save(folder / image["file_name"])
+    shown = sets["1_attributes"]["images"]
+    at_once = min(len(shown), _PHOTOS_AT_ONCE)
+    with ThreadPoolExecutor() as threads:
+        saved = iter(())
+        for start in range(0, len(shown), at_once):
+            own = shown[start : start + at_once]
+            # Every batch is as long as the first, lest the last be compiled anew.
+            rows = np.resize([image["id"] for image in own], at_once)
+            drawn = jax.tree.map(lambda leaf, at=rows: leaf[at], (photos.scenes, photos.cameras))
+            pixels = np.asarray(_draw(*drawn, size))
+            files = [folder / image["file_name"] for image in own]
+            # Files are packed while the next photos are drawn, and no further behind.
+            list(saved)
+            saved = threads.map(_save, pixels, files)
+        list(saved)
     for name, content in sets.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def _save(pixels: UInt8[np.ndarray, "size size 3"], file: Path) -> None:
+    Image.fromarray(pixels).save(file)

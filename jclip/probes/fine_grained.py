@@ -23,8 +23,8 @@ __all__ = [
     "table_negatives",
 ]
 
-# Boxes scored at once; with 11 captions of 512 numbers each that is 11 MB.
-_BLOCK = 512
+# Boxes scored at once; with 11 captions of 512 numbers each that is 6 MB, which a cache holds.
+_BLOCK = 256
 
 
 @dataclasses.dataclass(frozen=True)
