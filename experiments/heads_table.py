@@ -53,7 +53,8 @@ FOLDERS = (
     "retrieval_features",
 )
 DEMO_RATES = (1e-3, 1e-3)
-DEMO_SCENES: dict[str, dict[Literal["train", "validation", "test"], int]] = {
+Split = Literal["train", "validation", "test"]
+DEMO_SCENES: dict[str, dict[Split, int]] = {
     "coco": {"train": 3000, "validation": 300, "test": 600},
     "annotations": {"validation": 300, "test": 600},
 }
@@ -190,7 +191,7 @@ def _folders(options: Options) -> dict[str, Path | None]:
         ("coco", ("warm_up_features", "warm_up_validation", "retrieval_features")),
         ("annotations", ("hard_features", "hard_validation", "test_features")),
     ):
-        counts = {"train": options.demo_scenes, **DEMO_SCENES[kind]}
+        counts: dict[Split, int] = {"train": options.demo_scenes, **DEMO_SCENES[kind]}
         for name, (split, scenes) in zip(names, counts.items(), strict=True):
             made[name] = Path("runs") / f"demo-{kind}-{split}-{scenes}"
             source: dict[str, Any] = {kind: "demo" if kind == "coco" else ("demo",)}
