@@ -43,7 +43,8 @@ class VisionTower(nnx.Module):
         n, patch, grid = len(pixels), self.patch_size, self.image_size // self.patch_size
         # A convolution whose stride is its size is a product with the flattened patches.
         patches = jnp.asarray(pixels)[:, : grid * patch, : grid * patch]
-        patches = patches.reshape(n, grid, patch, grid, patch, 3).swapaxes(2, 3)
+        # Rows of a patch stay whole: a CPU transposes runs of numbers faster than triples.
+        patches = patches.reshape(n, grid, patch, grid, 3 * patch).swapaxes(2, 3)
         tokens = self.patch_embedding(patches.reshape(n, grid * grid, patch * patch * 3))
         first = jnp.broadcast_to(self.class_embedding[...], (n, 1, tokens.shape[-1]))
         tokens = jnp.concatenate([first, tokens], axis=1) + self.position_embedding[...]

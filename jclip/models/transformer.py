@@ -11,8 +11,14 @@ from jclip.models.config import TransformerConfig
 
 __all__ = ["MLP", "Attention", "Block", "LayerNorm", "Linear", "Transformer", "stack_blocks"]
 
+
+def _gelu(x):
+    """Exact GELU by erf, PyTorch's form; `jax.nn.gelu` goes by erfc, twice as slow on CPUs."""
+    return 0.5 * x * (1 + jax.lax.erf(x * 0.5**0.5))
+
+
 ACTIVATIONS = {
-    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "gelu": _gelu,
     "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
     "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),
 }
