@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jclip.training.losses import pair_log_likelihoods
+
 __all__ = [
     "binary_cross_entropy",
     "hard_negative_triplet_loss",
@@ -99,9 +101,7 @@ def score_info_nce(
     """
     own = jnp.eye(len(scores), dtype=bool)
     logits = jnp.where(wrong | own, scores / temperature, -jnp.inf)
-    by_image = jnp.diagonal(jax.nn.log_softmax(logits, axis=1))
-    by_text = jnp.diagonal(jax.nn.log_softmax(logits, axis=0))
-    return -_mean(by_image + by_text, present) / 2
+    return -_mean(pair_log_likelihoods(logits), present)
 
 
 def binary_cross_entropy(

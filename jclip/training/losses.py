@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-__all__ = ["charbonnier", "info_nce", "stability_loss"]
+__all__ = ["charbonnier", "info_nce", "pair_log_likelihoods", "stability_loss"]
 
 
 def info_nce(
@@ -29,9 +29,14 @@ def info_nce(
     if also_right is not None:
         own = jnp.eye(len(logits), dtype=bool)
         logits = jnp.where(also_right & ~own, -jnp.inf, logits)
+    return -pair_log_likelihoods(logits).mean()
+
+
+def pair_log_likelihoods(logits: Float[Array, "n n"]) -> Float[Array, " n"]:
+    """Log-probability of each pair on the diagonal, among its row and its column, averaged."""
     by_image = jnp.diagonal(jax.nn.log_softmax(logits, axis=1))
     by_text = jnp.diagonal(jax.nn.log_softmax(logits, axis=0))
-    return -(by_image + by_text).mean() / 2
+    return (by_image + by_text) / 2
 
 
 def charbonnier(
