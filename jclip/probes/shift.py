@@ -26,8 +26,12 @@ __all__ = [
     "same_views",
     "score_shifts",
     "shifts_by_width",
+    "shifts_that_fit",
     "stream_scores",
 ]
+
+VIEWS_AT_ONCE = 512
+"""Views per device that the network sees at a time: more do not take more memory, but rounds."""
 
 
 def shifts_by_width(
@@ -103,23 +107,34 @@ def embed_shifts(
     *,
     image_config: ImageConfig,
     fit: Fit,
+    shifts_at_once: int | None = None,
 ) -> Float[Array, "n s e"]:
     """From uint8 images to normalised embeddings at every shift of the plan; to be jitted.
 
-    The embeddings of the two `tiles` are normalised, averaged and normalised again.
+    The embeddings of the two `tiles` are normalised, averaged and normalised again. The network
+    sees `shifts_at_once` of the S shifts at a time, a divisor of S; None: all of them.
     """
     views = shift_views(images, plan, image_config.size, fit)
-    n, s, tiles = views.shape[:3]
-    # Shifts are folded into the batch: under vmap, fused attention with a shared mask has failed.
-    pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
-    embeddings = normalised(nnx.merge(graph, state).encode_image(pixels))
-    embeddings = embeddings.reshape(n, s, tiles, -1)
-    if tiles > 1:
-        embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
-    return embeddings[:, :, 0]
+
+    def embed(views):
+        n, s, tiles = views.shape[:3]
+        # Shifts are folded into the batch: under vmap, fused attention with a shared mask failed.
+        pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
+        embeddings = normalised(nnx.merge(graph, state).encode_image(pixels))
+        embeddings = embeddings.reshape(n, s, tiles, -1)
+        if tiles > 1:
+            embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
+        return embeddings[:, :, 0]
+
+    n, s = views.shape[:2]
+    if shifts_at_once is None or shifts_at_once == s:
+        return embed(views)
+    # Cut along shifts, not along images: these are split over devices, and would have to move.
+    parts = jnp.moveaxis(views.reshape(n, -1, shifts_at_once, *views.shape[2:]), 1, 0)
+    return jnp.moveaxis(jax.lax.map(embed, parts), 0, 1).reshape(n, s, -1)
 
 
-@functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit"))
+@functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once"))
 def score_shifts(
     graph: nnx.GraphDef,
     state: nnx.State,
@@ -130,6 +145,7 @@ def score_shifts(
     *,
     image_config: ImageConfig,
     fit: Fit,
+    shifts_at_once: int | None = None,
 ) -> tuple[Float[Array, "n s"], Float[Array, " n"] | None]:
     """From uint8 panoramas to scores, 100 x cosine, in one program.
 
@@ -142,19 +158,38 @@ def score_shifts(
         mirror_plan: the plan of no shift, for scores of the panoramas flipped left to right too.
         image_config: size, mean and std of the model's input.
         fit: how a panorama becomes a square.
+        shifts_at_once: the network sees so many at a time, of `shifts_that_fit`; None: all.
 
     Returns:
         Scores at every shift `[N, S]`, and of the flipped panoramas `[N]`, None without a plan.
     """
 
-    def score(images, views):
-        found = embed_shifts(graph, state, images, views, image_config=image_config, fit=fit)
+    def score(images, views, at_once):
+        found = embed_shifts(
+            graph,
+            state,
+            images,
+            views,
+            image_config=image_config,
+            fit=fit,
+            shifts_at_once=at_once,
+        )
         return 100 * jnp.einsum("nse,ne->ns", found, texts, precision="highest")
 
-    scores = score(panoramas, plan)
+    scores = score(panoramas, plan, shifts_at_once)
     if mirror_plan is None:
         return scores, None
-    return scores, score(flip(panoramas), mirror_plan)[:, 0]
+    return scores, score(flip(panoramas), mirror_plan, None)[:, 0]
+
+
+def shifts_that_fit(images: int, plan: ViewPlan) -> int:
+    """How many shifts of a plan the network sees at a time, with so many `images` per device.
+
+    The most that divide its shifts evenly and make at most `VIEWS_AT_ONCE` views, or else 1.
+    """
+    shifts, tiles = plan.picks.shape[:2]
+    fitting = [k for k in range(1, shifts + 1) if images * k * tiles <= VIEWS_AT_ONCE]
+    return max((k for k in fitting if shifts % k == 0), default=1)
 
 
 def stream_scores(
@@ -209,6 +244,7 @@ def stream_scores(
 def _score_chunks(subject: Subject, pixels, texts, plans, mirror: bool):
     """One program per chunk of shifts; only the first also scores the flipped panoramas."""
     chunks, unshifted = plans
+    at_once = shifts_that_fit(len(pixels) // local_mesh().size, chunks[0])
     return [
         score_shifts(
             subject.graph,
@@ -219,6 +255,7 @@ def _score_chunks(subject: Subject, pixels, texts, plans, mirror: bool):
             unshifted if mirror and number == 0 else None,
             image_config=subject.image_config,
             fit=subject.fit,
+            shifts_at_once=at_once,
         )
         for number, plan in enumerate(chunks)
     ]
