@@ -42,11 +42,12 @@ from jclip.runs.options import Flag, ImageOptions, Integers, ModelOptions, Numbe
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.publish import publish
 from jclip.statistics.stability import minimum_images
+from jclip.training.adapter_step import adapter_step
 from jclip.training.learning_curve import read_learning_curve
 from jclip.training.loop import fit as train
-from jclip.training.loop import init_state, make_train_step
+from jclip.training.loop import init_state
 from jclip.training.recipes import RECIPES, LoRARecipe
-from jclip.training.shift_invariance import Anchor, DropoutMasks, Frozen, make_shift_invariance_loss
+from jclip.training.shift_invariance import Anchor, DropoutMasks, Frozen
 
 ALPHA = 0.01
 EPOCHS_BETWEEN_CHECKPOINTS = 2
@@ -262,21 +263,19 @@ def _train(setting: Setting, clip, folder: Path, lam: float, seed: int):
     """The adapter after the last step; going on where a killed run was."""
     recipe, images = setting.recipe, setting.parts[0].images
     config, fit = setting.checkpoint.image_config, setting.options.fit
-    optimizer = optax.adamw(recipe.learning_rate, weight_decay=recipe.weight_decay)
     key = jax.random.key(seed)
-    graph, state, parameters = init_state(clip, optimizer, key, trainable=nnx.LoRAParam)
+    graph, state, parameters, step = adapter_step(clip, recipe, lam, config, fit, key)
     mesh = data_mesh(recipe.batch_size)
     first = setting.first
     plan = plan_views(first.height, first.width, (0,), config.size, fit, config.interpolation)
     frozen = Frozen(parameters, setting.texts[0].prompts, setting.frozen_scores, plan)
-    loss = make_shift_invariance_loss(graph, config, fit, lam, recipe.dropout_masks, recipe.anchor)
     steps = steps_per_epoch(images, recipe.batch_size)
     batches = image_batches(
         images, recipe.batch_size, recipe.epochs, seed, lambda batch: shard_batch(mesh, batch)
     )
     folder.mkdir(exist_ok=True)
     state = train(
-        make_train_step(loss, optimizer, recipe.clip_norm),
+        step,
         replicate(mesh, state),
         replicate(mesh, frozen),
         batches,

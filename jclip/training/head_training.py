@@ -18,7 +18,7 @@ from jclip.training.checkpointing import Checkpoints
 from jclip.training.head_batches import HeadData, HeadRecipe
 from jclip.training.head_epoch import HeadState, epoch_of_all, initial_state, validate_all
 
-__all__ = ["HeadRun", "TrainedHead", "train_heads"]
+__all__ = ["HeadRun", "TrainedHead", "start_runs", "train_heads"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ def train_heads(
     """
     recipe.check(config)
     _check_data(config, data, validation)
-    graph, state = _start(config, recipe, runs, initialisation, initial)
+    graph, state = start_runs(config, recipe, runs, initialisation, initial)
     constants = (
         jnp.array([run.learning_rate for run in runs], jnp.float32),
         jnp.array([run.margin for run in runs], jnp.float32),
@@ -113,7 +113,7 @@ def _check_data(config: HeadConfig, data: HeadData, validation: HeadData) -> Non
             )
 
 
-def _start(
+def start_runs(
     config: HeadConfig,
     recipe: HeadRecipe,
     runs: Sequence[HeadRun],

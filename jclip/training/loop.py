@@ -22,6 +22,7 @@ from jclip.distributed import any_process
 from jclip.errors import RunStopped
 from jclip.runs.folder import replacing
 from jclip.training.checkpointing import Checkpoints
+from jclip.training.compiled_step import compiled_step
 
 __all__ = [
     "LossFunction",
@@ -169,8 +170,7 @@ def fit(
     checkpoints = Checkpoints(folder / "checkpoints", best_metric=best_metric, best_mode=best_mode)
     with _deferred_signals() as received, checkpoints:
         done, state = _resume(checkpoints, state, batches)
-        placement = jax.tree.map(lambda leaf: leaf.sharding, state)
-        step = jax.jit(train_step, donate_argnums=0, out_shardings=(placement, None))
+        step = compiled_step(train_step, state)
         metrics_file = _MetricsFile(folder / "metrics.csv", done)
         validation_file = _MetricsFile(folder / "validation.csv", done)
         unchecked: dict[int, dict[str, Array]] = {}

@@ -70,17 +70,18 @@ def make_shift_invariance_loss(
         images = jnp.asarray(batch["images"])
         shift_key, dropout_key = jax.random.split(key)
         shifts = jax.random.randint(shift_key, (len(images),), 0, images.shape[2])
-        both = jnp.stack([images, _shift_each(images, shifts)])
+        # Versions behind images: these are split over devices, and would have to be gathered.
+        both = jnp.stack([images, _shift_each(images, shifts)], axis=1)
         views = shift_views(
             both.reshape(-1, *images.shape[1:]), frozen.plan, image_config.size, fit
         )[:, 0]
+        halves = jnp.moveaxis(views.reshape(len(images), 2, *views.shape[1:]), 1, 0)
         clip = with_dropout(clip, dropout_key)
         if dropout_masks == "same":
             # Mapped over the two versions, the masks are those of one batch.
-            halves = views.reshape(2, len(images), *views.shape[1:])
             embeddings = jax.vmap(functools.partial(embed, clip))(halves)
         else:
-            embeddings = embed(clip, views).reshape(2, len(images), -1)
+            embeddings = embed(clip, halves.reshape(views.shape)).reshape(2, len(images), -1)
         texts = frozen.texts[batch["rows"]]
         original, shifted = 100 * jnp.einsum("vne,ne->vn", embeddings, texts, precision="highest")
         before = frozen.scores[batch["rows"]]
