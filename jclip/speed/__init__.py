@@ -1,0 +1,1 @@
+"""How fast the shift sweep is: its stages timed in turns, and PyTorch beside it."""
