@@ -1,6 +1,6 @@
 # `make sweep` and `make test` set up what they need in .venv; nothing else has to be installed
 # but make and a Python of at least 3.12. uv is used where it works, venv and pip otherwise.
-.PHONY: sweep test lint parity clean
+.PHONY: sweep test lint faults parity clean
 .DELETE_ON_ERROR:
 
 ENVIRONMENT := .venv
@@ -16,6 +16,10 @@ lint: $(ENVIRONMENT)/.installed-dev
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m pyright --pythonpath $(PYTHON)
+
+# The fault suite with twenty kills of every experiment instead of two.
+faults: $(ENVIRONMENT)/.installed-dev
+	$(PYTHON) -m pytest tests/faults -m ""
 
 # The live comparison with PyTorch: installs it first, several gigabytes.
 parity: $(ENVIRONMENT)/.installed-torch

@@ -32,7 +32,14 @@ from jclip.errors import InputError
 from jclip.images import Fit, plan_views
 from jclip.images.geometry import place
 from jclip.probes.shift import shifts_by_width
-from jclip.probes.shift_tuning import Measured, Texts, embed_set, measure, texts_of
+from jclip.probes.shift_tuning import (
+    Measured,
+    Texts,
+    distinct_captions,
+    embed_set,
+    measure,
+    texts_of,
+)
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.report.trade_off_page import trade_off_page
 from jclip.runs.command import DONE, run_command
@@ -191,6 +198,8 @@ def _check(options: Options, recipe: LoRARecipe, opened: ImageSet, model, parts)
         raise InputError(
             f"{len(parts[2].images)} test panoramas; the stability test needs {needed} or more"
         )
+    for part in (parts[0], parts[2]):
+        distinct_captions(part)
     if len(set(options.seeds)) < len(options.seeds):
         raise InputError("--seeds: one is given twice")
     data_mesh(recipe.batch_size)

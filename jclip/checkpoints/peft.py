@@ -154,7 +154,10 @@ def _read_config(path: Path) -> tuple[LoRAConfig, str | None]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     mapping = values.get("auto_mapping")
-    return config, mapping.get("base_model_class") if isinstance(mapping, dict) else None
+    wrapped = mapping.get("base_model_class") if isinstance(mapping, dict) else None
+    if not isinstance(wrapped, str | None):
+        raise InputError(f"{path}: base_model_class is {wrapped!r:.80}, not the name of a class")
+    return config, wrapped
 
 
 def _check_architecture(

@@ -112,7 +112,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[int, str, object]]:
         where = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: not JSON ({error})") from None
         if not isinstance(row, dict):
             raise InputError(f"{where}: not an object with 'file' and 'caption'")

@@ -5,7 +5,7 @@ Format: LVIS-style JSON with `images`, `annotations` and `categories`, where a c
 """
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ __all__ = ["AnnotatedBox", "AnnotatedImage", "FineGrainedSet", "read_fg_ovd"]
 
 # COCO's boxes are rounded to hundredths, and some end that much outside of the image.
 _ROUNDING = 0.05
+# JSON's integers have no limit.
+_LARGEST = sys.float_info.max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +92,8 @@ def _image(entry: Mapping[str, Any], where: str) -> AnnotatedImage:
     width, height = (take(entry, side, int, where) for side in ("width", "height"))
     if min(width, height) < 1:
         raise InputError(f"{where}: width {width} and height {height} have to be positive")
+    if max(width, height) > _LARGEST:
+        raise InputError(f"{where}: width or height is too large for an image")
     return AnnotatedImage(take(entry, "file_name", str, where), width, height)
 
 
@@ -123,7 +127,7 @@ def _bbox(
     entry: Mapping[str, Any], image: AnnotatedImage, where: str
 ) -> tuple[float, float, float, float]:
     box = take(entry, "bbox", list, where)
-    if len(box) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in box):
+    if len(box) != 4 or not all(type(v) in (int, float) and abs(v) <= _LARGEST for v in box):
         raise InputError(f"{where}: field 'bbox' is {box!r:.80}, not [x, y, w, h]")
     x, y, w, h = map(float, box)
     if w <= 0 or h <= 0:

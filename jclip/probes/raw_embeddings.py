@@ -81,10 +81,11 @@ def stream_text_embeddings(
     mesh = local_mesh()
     graph, state = nnx.split(checkpoint.clip)
     state = replicate(mesh, state)
-    tokens = checkpoint.tokenizer([texts[row] for row in rows])
+    # Shapes follow from all texts, so that what is left of a run rounds as the whole.
+    tokens = checkpoint.tokenizer(texts)
     ids = cut_after_end_of_text(tokens.ids, checkpoint.clip.config.text)
     for start in range(0, len(rows), _TEXT_BATCH):
-        own = ids[start : start + _TEXT_BATCH]
-        some = shard_batch(mesh, _padded(own, min(_TEXT_BATCH, len(ids))))
+        own = ids[rows[start : start + _TEXT_BATCH]]
+        some = shard_batch(mesh, _padded(own, min(_TEXT_BATCH, len(texts))))
         batch = Batch(tuple(rows[start : start + _TEXT_BATCH]), _NO_PIXELS, ())
         yield _collect(batch, _embed_texts(graph, state, some))

@@ -25,7 +25,7 @@ from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import shift_statistics
 from jclip.text.prompts import GENERICS, IDENTIFIERS
 
-__all__ = ["AMONG", "Measured", "Texts", "embed_set", "measure", "texts_of"]
+__all__ = ["AMONG", "Measured", "Texts", "distinct_captions", "embed_set", "measure", "texts_of"]
 
 AMONG = 16
 """Captions among which an image has to find its own."""
@@ -86,6 +86,21 @@ class Measured:
         return float(found.statistic)
 
 
+def distinct_captions(opened: ImageSet) -> list[int]:
+    """The first image of every caption, in order.
+
+    Raises:
+        InputError: fewer than 16 different captions.
+    """
+    distinct = np.sort(np.unique(opened.captions, return_index=True)[1])
+    if len(distinct) < AMONG:
+        raise InputError(
+            f"{opened.name}: a part of {len(opened.images)} images with {len(distinct)} different "
+            f"captions; the right one is looked for among {AMONG}"
+        )
+    return distinct.tolist()
+
+
 def texts_of(checkpoint: Checkpoint, opened: ImageSet, prompt_prefix: str) -> Texts:
     """Embed what `measure` needs; the text tower is not tuned, so this is done once.
 
@@ -97,14 +112,9 @@ def texts_of(checkpoint: Checkpoint, opened: ImageSet, prompt_prefix: str) -> Te
         prompts = [f"{prompt_prefix}{words}{caption}" for caption in opened.captions]
         return embed_texts(checkpoint.clip, checkpoint.tokenizer(prompts))
 
-    distinct = np.sort(np.unique(opened.captions, return_index=True)[1])
-    if len(distinct) < AMONG:
-        raise InputError(
-            f"{opened.name}: {len(distinct)} different captions; the right one is looked for "
-            f"among {AMONG}"
-        )
+    distinct = distinct_captions(opened)
     identifier, generic = f"{IDENTIFIERS[0]} ", f"{GENERICS[0]} "
-    return Texts(embed(""), embed(identifier), embed(generic), distinct.tolist())
+    return Texts(embed(""), embed(identifier), embed(generic), distinct)
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit"))

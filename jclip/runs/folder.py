@@ -95,15 +95,25 @@ def _open(folder: Path, identity: Mapping[str, Any]) -> None:
         elif folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder}: not empty and not a run; name another folder with --out")
         (folder / _PARTS).mkdir(parents=True, exist_ok=True)
-        for leftover in (folder / _PARTS).glob("*.partial"):
-            leftover.unlink()
+        _remove_leftovers(folder)
         kept = {"confirmed": earlier.get("confirmed", {}), "started": _now()}
         started = {"identity": identity, "status": "running", **kept}
         _write_json(record, {**started, "environment": environment()})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{record}: not the record of a run ({error})") from None
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Drop what a killed run was writing, in the folder and among its parts."""
+    for leftover in (*folder.glob("*.partial"), *(folder / _PARTS).glob("*.partial")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

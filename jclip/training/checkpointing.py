@@ -289,4 +289,6 @@ def _cause(error: BaseException) -> str:
     """What happened below Orbax's own errors, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())[:300]
+    said = " ".join(str(error).split())
+    # Long paths stand in the middle, and what the system said at the end.
+    return said if len(said) <= 300 else f"{said[:120]} ... {said[-175:]}"

@@ -117,6 +117,7 @@ def test_a_killed_run_ends_with_the_same_adapter(tune, panoramas, monkeypatch):
         (["--rank", "0"], "rank 0"),
         (["--batch-size-train", "50"], "make no batch of 50"),
         (["--split", "0.9,0.05,0.05"], "3 test panoramas; the stability test needs 7"),
+        (["--split", "0.7,0.1,0.2"], "12 different captions; the right one is looked for among 16"),
         (["--split", "0.7,0.3,0"], "too few for 3 parts"),
         (["--learning-rate", "0"], "learning_rate 0: more than 0"),
         (["--seeds", "1,1"], "--seeds: one is given twice"),

@@ -1,0 +1,73 @@
+"""Disks that are full or read-only: a clear end, nothing lost, and the run goes on elsewhere."""
+
+import os
+import shlex
+import shutil
+import subprocess
+
+import pytest
+import slowed_runs as runs
+
+# A mount of this process alone; what lies on it is copied out before it is gone.
+SMALL = """
+set -e
+mount -t tmpfs -o size={size}k none {disk}
+set +e
+{command}
+status=$?
+cp -r {disk}/run {saved}
+exit $status
+"""
+READ_ONLY = """
+set -e
+mount -t tmpfs -o ro none {disk}
+exec {command}
+"""
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """A function that runs an experiment on a disk of its own: (status, stderr, what was kept)."""
+    allowed = shutil.which("unshare") and not subprocess.run(["unshare", "-rm", "true"]).returncode
+    if not allowed:
+        pytest.skip("this system lets nobody mount a small disk of their own (unshare -rm)")
+    disk, saved = tmp_path / "disk", tmp_path / "saved"
+    disk.mkdir()
+
+    def run(script, experiment, data, **size):
+        command = shlex.join(runs.command(experiment, data, disk / "run"))
+        script = script.format(command=command, disk=disk, saved=saved, **size)
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script],
+            cwd=runs.ROOT,
+            env=os.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return done.returncode, done.stderr.strip().splitlines()[-1], saved
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("experiment", "kilobytes"),
+    [(runs.Sweep, 60), (runs.Features, 160), (runs.Tuning, 1500)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_full_disk_ends_the_run_and_loses_nothing(experiment, kilobytes, on_disk, tmp_path):
+    data = runs.write_panoramas(tmp_path / "panoramas", experiment.panoramas)
+    assert experiment.main(data, tmp_path / "whole") == 0
+    status, said, saved = on_disk(SMALL, experiment, data, size=kilobytes)
+    assert status == 1 and said.startswith("stopped: ") and "No space left on device" in said
+    kept = [*saved.glob("parts/*.parquet"), *saved.glob("*/checkpoints/*/state")]
+    assert kept, "something had been computed before the disk was full"
+    assert experiment.main(data, saved) == 0
+    runs.assert_same(experiment.results(saved), experiment.results(tmp_path / "whole"))
+
+
+def test_a_read_only_disk_is_refused_before_anything_is_computed(on_disk, tmp_path):
+    data = runs.write_panoramas(tmp_path / "panoramas", runs.Sweep.panoramas)
+    status, said, _ = on_disk(READ_ONLY, runs.Sweep, data)
+    assert status == 2
+    assert said.endswith("disk/run: cannot be written (Read-only file system)")

@@ -1,0 +1,125 @@
+"""Whatever stands in a text file, its reader returns or says in an `InputError` what is wrong."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jclip.checkpoints.fields import read_json
+from jclip.data.captions import read_captions
+from jclip.data.coco_captions import read_coco_captions
+from jclip.data.fg_ovd import read_fg_ovd
+from jclip.errors import InputError
+from jclip.runs.folder import open_run
+
+FG_OVD = {
+    "images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}],
+    "categories": [{"id": 0, "name": "a cup"}, {"id": 1, "name": "a cat"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 0, "neg_category_ids": [1], "bbox": [0, 0, 3, 3]}
+    ],
+}
+COCO = {
+    "images": [
+        {
+            "imgid": 1,
+            "filename": "a.png",
+            "split": "test",
+            "sentids": [1],
+            "sentences": [{"sentid": 1, "imgid": 1, "raw": "a cup"}],
+        }
+    ]
+}
+RECORD = {"identity": {"experiment": "x", "a": 1}, "status": "running", "confirmed": {}}
+READERS = {
+    "fg_ovd.json": (FG_OVD, read_fg_ovd),
+    "coco.json": (COCO, read_coco_captions),
+    "captions.jsonl": (
+        {"file": "a.png", "caption": "a cup"},
+        lambda path: read_captions(path, ["a.png"]),
+    ),
+    "run.json": (RECORD, lambda path: open_run(path.parent, "x", {"a": 1})),
+}
+LINES = (
+    "file,caption",
+    "a.png,a cup",
+    "b.png,a cat",
+    'b.png,"a cat',
+    '{"file": "a.png", "caption": "a cup"}',
+    '{"file": "b.png", "caption": "a cat"}',
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value):
+    """The path of every value inside a JSON value, itself included."""
+    if not isinstance(value, dict | list):
+        return [()]
+    children = value.items() if isinstance(value, dict) else enumerate(value)
+    return [(), *((key, *rest) for key, child in children for rest in places(child))]
+
+
+def replaced(value, path, new):
+    if not path:
+        return new
+    value = copy.copy(value)
+    value[path[0]] = replaced(value[path[0]], path[1:], new)
+    return value
+
+
+def read(folder, name, content):
+    (folder / name).write_bytes(content)
+    try:
+        READERS[name][1](folder / name)
+    except InputError as error:
+        assert name in str(error) or str(folder) in str(error)
+
+
+@pytest.mark.parametrize("name", READERS)
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_value_at_any_place(name, tmp_path, data):
+    whole = READERS[name][0]
+    path = data.draw(st.sampled_from(places(whole)))
+    read(tmp_path, name, json.dumps(replaced(whole, path, data.draw(JSON))).encode())
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"1" * 5000, b"", b"[]", b"3"])
+def test_what_cannot_be_parsed_is_refused(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError):
+        READERS[name][1](tmp_path / name)
+    if name == "fg_ovd.json":
+        with pytest.raises(InputError):
+            read_json(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["captions.csv", "captions.jsonl", "prompts.txt"])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    lines=st.lists(st.sampled_from(LINES) | st.text(max_size=20) | st.binary(max_size=20)),
+    ending=st.sampled_from([b"\n", b"\r\n", b"\r", b"\0"]),
+)
+def test_any_lines_in_a_caption_file(name, lines, ending, tmp_path):
+    encoded = [
+        line if isinstance(line, bytes) else line.encode(errors="surrogatepass") for line in lines
+    ]
+    path = tmp_path / name
+    path.write_bytes(ending.join(encoded))
+    try:
+        captions = read_captions(path, ["a.png", "b.png"])
+    except InputError as error:
+        assert str(path) in str(error)
+    else:
+        assert len(captions.texts) == 2 and all(text.strip() for text in captions.texts)
