@@ -87,8 +87,8 @@ def _our_steps(options: Options):
     texts = normalised(jnp.asarray(rng.normal(size=(count, width)), jnp.float32))
     plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), checkpoint.image_config.size, "crop")
     scores = jnp.asarray(rng.normal(size=count), jnp.float32)
-    frozen = Frozen(parameters, texts, scores, plan)
-    loss = make_shift_invariance_loss(graph, checkpoint.image_config, "crop", 0.5, "different")
+    frozen = Frozen(parameters, texts, scores, plan, jnp.float32(0.5))
+    loss = make_shift_invariance_loss(graph, checkpoint.image_config, "crop", "different")
     step = jax.jit(make_train_step(loss, optimizer, 1.0), donate_argnums=0)
     images = rng.integers(0, 256, (count, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
     batch = {"images": images, "rows": np.arange(count, dtype=np.int32)}

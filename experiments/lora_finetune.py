@@ -198,10 +198,10 @@ def _check(options: Options, recipe: LoRARecipe, opened: ImageSet, model, parts)
         raise InputError(
             f"{len(parts[2].images)} test panoramas; the stability test needs {needed} or more"
         )
-    for part in (parts[0], parts[2]):
-        distinct_captions(part)
     if len(set(options.seeds)) < len(options.seeds):
         raise InputError("--seeds: one is given twice")
+    for part in (parts[0], parts[2]):
+        distinct_captions(part)
     data_mesh(recipe.batch_size)
 
 
@@ -273,11 +273,12 @@ def _train(setting: Setting, clip, folder: Path, lam: float, seed: int):
     recipe, images = setting.recipe, setting.parts[0].images
     config, fit = setting.checkpoint.image_config, setting.options.fit
     key = jax.random.key(seed)
-    graph, state, parameters, step = adapter_step(clip, recipe, lam, config, fit, key)
+    graph, state, parameters, step = adapter_step(clip, recipe, config, fit, key)
     mesh = data_mesh(recipe.batch_size)
     first = setting.first
     plan = plan_views(first.height, first.width, (0,), config.size, fit, config.interpolation)
-    frozen = Frozen(parameters, setting.texts[0].prompts, setting.frozen_scores, plan)
+    texts, scores = setting.texts[0].prompts, setting.frozen_scores
+    frozen = Frozen(parameters, texts, scores, plan, jnp.float32(lam))
     steps = steps_per_epoch(images, recipe.batch_size)
     batches = image_batches(
         images, recipe.batch_size, recipe.epochs, seed, lambda batch: shard_batch(mesh, batch)

@@ -131,7 +131,7 @@ def tuning_program(
     def start():
         clip = add_adapter(_network(described), recipe.adapter, nnx.Rngs(0))
         key = jax.random.key(0)
-        _, state, parameters, step = adapter_step(clip, recipe, recipe.lambdas[0], config, fit, key)
+        _, state, parameters, step = adapter_step(clip, recipe, config, fit, key)
         steps.append(step)
         return state, parameters
 
@@ -143,6 +143,7 @@ def tuning_program(
         texts=_shape(TRAINING_PANORAMAS, width),
         scores=_shape(TRAINING_PANORAMAS),
         plan=plan,
+        lam=_shape(),
     )
     batch = {
         "images": _shape(rows, HEIGHT, WIDTH, 3, dtype=jnp.uint8),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -107,11 +108,17 @@ def score_blocks(
     tables = images, captions
     if jax.default_backend() != "cpu":
         tables = jax.device_put(tables)
-    for start in range(0, boxes, block):
+
+    def score(start: int) -> None:
         # The last block is filled up with boxes of the one before, lest it be compiled anew.
         own = slice(min(start, boxes - block), min(start, boxes - block) + block)
         seen = tables[0].take(index.images[own], axis=0)
         found[own] = program(seen, tables[1].take(np.maximum(rows[own], 0), axis=0))
+
+    # Gathering is most of the work and uses one core; another block is gathered beside it.
+    with ThreadPoolExecutor() as threads:
+        for _ in threads.map(score, range(0, boxes, block)):
+            pass
     if not np.isfinite(found).all():
         row = int(np.argmin(np.isfinite(found).all(axis=1)))
         raise InputError(f"annotation {index.annotations[row]}: a score is not finite")

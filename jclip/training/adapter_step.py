@@ -1,5 +1,6 @@
 """The step that trains an adapter for shift invariance (paper 1), as one recipe has it."""
 
+import functools
 from typing import Any
 
 import jax
@@ -19,7 +20,6 @@ __all__ = ["adapter_step"]
 def adapter_step(
     clip: CLIP,
     recipe: LoRARecipe,
-    lam: float,
     image_config: ImageConfig,
     fit: Fit,
     key: jax.Array,
@@ -29,7 +29,6 @@ def adapter_step(
     Args:
         clip: with an adapter, from `add_adapter`.
         recipe: how it is trained.
-        lam: weight of the shifted against the original score.
         image_config: how the network's input is made.
         fit: how a panorama becomes a square.
         key: where every step's shifts and dropout come from.
@@ -38,9 +37,19 @@ def adapter_step(
         The graph definition, the state before the first step, the parameters that stay as they are,
         and the step: its frozen argument is a `Frozen`, its batch `{"images", "rows"}`.
     """
-    optimizer = optax.adamw(recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = _optimizer(recipe)
     graph, state, parameters = init_state(clip, optimizer, key, trainable=nnx.LoRAParam)
-    loss = make_shift_invariance_loss(
-        graph, image_config, fit, lam, recipe.dropout_masks, recipe.anchor
-    )
-    return graph, state, parameters, make_train_step(loss, optimizer, recipe.clip_norm)
+    return graph, state, parameters, _step(graph, recipe, image_config, fit)
+
+
+def _optimizer(recipe: LoRARecipe) -> optax.GradientTransformation:
+    return optax.adamw(recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+# JAX knows a function by its identity: networks that are alike share one, and its compilation.
+@functools.lru_cache
+def _step(
+    graph: nnx.GraphDef, recipe: LoRARecipe, image_config: ImageConfig, fit: Fit
+) -> TrainStep:
+    loss = make_shift_invariance_loss(graph, image_config, fit, recipe.dropout_masks, recipe.anchor)
+    return make_train_step(loss, _optimizer(recipe), recipe.clip_norm)

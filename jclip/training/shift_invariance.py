@@ -25,20 +25,21 @@ class Frozen(NamedTuple):
     """What does not change while an adapter is trained, all on the device.
 
     `texts` `[N, E]` are normalised and `scores` `[N]` are of the untuned network at shift 0; a
-    batch names its rows. `plan` is that of no shift.
+    batch names its rows. `plan` is that of no shift. `lam` is the weight of the shifted against the
+    original score; the rest anchors it to the frozen. An array, so that one compilation serves all.
     """
 
     parameters: Any
     texts: Float[Array, "n e"]
     scores: Float[Array, " n"]
     plan: ViewPlan
+    lam: Float[Array, ""]
 
 
 def make_shift_invariance_loss(
     graph: nnx.GraphDef,
     image_config: ImageConfig,
     fit: Fit,
-    lam: float,
     dropout_masks: DropoutMasks = "same",
     anchor: Anchor = "both",
 ) -> LossFunction:
@@ -51,7 +52,6 @@ def make_shift_invariance_loss(
         graph: of a network with an adapter, from `init_state`.
         image_config: how the network's input is made.
         fit: how a panorama becomes a square; `tiles` averages the embeddings of both.
-        lam: weight of the shifted against the original score; the rest anchors it to the frozen.
         anchor: which scores are held to the frozen one, with weight 1 - lam: the shifted alone, as
             in the paper's code, or the original too.
         dropout_masks: whether a panorama and its shifted copy share their dropout masks; in the
@@ -85,9 +85,9 @@ def make_shift_invariance_loss(
         texts = frozen.texts[batch["rows"]]
         original, shifted = 100 * jnp.einsum("vne,ne->vn", embeddings, texts, precision="highest")
         before = frozen.scores[batch["rows"]]
-        value = stability_loss(shifted, original, before, lam)
+        value = stability_loss(shifted, original, before, frozen.lam)
         if anchor == "both":
-            value += (1 - lam) * charbonnier(original, before)
+            value += (1 - frozen.lam) * charbonnier(original, before)
         return value, {"change": jnp.abs(shifted - original).mean()}
 
     return loss

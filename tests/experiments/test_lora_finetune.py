@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import jax
 import pytest
 
 from experiments import lora_finetune, shift_sweep
@@ -37,10 +38,12 @@ def table(folder):
     return list(csv.DictReader((folder / "trade_off.csv").read_text().splitlines()))
 
 
-def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, monkeypatch, tmp_path):
+def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, monkeypatch, tmp_path, caplog):
     arguments = ("--images", str(panoramas), "--lambdas", "0,1", "--seeds", "0,1", *QUICK)
-    status, out, error = tune(*arguments, "--learning-rate", "1e-2")
+    with jax.log_compiles():
+        status, out, error = tune(*arguments, "--learning-rate", "1e-2")
     assert status == 0, error
+    assert caplog.text.count("Finished XLA compilation of jit(train_step)") == 1
     rows = table(out)
     assert [(r["lambda"], r["seed"]) for r in rows] == [
         ("0", "0"),

@@ -42,10 +42,11 @@ def frozen_of(parameters, seed=1):
     rng = np.random.default_rng(seed)
     texts = normalised(jnp.asarray(rng.normal(size=(IMAGES, 8)), jnp.float32))
     scores = jnp.asarray(rng.normal(size=IMAGES), jnp.float32)
-    return Frozen(parameters, texts, scores, plan_views(SIZE, 2 * SIZE, (0,), SIZE, "crop"))
+    plan = plan_views(SIZE, 2 * SIZE, (0,), SIZE, "crop")
+    return Frozen(parameters, texts, scores, plan, jnp.float32(0.3))
 
 
-def prepared(network, dropout=0.0, masks="same", lam=0.3, anchor="shifted"):
+def prepared(network, dropout=0.0, masks="same", anchor="shifted"):
     """An adapter that acts, its loss, and all that training it takes."""
     clip = add_adapter(network, LoRAConfig(rank=2, dropout=dropout), nnx.Rngs(1))
     optimizer = optax.adamw(1e-2)
@@ -54,8 +55,8 @@ def prepared(network, dropout=0.0, masks="same", lam=0.3, anchor="shifted"):
     keys = jax.random.split(jax.random.key(2), len(leaves))
     moved = [x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
     state = dataclasses.replace(state, trainable=jax.tree.unflatten(tree, moved))
-    loss = make_shift_invariance_loss(graph, ImageConfig(size=SIZE), "crop", lam, masks, anchor)
-    return graph, state, parameters, loss, optimizer
+    loss = make_shift_invariance_loss(graph, ImageConfig(size=SIZE), "crop", masks, anchor)
+    return graph, state, parameters, jax.jit(loss), optimizer
 
 
 def test_the_loss_is_the_papers_of_scores_before_and_after_a_shift(network, batch):

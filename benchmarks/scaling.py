@@ -1,0 +1,92 @@
+"""Does a panorama cost the same among ten as among thousands?
+
+    python -m benchmarks.scaling --model demo --counts 100,1000,10000
+    python -m benchmarks.scaling --model random:ViT-B-32 --counts 10,100,1000
+
+Sweeps so many panoramas of the demo world at eight shifts, rendered when they are asked for, from
+pixels and prompts to scores. Prints the milliseconds per panorama and their ratio to the mean of
+all counts; compiling and loading are left out, and smaller counts are swept up to ten times, of
+which the median counts. Two minutes with the demo model on two CPU cores, eight with B/32.
+"""
+
+import dataclasses
+import time
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+
+from jclip.checkpoints import Checkpoint, load_checkpoint
+from jclip.data.demo_world import draw_panoramas
+from jclip.data.images import ImageFile
+from jclip.data.pipeline import plan_batches, stream_batches
+from jclip.errors import InputError
+from jclip.probes.shift import shifts_by_width, stream_scores
+from jclip.probes.subjects import make_subjects
+from jclip.runs.command import DONE, run_command
+from jclip.runs.options import Integers
+
+HEIGHT, SHIFTS = 128, 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is swept."""
+
+    model: str = "demo"
+    """Checkpoint."""
+    counts: Annotated[Integers, tyro.conf.arg(aliases=["--panoramas"])] = (100, 1000, 10_000)
+    """Numbers of panoramas."""
+    batch_size: int = 64
+    """Views per step."""
+
+
+def panoramas(count: int) -> list[ImageFile]:
+    """Scenes that are drawn when they are decoded."""
+
+    def drawn(index: int) -> ImageFile:
+        def pixels() -> np.ndarray:
+            (one,) = draw_panoramas([index], HEIGHT, seed=0, split="test", at_once=1)
+            return one.pixels
+
+        return ImageFile(f"{index}.png", pixels, HEIGHT, 2 * HEIGHT, str(index))
+
+    return [drawn(index) for index in range(count)]
+
+
+def seconds(checkpoint: Checkpoint, count: int, batch: int, warm_up: bool = False) -> float:
+    """What a sweep of so many panoramas takes; of its first batch alone, to warm up."""
+    images = panoramas(count)
+    shifts = shifts_by_width([2 * HEIGHT], SHIFTS)
+    plans = plan_batches(images, max(1, batch // SHIFTS), jax.local_device_count())
+    begin = time.perf_counter()
+    subjects, _ = make_subjects(checkpoint, ["crop"], [f"scene number {i}" for i in range(count)])
+    batches = stream_batches(images, plans[:1] if warm_up else plans, record_failures=False)
+    for _, scores in stream_scores(batches, subjects, shifts, batch):
+        assert np.isfinite(scores).all()
+    return time.perf_counter() - begin
+
+
+def main(options: Options) -> int:
+    """Print one line per number of panoramas."""
+    if min(options.counts, default=0) < 1:
+        raise InputError("--counts: needs positive numbers")
+    checkpoint = load_checkpoint(options.model)
+    taken = {}
+    largest = max(options.counts)
+    for count in options.counts:
+        seconds(checkpoint, count, options.batch_size, warm_up=True)
+        repeated = range(max(1, min(10, largest // count)))
+        runs = [seconds(checkpoint, count, options.batch_size) for _ in repeated]
+        taken[count] = 1e3 * float(np.median(runs)) / count
+    mean = np.mean(list(taken.values()))
+    print(f"{options.model} on {jax.devices()[0].device_kind}, jax {jax.__version__}")
+    print("panoramas  ms each  of the mean")
+    for count, each in taken.items():
+        print(f"{count:9,}{each:9.2f}{each / mean:13.3f}")
+    return DONE
+
+
+if __name__ == "__main__":
+    run_command(Options, main, __doc__)
