@@ -5,8 +5,9 @@
 
 The table of paper 2: every head through the warm-up on captions and through training against hard
 negatives, all seeds at once, measured before, between and after. Folders of features come from
-`experiments.extract_features`; without any, the demo world's are made. Writes results.csv (one row
-per head, stage and seed), table.csv, heads/*.safetensors, figures/ and report.html.
+`experiments.extract_features`; without any, the demo world's are made, for which 60,000 photos are
+rendered. Writes results.csv (one row per head, stage and seed), table.csv, heads/*.safetensors,
+figures/ and report.html. On two CPU cores the demo world takes an hour, most of it rendering.
 """
 
 import dataclasses
@@ -52,7 +53,9 @@ FOLDERS = (
     "test_features",
     "retrieval_features",
 )
-DEMO_RATES = (1e-3, 1e-3)
+# The demo model looks at 64 pixels: the middle of a box shows an object's pattern and material
+# larger. Its embeddings hold little of both, so that many boxes and epochs are needed.
+DEMO_RATES, DEMO_EPOCHS, DEMO_BOX_SCALE = (1e-3, 5e-4), 40, 0.75
 Split = Literal["train", "validation", "test"]
 DEMO_SCENES: dict[str, dict[Split, int]] = {
     "coco": {"train": 3000, "validation": 300, "test": 600},
@@ -76,7 +79,7 @@ class Options:
     """Folder of the boxes that are ranked, all their sets."""
     retrieval_features: Path | None = None
     """Folder of images with captions to retrieve; default: split test of --warm-up-features."""
-    demo_scenes: int = 3000
+    demo_scenes: int = 60_000
     """Scenes of the demo world to train on against hard negatives; one in about as many boxes."""
     heads: Names = HEADS
     """Kinds of heads: linear, linear_visual, linear_text, mlp, attention."""
@@ -89,13 +92,13 @@ class Options:
     warm_up_rate: float | None = None
     """Learning rate of the warm-up: 5e-5, the paper's; 1e-3 for the demo world, which is small."""
     hard_rate: float | None = None
-    """Learning rate against hard negatives: 1e-5, the paper's; 1e-3 for the demo world."""
+    """Learning rate against hard negatives: 1e-5, the paper's; 5e-4 for the demo world."""
     warm_up_margin: float = RECIPES["warm-up"][1]
     """Margin of the warm-up."""
     hard_margin: float = RECIPES["hard-negatives"][1]
     """Margin of the training against hard negatives."""
-    epochs: int = 10
-    """Of each stage."""
+    epochs: int | None = None
+    """Of each stage: 10, the paper's; 40 for the demo world."""
     batch_size: int = 256
     """Examples per step."""
     same_image: SameImage = "masked"
@@ -107,9 +110,16 @@ class Options:
     out: Path | None = None
     """Folder of results; default runs/heads_table-HASH. The same run into it resumes."""
 
+    @property
+    def demo(self) -> bool:
+        """Whether the demo world's features are made: no folder is named."""
+        return not any(getattr(self, name) for name in FOLDERS)
+
     def recipes(self) -> tuple[HeadRecipe, HeadRecipe]:
         """How the two stages go."""
-        shared: dict[str, Any] = {"epochs": self.epochs, "batch_size": self.batch_size}
+        default = DEMO_EPOCHS if self.demo else 10
+        epochs = default if self.epochs is None else self.epochs
+        shared: dict[str, Any] = {"epochs": epochs, "batch_size": self.batch_size}
         return (
             HeadRecipe("warm-up", same_image=self.same_image, **shared),
             HeadRecipe("hard-negatives", text_axis=self.text_axis, **shared),
@@ -118,8 +128,9 @@ class Options:
     def rates(self) -> tuple[float, float]:
         """Learning rates of the two stages."""
         paper = RECIPES["warm-up"][0], RECIPES["hard-negatives"][0]
-        default = paper if any(getattr(self, name) for name in FOLDERS) else DEMO_RATES
-        rates = self.warm_up_rate or default[0], self.hard_rate or default[1]
+        default = DEMO_RATES if self.demo else paper
+        warm_up, hard = self.warm_up_rate, self.hard_rate
+        rates = default[0] if warm_up is None else warm_up, default[1] if hard is None else hard
         if worst := [rate for rate in rates if not 0 < rate < float("inf")]:
             raise InputError(f"learning rate {worst[0]:g}: more than 0 is expected")
         return rates
@@ -180,8 +191,8 @@ def main(options: Options) -> int:
 
 def _folders(options: Options) -> dict[str, Path | None]:
     """The folders of features; those of the demo world if none is named."""
-    folders: dict[str, Path | None] = {name: getattr(options, name) for name in FOLDERS}
-    if any(folders.values()):
+    if not options.demo:
+        folders: dict[str, Path | None] = {name: getattr(options, name) for name in FOLDERS}
         for name in ("warm_up_features", "hard_features", "test_features"):
             if folders[name] is None:
                 raise InputError(f"--{name.replace('_', '-')} is missing")
@@ -194,7 +205,9 @@ def _folders(options: Options) -> dict[str, Path | None]:
         counts: dict[Split, int] = {"train": options.demo_scenes, **DEMO_SCENES[kind]}
         for name, (split, scenes) in zip(names, counts.items(), strict=True):
             made[name] = Path("runs") / f"demo-{kind}-{split}-{scenes}"
-            source: dict[str, Any] = {kind: "demo" if kind == "coco" else ("demo",)}
+            source: dict[str, Any] = {"coco": "demo"}
+            if kind == "annotations":
+                source = {"annotations": ("demo",), "box_scale": DEMO_BOX_SCALE}
             extract_features.main(
                 extract_features.Options(
                     ModelOptions(),
@@ -261,6 +274,7 @@ def _identity(options: Options, folders: dict[str, Path | None]) -> dict[str, ob
     own = dataclasses.asdict(options)
     for name in ("out", "warm_up_rate", "hard_rate", "demo_scenes", *FOLDERS):
         own.pop(name)
+    own["epochs"] = options.recipes()[0].epochs
     digests = {name: path and sha256(path / FEATURES_FILE) for name, path in folders.items()}
     return {**own, "learning_rates": options.rates(), "features": digests}
 

@@ -6,7 +6,7 @@ Sweeps panoramas of the paper's size (the samples, enlarged) at eight shifts, fr
 in every precision, batch size and fit; times every stage apart, and the tower against bare matrix
 products of its own shapes. With `--compare`, PyTorch takes turns with the same weights in another
 Python. Writes throughput_DEVICE_PRECISION_jax-VERSION.csv, comparison.csv, figures/ and
-report.html. Five minutes on two CPU cores with ViT-B/32 and one library.
+report.html. Ten minutes on two CPU cores with ViT-B/32 and one library.
 """
 
 import contextlib

@@ -69,6 +69,7 @@ def test_heads_before_between_and_after(table):
         (("--heads", "linear,cubic"), "head cubic: none of linear, linear_visual"),
         (("--epochs", "0"), "epochs 0"),
         (("--heads", "linear", "--hard-rate", "-1"), "learning rate -1: more than 0"),
+        (("--heads", "linear", "--warm-up-rate", "0"), "learning rate 0: more than 0"),
         (("--heads", "attention"), "64 attention heads do not divide embeddings of 8"),
     ],
 )
