@@ -5,8 +5,8 @@
 
 Sweeps so many panoramas of the demo world at eight shifts, rendered when they are asked for, from
 pixels and prompts to scores. Prints the milliseconds per panorama and their ratio to the mean of
-all counts; compiling and loading are left out, and smaller counts are swept up to ten times, of
-which the median counts. Two minutes with the demo model on two CPU cores, eight with B/32.
+all counts; compiling and loading are left out, and of smaller counts the median of three sweeps is
+taken. Three minutes with the demo model on two CPU cores, nine with B/32.
 """
 
 import dataclasses
@@ -77,7 +77,7 @@ def main(options: Options) -> int:
     largest = max(options.counts)
     for count in options.counts:
         seconds(checkpoint, count, options.batch_size, warm_up=True)
-        repeated = range(max(1, min(10, largest // count)))
+        repeated = range(max(1, min(3, largest // count)))
         runs = [seconds(checkpoint, count, options.batch_size) for _ in repeated]
         taken[count] = 1e3 * float(np.median(runs)) / count
     mean = np.mean(list(taken.values()))
