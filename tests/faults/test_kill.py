@@ -12,20 +12,12 @@ import slowed_runs as runs
 SECONDS = {runs.Sweep: 6.0, runs.Features: 6.0, runs.Tuning: 12.0}
 
 
-@pytest.fixture(scope="module", params=SECONDS, ids=lambda experiment: experiment.name)
-def undisturbed(request, tmp_path_factory):
-    """An experiment, its data, and the results of a run that nobody kills."""
-    experiment, folder = request.param, tmp_path_factory.mktemp("undisturbed")
-    data = runs.write_panoramas(folder / "panoramas", experiment.panoramas)
-    assert experiment.main(data, folder / "run") == 0
-    return experiment, data, experiment.results(folder / "run")
-
-
+@pytest.mark.parametrize("experiment", SECONDS, ids=lambda experiment: experiment.name)
 @pytest.mark.parametrize(
     "attempt", [0, 1, *(pytest.param(i, marks=pytest.mark.many_kills) for i in range(2, 20))]
 )
-def test_a_killed_run_ends_with_the_same_results(undisturbed, attempt, tmp_path):
-    experiment, data, expected = undisturbed
+def test_a_killed_run_ends_with_the_same_results(undisturbed, experiment, attempt, tmp_path):
+    data, expected = undisturbed(experiment)
     out, chance = tmp_path / "run", random.Random()
     for _ in range(1 + attempt % 2):
         seconds = chance.uniform(0, SECONDS[experiment])
