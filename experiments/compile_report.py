@@ -68,6 +68,8 @@ def main(options: Options) -> int:
     described = describe_checkpoint(name)
     topologies = [open_topology(one) for one in options.topology]
     settings = {k: v for k, v in dataclasses.asdict(options).items() if k != "out"}
+    # The record's own field `experiment` is compile_report.
+    settings["program_of"] = settings.pop("experiment")
     folder = options.out or default_folder("compile_report", settings)
     open_run(folder, "compile_report", settings)
     confirm(folder, "libtpu", version("libtpu"))

@@ -97,7 +97,9 @@ def main(options: Options) -> int:
         seconds = take_turns(work, options.repetitions, remember)
     rows = speed_rows(described.config, seconds, flops, memory, count)
     compared = [row for side in sides for row in comparison_rows(side, seconds, scores, count)]
-    return _write(options, folder, rows, compared, described.identity.notices)
+    # Random weights are as fast as any.
+    notices = () if described.identity.random else described.identity.notices
+    return _write(options, folder, rows, compared, notices)
 
 
 def _check(options: Options) -> None:

@@ -30,7 +30,8 @@ def report(tmp_path, capsys):
             rows = list(csv.DictReader(file))
         page = (out / "report.html").read_text()
         assert "compiled for, not run on" in page and (out / "figures" / "compiled.png").exists()
-        assert json.loads((out / "run.json").read_text())["status"] == "done"
+        record = json.loads((out / "run.json").read_text())
+        assert record["status"] == "done" and record["identity"]["experiment"] == "compile_report"
         return rows, capsys.readouterr().out
 
     return run
