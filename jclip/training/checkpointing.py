@@ -80,7 +80,17 @@ class Checkpoints:
         try:
             self.wait()
         finally:
-            self._orbax.close()
+            try:
+                self._orbax.close()
+            except Exception as error:
+                # A failed write may be told only here, or once more.
+                raise RunStopped(self._not_written(error)) from error
+
+    def _not_written(self, error: BaseException) -> str:
+        return (
+            f"{self.folder}: the checkpoint of step {self._saving} could not be written "
+            f"({_cause(error)})"
+        )
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -146,11 +156,10 @@ class Checkpoints:
             yield
         except Exception as error:
             # Until then Orbax lists the step whose commit failed as the latest.
-            self._orbax.reload()
-            raise RunStopped(
-                f"{self.folder}: the checkpoint of step {self._saving} could not be written "
-                f"({_cause(error)}); those there: {', '.join(map(str, self.steps)) or 'none'}"
-            ) from error
+            with contextlib.suppress(Exception):
+                self._orbax.reload()
+            there = ", ".join(map(str, self.steps)) or "none"
+            raise RunStopped(f"{self._not_written(error)}; those there: {there}") from error
 
     def restore[Tree](self, step: int, template: Tree) -> Restored[Tree]:
         """Read one step and verify every digest.

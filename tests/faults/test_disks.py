@@ -45,7 +45,12 @@ def on_disk(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        return done.returncode, done.stderr.strip().splitlines()[-1], saved
+        # Orbax may have more to say after the last word of the command.
+        said = [
+            line for line in done.stderr.splitlines() if line.startswith(("stopped:", "error:"))
+        ]
+        assert len(said) == 1, done.stderr
+        return done.returncode, said[0], saved
 
     return run
 
