@@ -17,17 +17,18 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
-from jclip.adapters import LoRAConfig, add_adapter
+from jclip.adapters import add_adapter
 from jclip.checkpoints import load_checkpoint
 from jclip.errors import InputError
 from jclip.images import plan_views
 from jclip.probes.embeddings import normalised
 from jclip.runs.command import DONE, run_command
-from jclip.training.loop import init_state, make_train_step
-from jclip.training.shift_invariance import Frozen, make_shift_invariance_loss
+from jclip.training.adapter_step import adapter_step
+from jclip.training.compiled_step import compiled_step
+from jclip.training.recipes import RECIPES
+from jclip.training.shift_invariance import Frozen
 
 SCRIPT = Path(__file__).with_name("torch_lora_step.py")
 HEIGHT = 256
@@ -79,20 +80,20 @@ def main(options: Options) -> int:
 def _our_steps(options: Options):
     """A function that takes steps and returns the seconds."""
     checkpoint = load_checkpoint("random:ViT-B-32")
-    clip = add_adapter(checkpoint.clip, LoRAConfig(targets=OURS[options.targets]), nnx.Rngs(0))
-    optimizer = optax.adamw(1e-5, weight_decay=0.01)
-    graph, state, parameters = init_state(clip, optimizer, jax.random.key(0), nnx.LoRAParam)
+    recipe = dataclasses.replace(RECIPES["reference"], targets=OURS[options.targets], anchor="both")
+    clip = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(0))
+    config, key = checkpoint.image_config, jax.random.key(0)
+    _, state, parameters, train_step = adapter_step(clip, recipe, config, "crop", key)
     rng, count = np.random.default_rng(0), options.batch_size
     width = checkpoint.clip.config.embedding_width
     texts = normalised(jnp.asarray(rng.normal(size=(count, width)), jnp.float32))
-    plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), checkpoint.image_config.size, "crop")
+    plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), config.size, "crop")
     scores = jnp.asarray(rng.normal(size=count), jnp.float32)
     frozen = Frozen(parameters, texts, scores, plan, jnp.float32(0.5))
-    loss = make_shift_invariance_loss(graph, checkpoint.image_config, "crop", "different")
-    step = jax.jit(make_train_step(loss, optimizer, 1.0), donate_argnums=0)
     images = rng.integers(0, 256, (count, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
     batch = {"images": images, "rows": np.arange(count, dtype=np.int32)}
     state = jax.device_put(state, may_alias=False)
+    step = compiled_step(train_step, state)
 
     def take(steps: int) -> float:
         nonlocal state

@@ -11,11 +11,9 @@ taken. Three minutes with the demo model on two CPU cores, nine with B/32.
 
 import dataclasses
 import time
-from typing import Annotated
 
 import jax
 import numpy as np
-import tyro
 
 from jclip.checkpoints import Checkpoint, load_checkpoint
 from jclip.data.demo_world import draw_panoramas
@@ -36,7 +34,7 @@ class Options:
 
     model: str = "demo"
     """Checkpoint."""
-    counts: Annotated[Integers, tyro.conf.arg(aliases=["--panoramas"])] = (100, 1000, 10_000)
+    counts: Integers = (100, 1000, 10_000)
     """Numbers of panoramas."""
     batch_size: int = 64
     """Views per step."""
@@ -77,8 +75,8 @@ def main(options: Options) -> int:
     largest = max(options.counts)
     for count in options.counts:
         seconds(checkpoint, count, options.batch_size, warm_up=True)
-        repeated = range(max(1, min(3, largest // count)))
-        runs = [seconds(checkpoint, count, options.batch_size) for _ in repeated]
+        repetitions = min(3, largest // count)
+        runs = [seconds(checkpoint, count, options.batch_size) for _ in range(repetitions)]
         taken[count] = 1e3 * float(np.median(runs)) / count
     mean = np.mean(list(taken.values()))
     print(f"{options.model} on {jax.devices()[0].device_kind}, jax {jax.__version__}")

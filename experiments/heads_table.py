@@ -61,6 +61,10 @@ DEMO_SCENES: dict[str, dict[Split, int]] = {
     "coco": {"train": 3000, "validation": 300, "test": 600},
     "annotations": {"validation": 300, "test": 600},
 }
+DEMO_SOURCES: dict[str, dict[str, Any]] = {
+    "coco": {"coco": "demo"},
+    "annotations": {"annotations": ("demo",), "box_scale": DEMO_BOX_SCALE},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Options:
 
     def recipes(self) -> tuple[HeadRecipe, HeadRecipe]:
         """How the two stages go."""
-        default = DEMO_EPOCHS if self.demo else 10
+        default = DEMO_EPOCHS if self.demo else HeadRecipe.epochs
         epochs = default if self.epochs is None else self.epochs
         shared: dict[str, Any] = {"epochs": epochs, "batch_size": self.batch_size}
         return (
@@ -205,16 +209,13 @@ def _folders(options: Options) -> dict[str, Path | None]:
         counts: dict[Split, int] = {"train": options.demo_scenes, **DEMO_SCENES[kind]}
         for name, (split, scenes) in zip(names, counts.items(), strict=True):
             made[name] = Path("runs") / f"demo-{kind}-{split}-{scenes}"
-            source: dict[str, Any] = {"coco": "demo"}
-            if kind == "annotations":
-                source = {"annotations": ("demo",), "box_scale": DEMO_BOX_SCALE}
             extract_features.main(
                 extract_features.Options(
                     ModelOptions(),
                     OutputOptions(out=made[name]),
                     demo_scenes=scenes,
                     demo_split=split,
-                    **source,
+                    **DEMO_SOURCES[kind],
                 )
             )
     return made

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 import pyarrow as pa
 import tyro
 from flax import nnx
@@ -52,7 +51,6 @@ from jclip.statistics.stability import minimum_images
 from jclip.training.adapter_step import adapter_step
 from jclip.training.learning_curve import read_learning_curve
 from jclip.training.loop import fit as train
-from jclip.training.loop import init_state
 from jclip.training.recipes import RECIPES, LoRARecipe
 from jclip.training.shift_invariance import Anchor, DropoutMasks, Frozen
 
@@ -299,8 +297,8 @@ def _train(setting: Setting, clip, folder: Path, lam: float, seed: int):
 def _memory(setting: Setting) -> dict[str, str]:
     """What stays on the device while training; the frozen network has no optimiser state."""
     clip = add_adapter(setting.checkpoint.clip, setting.recipe.adapter, nnx.Rngs(0))
-    optimizer = optax.adamw(setting.recipe.learning_rate)
-    _, state, parameters = init_state(clip, optimizer, jax.random.key(0), nnx.LoRAParam)
+    config, fit = setting.checkpoint.image_config, setting.options.fit
+    _, state, parameters, _ = adapter_step(clip, setting.recipe, config, fit, jax.random.key(0))
     parts = {
         "frozen parameters": parameters,
         "trained factors": state.trainable,

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from jclip.report.page import Column, Illustration, Page, Section, Table
 from jclip.report.provenance import settings_section
 from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
+from jclip.speed.rates import STAGES
 
 __all__ = ["comparison_figure", "stage_figure", "throughput_page"]
 
 Row = Mapping[str, Any]
-_STAGES = ("decode", "resize", "text", "tower", "write")
 _RATES = {
     "panoramas_per_s": ("panoramas/s", ".2f"),
     "images_per_s": ("images/s", ".1f"),
@@ -89,7 +89,7 @@ def _speed(rows: Sequence[Row]) -> Section:
 def _stages(rows: Sequence[Row]) -> Section:
     columns = (
         Column("sweep"),
-        *(Column(f"{stage}, ms", ".2f") for stage in _STAGES),
+        *(Column(f"{stage}, ms", ".2f") for stage in STAGES),
         Column("whole sweep, ms", ".2f"),
         Column("resize of the whole", ".1%"),
         Column("bound by"),
@@ -97,7 +97,7 @@ def _stages(rows: Sequence[Row]) -> Section:
     cells = tuple(
         (
             _label(row),
-            *(row[f"{stage}_ms"] for stage in _STAGES),
+            *(row[f"{stage}_ms"] for stage in STAGES),
             1e3 / row["panoramas_per_s"],
             row["resize_share"],
             row["bound_by"],
@@ -126,7 +126,7 @@ def stage_figure(rows: Sequence[Row]) -> Figure:
     tidy(panel)
     heights = np.arange(len(rows))[::-1]
     left = np.zeros(len(rows))
-    for stage, colour in zip(_STAGES, COLOURS, strict=False):
+    for stage, colour in zip(STAGES, COLOURS, strict=False):
         widths = np.array([row[f"{stage}_ms"] for row in rows])
         panel.barh(heights, widths, left=left, height=0.6, color=colour, label=stage)
         left += widths

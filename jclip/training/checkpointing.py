@@ -80,17 +80,9 @@ class Checkpoints:
         try:
             self.wait()
         finally:
-            try:
+            # A failed write may be told only here, or once more.
+            with self._failure_named():
                 self._orbax.close()
-            except Exception as error:
-                # A failed write may be told only here, or once more.
-                raise RunStopped(self._not_written(error)) from error
-
-    def _not_written(self, error: BaseException) -> str:
-        return (
-            f"{self.folder}: the checkpoint of step {self._saving} could not be written "
-            f"({_cause(error)})"
-        )
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -158,8 +150,10 @@ class Checkpoints:
             # Until then Orbax lists the step whose commit failed as the latest.
             with contextlib.suppress(Exception):
                 self._orbax.reload()
-            there = ", ".join(map(str, self.steps)) or "none"
-            raise RunStopped(f"{self._not_written(error)}; those there: {there}") from error
+            raise RunStopped(
+                f"{self.folder}: the checkpoint of step {self._saving} could not be written "
+                f"({_cause(error)}); those there: {', '.join(map(str, self.steps)) or 'none'}"
+            ) from error
 
     def restore[Tree](self, step: int, template: Tree) -> Restored[Tree]:
         """Read one step and verify every digest.

@@ -224,6 +224,19 @@ def test_a_failure_to_write_the_last_checkpoint_is_not_lost(folder):
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 
 
+def test_a_failure_that_closing_tells_of_is_said_in_the_same_words(folder, monkeypatch):
+    checkpoints = Checkpoints(folder)
+    close = checkpoints._orbax.close
+
+    def failing():
+        close()
+        raise ValueError("No space left on device")
+
+    monkeypatch.setattr(checkpoints._orbax, "close", failing)
+    with pytest.raises(RunStopped, match=r"could not be written \(No space left on .*there: 1, 2"):
+        checkpoints.close()
+
+
 def test_the_arrays_may_be_donated_at_once(tmp_path):
     grow = jax.jit(lambda x: x + 1, donate_argnums=0)
     with Checkpoints(tmp_path) as checkpoints:
