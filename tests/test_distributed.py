@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from noise_panoramas import write_panoramas
 
 from experiments import extract_features, shift_sweep
 from jclip.data.features import read_features
@@ -85,14 +86,7 @@ def scores(folder):
 
 @pytest.fixture(scope="module")
 def panoramas(tmp_path_factory):
-    from PIL import Image
-
-    folder, rng = tmp_path_factory.mktemp("panoramas"), np.random.default_rng(0)
-    for name in NAMES:
-        Image.fromarray(rng.integers(0, 256, (32, 64, 3), np.uint8)).save(folder / name)
-    rows = "".join(f"{name},a room number {i}\n" for i, name in enumerate(NAMES))
-    (folder / "captions.csv").write_text("file,caption\n" + rows)
-    return folder
+    return write_panoramas(tmp_path_factory.mktemp("panoramas"), NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,17 @@
 import functools
 
 import pytest
-import slowed_runs as runs
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    """A function of an experiment: its data, and the results of a run that nobody kills."""
+    """A function of a run: its data, and the results of a run that nobody kills."""
 
     @functools.cache
-    def run(experiment):
+    def undisturbed(run):
         folder = tmp_path_factory.mktemp("undisturbed")
-        data = runs.write_panoramas(folder / "panoramas", experiment.panoramas)
-        assert experiment.main(data, folder / "run") == 0
-        return data, experiment.results(folder / "run")
+        data = run.write_panoramas(folder / "panoramas")
+        assert run.main(data, folder / "run") == 0
+        return data, run.results(folder / "run")
 
-    return run
+    return undisturbed

@@ -1,19 +1,23 @@
 """Experiments as processes that can be killed, slow enough for a kill to fall into their work."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from PIL import Image
+import tyro
+from noise_panoramas import write_panoramas
 from safetensors.numpy import load_file
 
 from experiments import extract_features, lora_finetune, shift_sweep
 from jclip.data.features import read_features
-from jclip.runs.options import ImageOptions, ModelOptions, OutputOptions
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = str(Path(__file__).parents[1] / "golden" / "hf_full")
@@ -33,116 +37,79 @@ run_command(experiment.Options, experiment.main)
 """
 
 
-def write_panoramas(folder, count):
-    """Seeded noise of 64 x 32 pixels with captions."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(count):
-        Image.fromarray(rng.integers(0, 256, (32, 64, 3), np.uint8)).save(folder / f"{i}.png")
-    rows = "".join(f"{i}.png,a room number {i}\n" for i in range(count))
-    (folder / "captions.csv").write_text("file,caption\n" + rows)
-    return folder
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """An experiment with its options, on so many panoramas, and how to read what came out."""
+
+    experiment: ModuleType
+    options: tuple[str, ...]
+    panoramas: int
+    results: Callable[[Path], dict[str, Any]]
+
+    @property
+    def name(self):
+        return self.experiment.__name__.removeprefix("experiments.")
+
+    def write_panoramas(self, folder):
+        return write_panoramas(folder, [f"{i}.png" for i in range(self.panoramas)])
+
+    def arguments(self, data, out):
+        images = ["--images", str(data)] if self.panoramas else []
+        return ["--model", CHECKPOINT, *images, *self.options, "--out", str(out)]
+
+    def main(self, data, out):
+        """In this process, and not slowed."""
+        options = tyro.cli(self.experiment.Options, args=self.arguments(data, out))
+        return self.experiment.main(options)
 
 
-class Sweep:
-    """Twelve batches of two panoramas."""
-
-    name = "shift_sweep"
-    panoramas = 24
-
-    @staticmethod
-    def arguments(data, out):
-        return ["--model", CHECKPOINT, "--images", data, "--batch-size", 18, "--out", out]
-
-    @staticmethod
-    def main(data, out):
-        return shift_sweep.main(
-            shift_sweep.Options(
-                ModelOptions(models=(CHECKPOINT,)),
-                ImageOptions(images=(str(data),)),
-                OutputOptions(out=out, batch_size=18),
-            )
-        )
-
-    @staticmethod
-    def results(out):
-        table = pq.read_table(out / "scores.parquet")
-        return {name: table[name].to_numpy() for name in ("image", "score", "mirrored_score")}
+def _scores(out):
+    table = pq.read_table(out / "scores.parquet")
+    return {name: table[name].to_numpy() for name in ("image", "score", "mirrored_score")}
 
 
-class Features:
-    """Eight photos of the demo world, two at a time, and their captions."""
-
-    name = "extract_features"
-    panoramas = 0
-
-    @staticmethod
-    def arguments(data, out):
-        demo = ["--coco", "demo", "--demo-scenes", 8]
-        return ["--model", CHECKPOINT, *demo, "--batch-size", 2, "--out", out]
-
-    @staticmethod
-    def main(data, out):
-        return extract_features.main(
-            extract_features.Options(
-                ModelOptions(models=(CHECKPOINT,)),
-                OutputOptions(out=out, batch_size=2),
-                coco="demo",
-                demo_scenes=8,
-            )
-        )
-
-    @staticmethod
-    def results(out):
-        features = read_features(out)
-        return {"images": features.images, "captions": features.captions, "texts": features.texts}
+def _features(out):
+    features = read_features(out)
+    return {"images": features.images, "captions": features.captions, "texts": features.texts}
 
 
-class Tuning:
-    """Six epochs of two steps."""
-
-    name = "lora_finetune"
-    panoramas = 40
-
-    @staticmethod
-    def arguments(data, out):
-        rest = ["--epochs", 6, "--batch-size-train", 8, "--split", "0.4,0.1,0.5"]
-        return ["--model", CHECKPOINT, "--images", data, *rest, "--out", out]
-
-    @staticmethod
-    def main(data, out):
-        return lora_finetune.main(
-            lora_finetune.Options(
-                ModelOptions(models=(CHECKPOINT,)),
-                ImageOptions(images=(str(data),)),
-                OutputOptions(out=out),
-                epochs=6,
-                batch_size_train=8,
-                split=(0.4, 0.1, 0.5),
-            )
-        )
-
-    @staticmethod
-    def results(out):
-        # Tensors, not bytes: safetensors writes its metadata in any order.
-        adapter = out / "lambda-0.5-seed-0" / "adapter" / "adapter_model.safetensors"
-        return {
-            **load_file(adapter),
-            "metrics": (out / "lambda-0.5-seed-0" / "metrics.csv").read_text(),
-            "table": (out / "trade_off.csv").read_text(),
-        }
+def _tuned(out):
+    # Tensors, not bytes: safetensors writes its metadata in any order.
+    adapter = out / "lambda-0.5-seed-0" / "adapter" / "adapter_model.safetensors"
+    return {
+        **load_file(adapter),
+        "metrics": (out / "lambda-0.5-seed-0" / "metrics.csv").read_text(),
+        "table": (out / "trade_off.csv").read_text(),
+    }
 
 
-def command(experiment, data, out):
+# Twelve batches of two panoramas.
+SWEEP = Run(shift_sweep, ("--batch-size", "18"), 24, _scores)
+# Photos of the demo world, two at a time, and their captions.
+FEATURES = Run(
+    extract_features,
+    ("--coco", "demo", "--demo-scenes", "8", "--batch-size", "2"),
+    0,
+    _features,
+)
+# Six epochs of two steps.
+TUNING = Run(
+    lora_finetune,
+    ("--epochs", "6", "--batch-size-train", "8", "--split", "0.4,0.1,0.5"),
+    40,
+    _tuned,
+)
+
+
+def command(run, data, out):
     """The slowed experiment as an argument list."""
-    arguments = [str(argument) for argument in experiment.arguments(data, out)]
-    return [sys.executable, "-c", SLOWED, experiment.name, *arguments]
+    return [sys.executable, "-c", SLOWED, run.name, *run.arguments(data, out)]
 
 
-def kill_after_start(experiment, data, out, seconds):
+def kill_after_start(run, data, out, seconds):
     """Start it, let it work for some seconds after it has opened its folder, kill -9."""
     process = subprocess.Popen(
-        command(experiment, data, out),
+        command(run, data, out),
         cwd=ROOT,
         env=os.environ,
         stdout=subprocess.DEVNULL,
@@ -157,7 +124,6 @@ def kill_after_start(experiment, data, out, seconds):
     process.kill()
     said = process.communicate()[1]
     assert process.returncode in (-9, 0), said
-    return process.returncode
 
 
 def assert_same(found, expected):

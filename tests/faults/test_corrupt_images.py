@@ -6,8 +6,9 @@ import io
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import slowed_runs as runs
+from noise_panoramas import write_panoramas
 from PIL import Image
+from slowed_runs import CHECKPOINT
 
 from experiments import shift_sweep
 from jclip.data.images import decode, inspect_images
@@ -27,7 +28,7 @@ def encoded(kind, seed=0):
 def sweep(folder, out, on_error):
     return shift_sweep.main(
         shift_sweep.Options(
-            ModelOptions(models=(runs.CHECKPOINT,)),
+            ModelOptions(models=(CHECKPOINT,)),
             ImageOptions(images=(str(folder),), on_error=on_error),
             OutputOptions(out=out, batch_size=27),
         )
@@ -43,7 +44,7 @@ def scores(out):
 
 
 def test_good_images_score_as_without_the_corrupt_ones(tmp_path):
-    folder = runs.write_panoramas(tmp_path / "panoramas", 12)
+    folder = write_panoramas(tmp_path / "panoramas", [f"{i}.png" for i in range(12)])
     assert sweep(folder, tmp_path / "whole", "stop") == 0
     expected = scores(tmp_path / "whole")
     for number, share in ((0, 0.3), (4, 0.6), (5, 0.9), (11, 0.5)):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-import slowed_runs as runs
+from slowed_runs import FEATURES, ROOT, SWEEP, TUNING, assert_same, command
 
 # A mount of this process alone; what lies on it is copied out before it is gone.
 SMALL = """
@@ -34,12 +34,12 @@ def on_disk(tmp_path):
     disk, saved = tmp_path / "disk", tmp_path / "saved"
     disk.mkdir()
 
-    def run(script, experiment, data, **size):
-        command = shlex.join(runs.command(experiment, data, disk / "run"))
-        script = script.format(command=command, disk=disk, saved=saved, **size)
+    def go(script, run, data, **size):
+        line = shlex.join(command(run, data, disk / "run"))
+        script = script.format(command=line, disk=disk, saved=saved, **size)
         done = subprocess.run(
             ["unshare", "-rm", "sh", "-c", script],
-            cwd=runs.ROOT,
+            cwd=ROOT,
             env=os.environ,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -52,26 +52,26 @@ def on_disk(tmp_path):
         assert len(said) == 1, done.stderr
         return done.returncode, said[0], saved
 
-    return run
+    return go
 
 
 @pytest.mark.parametrize(
-    ("experiment", "kilobytes"),
-    [(runs.Sweep, 60), (runs.Features, 160), (runs.Tuning, 1500)],
+    ("run", "kilobytes"),
+    [(SWEEP, 60), (FEATURES, 160), (TUNING, 1500)],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_a_full_disk_ends_the_run_and_loses_nothing(experiment, kilobytes, on_disk, undisturbed):
-    data, expected = undisturbed(experiment)
-    status, said, saved = on_disk(SMALL, experiment, data, size=kilobytes)
+def test_a_full_disk_ends_the_run_and_loses_nothing(run, kilobytes, on_disk, undisturbed):
+    data, expected = undisturbed(run)
+    status, said, saved = on_disk(SMALL, run, data, size=kilobytes)
     assert status == 1 and said.startswith("stopped: ") and "No space left on device" in said
     kept = [*saved.glob("parts/*.parquet"), *saved.glob("*/checkpoints/*/state")]
     assert kept, "something had been computed before the disk was full"
-    assert experiment.main(data, saved) == 0
-    runs.assert_same(experiment.results(saved), expected)
+    assert run.main(data, saved) == 0
+    assert_same(run.results(saved), expected)
 
 
 def test_a_read_only_disk_is_refused_before_anything_is_computed(on_disk, tmp_path):
-    data = runs.write_panoramas(tmp_path / "panoramas", runs.Sweep.panoramas)
-    status, said, _ = on_disk(READ_ONLY, runs.Sweep, data)
+    data = SWEEP.write_panoramas(tmp_path / "panoramas")
+    status, said, _ = on_disk(READ_ONLY, SWEEP, data)
     assert status == 2
     assert said.endswith("disk/run: cannot be written (Read-only file system)")

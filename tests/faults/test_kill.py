@@ -6,23 +6,23 @@ Two kills of each experiment are part of every test run, twenty under the marker
 import random
 
 import pytest
-import slowed_runs as runs
+from slowed_runs import FEATURES, SWEEP, TUNING, assert_same, kill_after_start
 
 # How long each works, about, from the moment it opens its folder; kills fall into that.
-SECONDS = {runs.Sweep: 6.0, runs.Features: 6.0, runs.Tuning: 12.0}
+SECONDS = {SWEEP: 6.0, FEATURES: 6.0, TUNING: 12.0}
 
 
-@pytest.mark.parametrize("experiment", SECONDS, ids=lambda experiment: experiment.name)
+@pytest.mark.parametrize("run", SECONDS, ids=lambda run: run.name)
 @pytest.mark.parametrize(
     "attempt", [0, 1, *(pytest.param(i, marks=pytest.mark.many_kills) for i in range(2, 20))]
 )
-def test_a_killed_run_ends_with_the_same_results(undisturbed, experiment, attempt, tmp_path):
-    data, expected = undisturbed(experiment)
+def test_a_killed_run_ends_with_the_same_results(undisturbed, run, attempt, tmp_path):
+    data, expected = undisturbed(run)
     out, chance = tmp_path / "run", random.Random()
     for _ in range(1 + attempt % 2):
-        seconds = chance.uniform(0, SECONDS[experiment])
+        seconds = chance.uniform(0, SECONDS[run])
         print(f"killed {seconds:.3f} s after the start")
-        runs.kill_after_start(experiment, data, out, seconds)
-    assert experiment.main(data, out) == 0
-    runs.assert_same(experiment.results(out), expected)
+        kill_after_start(run, data, out, seconds)
+    assert run.main(data, out) == 0
+    assert_same(run.results(out), expected)
     assert not (out / "parts").exists() and not list(out.rglob("*.partial"))

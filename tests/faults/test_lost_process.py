@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from noise_panoramas import write_panoramas
 
 from experiments import shift_sweep
 from jclip.distributed import HEARTBEAT_SECONDS
@@ -34,11 +34,8 @@ runpy.run_module("experiments.shift_sweep", run_name="__main__", alter_sys=True)
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("panoramas")
-    for i in range(PANORAMAS):
-        Image.fromarray(rng.integers(0, 256, (32, 64, 3), np.uint8)).save(folder / f"{i}.png")
-    rows = "".join(f"{i}.png,a room number {i}\n" for i in range(PANORAMAS))
-    (folder / "captions.csv").write_text("file,caption\n" + rows)
+    names = [f"{i}.png" for i in range(PANORAMAS)]
+    folder = write_panoramas(tmp_path_factory.mktemp("panoramas"), names)
     return ("--model", str(CHECKPOINT), "--images", str(folder), "--batch-size", "9")
 
 

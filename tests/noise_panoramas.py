@@ -1,0 +1,17 @@
+"""Panoramas of seeded noise, for tests that need files and no content."""
+
+import numpy as np
+from PIL import Image
+
+
+def write_panoramas(folder, names, size=(64, 32), captions=True):
+    """Write a panorama of `size` (width, height) per name, and `captions.csv`; gives the folder."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    for name in names:
+        pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    if captions:
+        rows = "".join(f"{name},a room number {i}\n" for i, name in enumerate(names))
+        (folder / "captions.csv").write_text("file,caption\n" + rows)
+    return folder
