@@ -23,7 +23,7 @@ from jclip.adapters import add_adapter
 from jclip.checkpoints import load_checkpoint
 from jclip.errors import InputError
 from jclip.images import plan_views
-from jclip.probes.embeddings import normalised
+from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
 from jclip.training.adapter_step import adapter_step
 from jclip.training.compiled_step import compiled_step

@@ -29,11 +29,12 @@ from jclip.compilation.programs import (
 )
 from jclip.compilation.topology import Topology, describe_topology, open_topology
 from jclip.errors import InputError
+from jclip.files.tables import write_csv
 from jclip.images import Fit
 from jclip.models import ARCHITECTURES
 from jclip.report.compile_page import GIGA, KINDS, NOT_RUN, TERA, compile_page
 from jclip.runs.command import run_command
-from jclip.runs.folder import confirm, default_folder, open_run, write_csv
+from jclip.runs.folder import confirm, default_folder, open_run
 from jclip.runs.options import Names
 from jclip.runs.publish import publish
 from jclip.training.recipes import RECIPES

@@ -25,7 +25,8 @@ from jclip.demo.model_card import write_model_card
 from jclip.demo.pairs import Composition, draw_pairs
 from jclip.images import Fit, plan_views, preprocess
 from jclip.images.boxes import crop_box, fit_square
-from jclip.probes.embeddings import embed_texts, normalised
+from jclip.models.unit_norm import normalised
+from jclip.probes.embeddings import embed_texts
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import score_shifts
 from jclip.runs.command import DONE, run_command

@@ -20,7 +20,6 @@ import pyarrow as pa
 import tyro
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription
-from jclip.checkpoints.fields import read_json
 from jclip.data.coco_captions import read_coco_captions, select_splits
 from jclip.data.embedding_parts import add_parts, earlier_embeddings, embedding_part
 from jclip.data.feature_sources import (
@@ -37,17 +36,12 @@ from jclip.demo import write_fine_grained_sets
 from jclip.demo.caption_sets import write_caption_set
 from jclip.distributed import is_lead, own_share, wait_for_all
 from jclip.errors import InputError, RunStopped
+from jclip.files.json_files import read_json
+from jclip.files.tables import write_csv
 from jclip.probes.raw_embeddings import stream_image_embeddings, stream_text_embeddings
 from jclip.runs.command import DONE, DONE_WITH_FAILURES, run_command
 from jclip.runs.failures import of_all_processes
-from jclip.runs.folder import (
-    confirm,
-    default_folder,
-    finish_run,
-    open_run,
-    other_parts,
-    write_csv,
-)
+from jclip.runs.folder import confirm, default_folder, finish_run, open_run, other_parts
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import ModelOptions, Names, OutputOptions
 from jclip.runs.parts import keep_parts

@@ -13,9 +13,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from jclip.checkpoints.digests import sha256
 from jclip.data.features import FEATURES_FILE, Features, read_features
 from jclip.errors import InputError
+from jclip.files.digests import sha256
+from jclip.files.tables import write_csv, write_table
 from jclip.heads import load_head, require_base
 from jclip.probes.fine_grained import PAPER_SETS, RankedSet, rank_sets
 from jclip.probes.fine_grained_table import (
@@ -30,7 +31,7 @@ from jclip.probes.fine_grained_table import (
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.report.provenance import FaultChoice, activation_choice
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run, write_csv, write_table
+from jclip.runs.folder import default_folder, open_run
 from jclip.runs.options import Flag, Names
 from jclip.runs.publish import publish
 

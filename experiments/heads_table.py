@@ -18,9 +18,10 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from experiments import extract_features
-from jclip.checkpoints.digests import sha256
 from jclip.data.features import FEATURES_FILE, Features, read_features, require_same_model
 from jclip.errors import InputError
+from jclip.files.digests import sha256
+from jclip.files.tables import write_csv
 from jclip.heads import (
     Head,
     HeadConfig,
@@ -37,7 +38,7 @@ from jclip.report.head_training_page import head_faults
 from jclip.report.heads_page import heads_page, heads_table
 from jclip.report.provenance import FaultChoice
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run, write_csv
+from jclip.runs.folder import default_folder, open_run
 from jclip.runs.options import Integers, ModelOptions, Names, OutputOptions
 from jclip.runs.publish import publish
 from jclip.training.head_batches import RECIPES, HeadRecipe, SameImage

@@ -24,6 +24,7 @@ from jclip.data.image_sets import ImageSet, open_image_sets
 from jclip.data.pipeline import BatchPlan, Failure, plan_batches, stream_batches
 from jclip.distributed import is_lead, own_share, wait_for_all
 from jclip.errors import InputError, RunStopped
+from jclip.files.tables import write_csv, write_table
 from jclip.images.geometry import place
 from jclip.probes.keyword import (
     empty_keyword_scores,
@@ -39,14 +40,7 @@ from jclip.report.keyword_page import keyword_page
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.runs.command import DONE, run_command
 from jclip.runs.failures import of_all_processes, without_failures
-from jclip.runs.folder import (
-    default_folder,
-    open_run,
-    other_parts,
-    read_parts,
-    write_csv,
-    write_table,
-)
+from jclip.runs.folder import default_folder, open_run, other_parts, read_parts
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Fits, ImageOptions, ModelOptions, Names, OutputOptions
 from jclip.runs.parts import keep_parts

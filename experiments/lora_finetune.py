@@ -28,6 +28,7 @@ from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets, spl
 from jclip.data.training_batches import image_batches, steps_per_epoch
 from jclip.distributed import data_mesh, is_lead, replicate, shard_batch, wait_for_all
 from jclip.errors import InputError
+from jclip.files.tables import write_csv
 from jclip.images import Fit, plan_views
 from jclip.images.geometry import place
 from jclip.probes.shift import shifts_by_width
@@ -42,12 +43,12 @@ from jclip.probes.shift_tuning import (
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.report.trade_off_page import trade_off_page
 from jclip.runs.command import DONE, run_command
-from jclip.runs.folder import default_folder, open_run, write_csv
+from jclip.runs.folder import default_folder, open_run
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Flag, ImageOptions, Integers, ModelOptions, Numbers, OutputOptions
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.publish import publish
-from jclip.statistics.stability import minimum_images
+from jclip.statistics.bound_tests import minimum_images
 from jclip.training.adapter_step import adapter_step
 from jclip.training.learning_curve import read_learning_curve
 from jclip.training.loop import fit as train

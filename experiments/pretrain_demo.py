@@ -24,7 +24,7 @@ from jclip.demo.tokenizer import train_tokenizer
 from jclip.errors import InputError
 from jclip.images import CLIP_MEAN, CLIP_STD, normalise
 from jclip.models import CLIP
-from jclip.probes.embeddings import normalised
+from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
 from jclip.runs.folder import finish_run, open_run
 from jclip.runs.options import Integers

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from jclip.checkpoints.digests import sha256
 from jclip.data.features import FEATURES_FILE, Features, read_features
 from jclip.errors import InputError
+from jclip.files.digests import sha256
+from jclip.files.tables import write_csv
 from jclip.heads import load_head, require_base
 from jclip.probes.retrieval import (
     Normalisation,
@@ -27,7 +28,7 @@ from jclip.probes.retrieval import (
 from jclip.report.provenance import FaultChoice, activation_choice
 from jclip.report.retrieval_page import retrieval_page
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run, write_csv
+from jclip.runs.folder import default_folder, open_run
 from jclip.runs.options import Flag
 from jclip.runs.publish import publish
 

@@ -24,6 +24,7 @@ from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
 from jclip.data.pipeline import BatchPlan, Failure, plan_batches, stream_batches
 from jclip.distributed import is_lead, own_share, wait_for_all
 from jclip.errors import InputError, RunStopped
+from jclip.files.tables import write_csv, write_table
 from jclip.images.geometry import place
 from jclip.probes.scores import ShiftScores
 from jclip.probes.shift import empty_scores, same_views, shifts_by_width, stream_scores
@@ -41,21 +42,15 @@ from jclip.report.shift_examples import extreme_examples
 from jclip.report.shift_page import shift_page
 from jclip.runs.command import DONE, run_command
 from jclip.runs.failures import of_all_processes, without_failures
-from jclip.runs.folder import (
-    default_folder,
-    open_run,
-    other_parts,
-    read_parts,
-    write_csv,
-    write_table,
-)
+from jclip.runs.folder import default_folder, open_run, other_parts, read_parts
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Fits, Flag, ImageOptions, Integers, ModelOptions, OutputOptions
 from jclip.runs.parts import keep_parts
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.publish import publish
+from jclip.statistics.bound_tests import minimum_images
 from jclip.statistics.calibration import FlipBound, calibrate_flip_bound, check_quantile_method
-from jclip.statistics.stability import ShiftStatistics, minimum_images, shift_statistics
+from jclip.statistics.stability import ShiftStatistics, shift_statistics
 
 
 @dataclasses.dataclass(frozen=True)

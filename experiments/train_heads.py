@@ -19,9 +19,10 @@ from typing import Annotated
 
 import tyro
 
-from jclip.checkpoints.digests import sha256
 from jclip.data.features import FEATURES_FILE, Features, read_features, require_same_model
 from jclip.errors import InputError
+from jclip.files.digests import sha256
+from jclip.files.tables import write_csv
 from jclip.heads import (
     Head,
     HeadConfig,
@@ -37,7 +38,7 @@ from jclip.heads import (
 from jclip.report.head_training_page import head_faults, training_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run, write_csv
+from jclip.runs.folder import default_folder, open_run
 from jclip.runs.options import Flag, Integers, Numbers
 from jclip.runs.publish import publish
 from jclip.training.head_batches import RECIPES, HeadLoss, HeadRecipe, SameImage, Stage

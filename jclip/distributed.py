@@ -18,23 +18,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from jclip.errors import InputError
 
-__all__ = [
-    "DATA",
-    "HEARTBEAT_SECONDS",
-    "agree",
-    "any_process",
-    "data_mesh",
-    "is_lead",
-    "join_processes",
-    "local_mesh",
-    "on_tpu",
-    "own_share",
-    "place",
-    "replicate",
-    "shard_batch",
-    "wait_for_all",
-]
-
 DATA = "data"
 """The mesh axis along which batches are split."""
 HEARTBEAT_SECONDS = 30

@@ -1,7 +1,5 @@
 """What ends a run: bad input, before anything is computed, or a stop midway."""
 
-__all__ = ["InputError", "RunStopped"]
-
 
 class InputError(ValueError):
     """Bad input from a person: a file, a line, a field or an option that cannot be used.

@@ -15,21 +15,6 @@ from jclip.errors import InputError
 from jclip.models import CLIP
 from jclip.models.transformer import Linear
 
-__all__ = [
-    "TARGETS",
-    "InertFactor",
-    "LoRAConfig",
-    "LoRALinear",
-    "ParameterCounts",
-    "adapted_layers",
-    "add_adapter",
-    "check_targets",
-    "dense_layers",
-    "map_dense_layers",
-    "parameter_counts",
-    "with_dropout",
-]
-
 TARGETS = {
     "reference": r"image_tower\..*\.mlp\.up",
     "attention": r"image_tower\..*\.attention\..*",

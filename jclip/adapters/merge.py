@@ -8,8 +8,6 @@ from jclip.adapters.lora import DenseLayer, LoRALinear, adapted_layers, map_dens
 from jclip.models import CLIP
 from jclip.models.transformer import Linear
 
-__all__ = ["merge_adapter", "unmerge_adapter"]
-
 
 def merge_adapter(clip: CLIP) -> CLIP:
     """A network of plain dense layers that computes the same: kernels W + scale * A @ B.

@@ -9,7 +9,6 @@ from typing import Literal
 import jax.numpy as jnp
 
 from jclip.checkpoints import open_clip, transformers
-from jclip.checkpoints.fields import read_json
 from jclip.checkpoints.locate import CONFIG_FILES, DEMO, Location, locate
 from jclip.checkpoints.network import random_clip, read_clip
 from jclip.checkpoints.preprocessing import (
@@ -19,18 +18,10 @@ from jclip.checkpoints.preprocessing import (
 )
 from jclip.checkpoints.registry import REGISTRY, RegisteredCheckpoint
 from jclip.errors import InputError
+from jclip.files.json_files import read_json
 from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
 from jclip.models.config import Activation
 from jclip.text import Tokenizer, load_tokenizer
-
-__all__ = [
-    "Checkpoint",
-    "CheckpointDescription",
-    "Identity",
-    "describe_checkpoint",
-    "load_checkpoint",
-    "load_clip",
-]
 
 RANDOM = "random:"
 

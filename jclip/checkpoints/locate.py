@@ -16,12 +16,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from jclip.checkpoints.fields import read_json
 from jclip.checkpoints.registry import REGISTRY, Layout
 from jclip.errors import InputError
+from jclip.files.json_files import read_json
 from jclip.models import ARCHITECTURES
-
-__all__ = ["CONFIG_FILES", "DEMO", "SMALL_FILES", "Location", "locate"]
 
 DEMO = "demo"
 

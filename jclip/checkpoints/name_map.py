@@ -12,8 +12,6 @@ from jaxtyping import Float
 
 from jclip.errors import InputError
 
-__all__ = ["Rule", "TensorSource", "assign", "restore"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Rule:

@@ -12,8 +12,6 @@ from jclip.checkpoints.name_map import assign
 from jclip.checkpoints.weights import open_weights
 from jclip.models import CLIP, CLIPConfig
 
-__all__ = ["random_clip", "read_clip"]
-
 _CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07)}
 
 

@@ -3,12 +3,10 @@
 from collections.abc import Collection
 from typing import Any
 
-from jclip.checkpoints.fields import Fields
 from jclip.checkpoints.name_map import Rule
+from jclip.files.json_fields import Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation
-
-__all__ = ["read_config", "rules_for"]
 
 
 def read_config(values: dict[str, Any], file: str) -> CLIPConfig:

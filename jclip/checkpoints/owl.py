@@ -11,23 +11,16 @@ from flax import nnx
 
 from jclip.checkpoints import transformers
 from jclip.checkpoints.checkpoint import Identity
-from jclip.checkpoints.fields import Fields, read_json
 from jclip.checkpoints.locate import Location, locate
 from jclip.checkpoints.name_map import Rule, assign
 from jclip.checkpoints.preprocessing import CLIP_MEAN, CLIP_STD, read_transformers_preprocessing
 from jclip.checkpoints.weights import open_weights
 from jclip.errors import InputError
+from jclip.files.json_fields import Fields
+from jclip.files.json_files import read_json
 from jclip.images.owl_preprocess import DetectorImages
 from jclip.models.owl import OWL, OWLConfig
 from jclip.text import Tokenizer, load_tokenizer
-
-__all__ = [
-    "DetectorCheckpoint",
-    "DetectorDescription",
-    "describe_detector",
-    "load_detector",
-    "rules_for",
-]
 
 Kind = Literal["owlvit", "owlv2"]
 

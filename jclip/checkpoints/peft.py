@@ -20,16 +20,15 @@ from jclip.adapters.lora import (
     dense_layers,
     map_dense_layers,
 )
-from jclip.checkpoints.digests import sha256, write_tensors
-from jclip.checkpoints.fields import Fields, read_json
 from jclip.checkpoints.name_map import Rule, assign
 from jclip.checkpoints.peft_names import INERT, TensorName, read_names, write_name
-from jclip.checkpoints.tensor_files import SafetensorsTensors
 from jclip.errors import InputError
+from jclip.files.atomic import replacing
+from jclip.files.digests import sha256, write_tensors
+from jclip.files.json_fields import Fields
+from jclip.files.json_files import read_json
+from jclip.files.tensors import SafetensorsTensors
 from jclip.models import CLIP
-from jclip.runs.folder import replacing
-
-__all__ = ["Adapter", "describe_adapter", "load_adapter", "save_adapter"]
 
 _CONFIG, _TENSORS = "adapter_config.json", "adapter_model.safetensors"
 

@@ -7,8 +7,6 @@ from typing import Literal
 
 from jclip.errors import InputError
 
-__all__ = ["INERT", "TensorName", "read_names", "write_name"]
-
 # Where the blocks are, as seen from the module that peft wrapped. The bare names occur in a tower
 # wrapped by itself, and in open_clip's whole model, where they are the text tower's.
 _STACKS = {

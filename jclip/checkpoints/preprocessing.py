@@ -4,17 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
-from jclip.checkpoints.fields import Fields, read_json
+from jclip.files.json_fields import Fields
+from jclip.files.json_files import read_json
 from jclip.images import Interpolation
-
-__all__ = [
-    "CLIP_MEAN",
-    "CLIP_STD",
-    "ImageConfig",
-    "read_open_clip_preprocessing",
-    "read_transformers_preprocessing",
-    "transformers_preprocessing",
-]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

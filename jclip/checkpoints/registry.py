@@ -12,8 +12,6 @@ from jclip.images import Interpolation
 from jclip.models import ARCHITECTURES, CLIPConfig
 from jclip.models.config import Activation
 
-__all__ = ["PAPER_1", "REGISTRY", "Layout", "RegisteredCheckpoint", "expand_names"]
-
 Layout = Literal["open_clip", "transformers"]
 
 

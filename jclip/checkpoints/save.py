@@ -13,14 +13,12 @@ import numpy as np
 from flax import nnx
 
 from jclip.checkpoints.checkpoint import Checkpoint
-from jclip.checkpoints.digests import sha256, write_tensors
 from jclip.checkpoints.locate import SMALL_FILES
 from jclip.checkpoints.name_map import restore
 from jclip.checkpoints.preprocessing import transformers_preprocessing
 from jclip.checkpoints.transformers import RULES, config_values
 from jclip.errors import InputError
-
-__all__ = ["save_clip"]
+from jclip.files.digests import sha256, write_tensors
 
 _DTYPES = {
     "float32": np.dtype(np.float32),
@@ -38,7 +36,7 @@ def save_clip(
     """Write `config.json`, `model.safetensors`, `preprocessor_config.json` and the tokenizer.
 
     The activation written is the one in use. The folder appears complete or not at all; its
-    `model.safetensors` holds the digests of all that is in it (`jclip.checkpoints.digests`).
+    `model.safetensors` holds the digests of all that is in it (`jclip.files.digests`).
 
     Args:
         folder: where to write; it must not exist yet, or be empty.

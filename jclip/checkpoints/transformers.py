@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from jclip.checkpoints.fields import Fields
 from jclip.checkpoints.name_map import Rule
+from jclip.files.json_fields import Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation, TransformerConfig
-
-__all__ = ["RULES", "config_values", "read_config"]
 
 _ACTIVATIONS: dict[str, Activation] = {
     "quick_gelu": "quick_gelu",

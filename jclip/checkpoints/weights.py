@@ -4,12 +4,10 @@ import hashlib
 import re
 from pathlib import Path
 
-from jclip.checkpoints.digests import sha256
 from jclip.checkpoints.locate import Location
-from jclip.checkpoints.tensor_files import PickledTensors, SafetensorsTensors
 from jclip.errors import InputError
-
-__all__ = ["open_weights"]
+from jclip.files.digests import sha256
+from jclip.files.tensors import PickledTensors, SafetensorsTensors
 
 
 def open_weights(

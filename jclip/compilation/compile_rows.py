@@ -13,8 +13,6 @@ from jclip.compilation.program_cost import product_flops, roofline
 from jclip.compilation.programs import Program
 from jclip.compilation.topology import Topology
 
-__all__ = ["compile_row"]
-
 _MEMORY = {
     "arguments": "argument_size_in_bytes",
     "outputs": "output_size_in_bytes",

@@ -4,8 +4,6 @@ import dataclasses
 import re
 from collections import Counter
 
-__all__ = ["COLLECTIVES", "Instruction", "Module", "collectives", "parse_module"]
-
 COLLECTIVES = (
     "all-gather",
     "all-reduce",

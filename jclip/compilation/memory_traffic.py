@@ -11,8 +11,6 @@ from collections.abc import Mapping
 
 from jclip.compilation.hlo import Instruction, Module
 
-__all__ = ["memory_traffic"]
-
 _ARRAY = re.compile(r"\b([a-z]+\d*)\w*\[([\d,]*)\](?:\{([^}]*)\})?")
 _BITS = {"pred": 8}
 _FREE = {

@@ -14,8 +14,6 @@ from jclip.compilation.topology import Chip
 from jclip.models.config import CLIPConfig
 from jclip.models.products import image_flops
 
-__all__ = ["Roofline", "product_flops", "roofline", "tower_flops"]
-
 
 def product_flops(program: ClosedJaxpr | Jaxpr, *, loops_once: bool = False) -> int:
     """Multiplications and additions in all matrix products of a program, over all its devices.

@@ -29,8 +29,6 @@ from jclip.training.head_training import HeadRun, start_runs
 from jclip.training.recipes import RECIPES
 from jclip.training.shift_invariance import Frozen
 
-__all__ = ["SHIFTS", "Program", "head_program", "sweep_program", "tuning_program"]
-
 HEIGHT, WIDTH, SHIFTS = 512, 1024, 8
 TRAINING_PANORAMAS = 1000
 # COCO 2017: images and captions of the training and of the validation split.

@@ -16,8 +16,6 @@ from jax.sharding import Mesh
 from jclip.distributed import DATA
 from jclip.errors import InputError
 
-__all__ = ["CHIPS", "TOPOLOGIES", "Chip", "Topology", "describe_topology", "open_topology"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Chip:

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jclip.checkpoints.fields import read_json
 from jclip.errors import InputError
-
-__all__ = ["entries", "keep_once", "take"]
+from jclip.files.json_files import read_json
 
 
 def entries(path: Path, name: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -11,8 +11,6 @@ from jclip.data.fg_ovd import AnnotatedImage, FineGrainedSet
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_images
 from jclip.errors import InputError
 
-__all__ = ["BoxTable", "box_table", "inspect_box_images"]
-
 
 @dataclasses.dataclass(frozen=True)
 class BoxTable:

@@ -10,8 +10,6 @@ from typing import NamedTuple
 from jclip.data.images import natural_order
 from jclip.errors import InputError
 
-__all__ = ["CAPTION_FILES", "Captions", "find_captions", "read_captions"]
-
 CAPTION_FILES = ("captions.csv", "captions.jsonl", "prompts.txt")
 """Names looked for beside the images, in this order, when no caption file is given."""
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jclip.checkpoints.digests import sha256
 from jclip.data.annotation_fields import entries, keep_once, take
 from jclip.errors import InputError
-
-__all__ = ["CaptionSet", "CaptionedImage", "read_coco_captions", "select_splits"]
+from jclip.files.digests import sha256
 
 
 @dataclasses.dataclass(frozen=True)

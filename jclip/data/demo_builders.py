@@ -30,8 +30,6 @@ from jclip.demo.scenes import SPLITS
 from jclip.demo.vocabulary import BACKDROPS, GROUNDS, SKIES
 from jclip.errors import InputError
 
-__all__ = ["DemoBoxes", "DemoConfig", "DemoPanoramas", "DemoPhotos", "prepare"]
-
 # TFDS keeps a file's examples in memory while it writes the file.
 _DRAWN_BYTES_PER_FILE = 1 << 28
 

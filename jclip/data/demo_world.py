@@ -26,18 +26,6 @@ from jclip.demo import (
 from jclip.demo.scenes import SPLITS
 from jclip.errors import InputError
 
-__all__ = [
-    "SCENES_AT_ONCE",
-    "CaptionedImages",
-    "PanoramaOfScene",
-    "PhotoOfScene",
-    "check_seed_and_height",
-    "draw_panoramas",
-    "draw_photos",
-    "open_demo_panoramas",
-    "open_demo_photos",
-]
-
 SCENES_AT_ONCE = 64
 _LEAST_HEIGHT = 16
 

@@ -11,8 +11,6 @@ from jclip.data.feature_sources import FeatureSource
 from jclip.data.features import FEATURES_FILE, read_features
 from jclip.runs.folder import read_parts
 
-__all__ = ["add_parts", "earlier_embeddings", "embedding_part"]
-
 
 def embedding_part(
     kind: str, embedded: Float32[np.ndarray, "n d"], rows: Sequence[int]

@@ -18,8 +18,6 @@ from jclip.errors import InputError
 from jclip.images import Fit, place
 from jclip.images.boxes import crop_box, fit_square
 
-__all__ = ["FeatureSource", "boxes_source", "captions_source", "make_features"]
-
 # Boxes of an image follow each other, and a few threads decode at a time.
 _DECODED_AT_ONCE = 16
 

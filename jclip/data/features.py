@@ -18,22 +18,12 @@ import pyarrow.parquet as pa_parquet
 import safetensors.numpy
 from jaxtyping import Float32, Int64
 
-from jclip.checkpoints.digests import sha256
-from jclip.checkpoints.fields import read_json
-from jclip.checkpoints.tensor_files import SafetensorsTensors
 from jclip.errors import InputError
-from jclip.runs.folder import read_table, replacing
-
-__all__ = [
-    "FEATURES_FILE",
-    "BoxSet",
-    "Features",
-    "Origin",
-    "padded_negatives",
-    "read_features",
-    "require_same_model",
-    "write_features",
-]
+from jclip.files.atomic import replacing
+from jclip.files.digests import sha256
+from jclip.files.json_files import read_json
+from jclip.files.tables import read_table
+from jclip.files.tensors import SafetensorsTensors
 
 Kind = Literal["fg_ovd", "coco"]
 

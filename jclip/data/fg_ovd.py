@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jclip.checkpoints.digests import sha256
-from jclip.checkpoints.fields import read_json
 from jclip.data.annotation_fields import entries, keep_once, take
 from jclip.errors import InputError
-
-__all__ = ["AnnotatedBox", "AnnotatedImage", "FineGrainedSet", "read_fg_ovd"]
+from jclip.files.digests import sha256
+from jclip.files.json_files import read_json
 
 # COCO's boxes are rounded to hundredths, and some end that much outside of the image.
 _ROUNDING = 0.05

@@ -15,14 +15,6 @@ from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_images, li
 from jclip.data.tfds_images import TFDS, open_tfds_images
 from jclip.errors import InputError
 
-__all__ = [
-    "ImageSet",
-    "not_two_to_one",
-    "open_image_set",
-    "open_image_sets",
-    "split_image_set",
-]
-
 DEMO_IMAGES = 96
 DEMO_HEIGHT = 128
 

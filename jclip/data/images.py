@@ -15,16 +15,6 @@ from PIL import Image
 
 from jclip.errors import InputError
 
-__all__ = [
-    "DEFAULT_PIXEL_LIMIT",
-    "ImageFile",
-    "decode",
-    "inspect_encoded",
-    "inspect_images",
-    "list_images",
-    "natural_order",
-]
-
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 DEFAULT_PIXEL_LIMIT = 16384 * 8192
 # Enough of a file to tell an edited picture from the old one without reading a data set twice.

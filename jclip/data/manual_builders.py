@@ -21,8 +21,6 @@ from jclip.data.coco_captions import CaptionedImage, read_coco_captions
 from jclip.data.fg_ovd import AnnotatedBox, read_fg_ovd
 from jclip.errors import InputError
 
-__all__ = ["CaptionedPhotos", "FineGrainedBoxes", "prepare_from"]
-
 # TFDS keeps a file's examples in memory while it writes the file.
 _EXAMPLES_PER_FILE = 1000
 

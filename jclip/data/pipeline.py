@@ -11,8 +11,6 @@ from jaxtyping import UInt8
 from jclip.data.images import ImageFile, decode
 from jclip.errors import InputError
 
-__all__ = ["Batch", "BatchPlan", "Failure", "plan_batches", "stream_batches"]
-
 # Bounds what waits in memory, decoded: a few batches of at most this many bytes.
 BATCH_BYTES = 1 << 28
 BATCHES_AHEAD = 2

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_encoded
 from jclip.errors import InputError
 
-__all__ = ["TFDS", "CaptionedImages", "open_tfds_images"]
-
 TFDS = "tfds:"
 
 # The demo world's `content` is its caption without a format word, which the probes put themselves.

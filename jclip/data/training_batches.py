@@ -13,8 +13,6 @@ from jclip.errors import InputError
 
 Batch = dict[str, np.ndarray]
 
-__all__ = ["image_batches", "steps_per_epoch"]
-
 
 def steps_per_epoch(images: Sequence[ImageFile], batch_size: int) -> int:
     """Full batches in a set of images, all of one size.

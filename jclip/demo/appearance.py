@@ -12,16 +12,6 @@ from jclip.demo.vocabulary import (
     TRANSPARENCIES,
 )
 
-__all__ = [
-    "BACKDROP_TABLE",
-    "COLOUR_TABLE",
-    "GROUND_TABLE",
-    "MATERIAL_TABLE",
-    "OPACITY",
-    "SHAPE_TABLE",
-    "SKY_TABLE",
-]
-
 
 def _columns(words: tuple[str, ...], rows: dict[str, dict]) -> dict[str, np.ndarray]:
     """Turns rows by word into float32 columns in the vocabulary's order."""

@@ -14,8 +14,6 @@ from jclip.demo.rendering import draw_many, object_boxes, render_photo
 from jclip.demo.scenes import SPLITS, sample_camera, sample_scene, scene_key
 from jclip.errors import InputError
 
-__all__ = ["write_caption_set"]
-
 # The demo world's splits under the names that Karpathy's file has for COCO's.
 _SPLIT_NAMES = {"train": "train", "validation": "val", "test": "test"}
 _SCENES_AT_ONCE = 64

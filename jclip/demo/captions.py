@@ -17,19 +17,6 @@ from jaxtyping import Float
 from jclip.demo.scenes import Camera, Scene
 from jclip.demo.vocabulary import ATTRIBUTES, BACKDROPS, CLASSES, GROUNDS, SKIES
 
-__all__ = [
-    "EARLY_STYLE",
-    "PANORAMA_WORDS",
-    "PHOTO_WORDS",
-    "STYLE",
-    "VISIBLE_ENOUGH",
-    "CaptionStyle",
-    "ObjectWords",
-    "describe",
-    "describe_object",
-    "object_words",
-]
-
 PANORAMA_WORDS = (
     "a 360 degree view of",
     "a 360 photo of",

@@ -11,8 +11,6 @@ from jclip.demo.scenes import MAX_OBJECTS, Scene
 from jclip.demo.surroundings import Surroundings, mirrored_colour
 from jclip.demo.vectors import Vector, mix, separate, sine
 
-__all__ = ["Coat", "coats", "cover"]
-
 
 class Coat(NamedTuple):
     """How one object's surface looks; as chosen for a hit, each field holds one value per ray."""

@@ -2,8 +2,6 @@
 
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 
-__all__ = ["IMAGE_SIZE", "demo_config"]
-
 IMAGE_SIZE = 64
 CONTEXT_LENGTH = 40
 

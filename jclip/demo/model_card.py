@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_model_card"]
-
 _INTRODUCTION = """\
 # Demo CLIP
 

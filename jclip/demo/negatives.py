@@ -24,8 +24,6 @@ from jclip.demo.scenes import MAX_OBJECTS, Camera, Scene, sample_camera, sample_
 from jclip.demo.vocabulary import ATTRIBUTES, CLASSES
 from jclip.errors import InputError
 
-__all__ = ["SETS", "fine_grained_sets", "hard_negatives", "write_fine_grained_sets"]
-
 # File stem of each set: which attributes may change, and how many do (None: another class).
 SETS: dict[str, tuple[tuple[str, ...], int] | None] = {
     "1_attributes": (tuple(ATTRIBUTES), 1),

@@ -14,8 +14,6 @@ from jclip.demo.appearance import SHAPE_TABLE
 from jclip.demo.scenes import EYE_HEIGHT, MAX_OBJECTS, Scene
 from jclip.demo.vectors import Vector, separate, turned
 
-__all__ = ["MISS", "Hit", "Solid", "nearest_hits", "solids", "surface"]
-
 MISS = np.float32(1e6)
 
 _SIDES = (-1.0, 1.0)

@@ -33,8 +33,6 @@ from jclip.demo.vocabulary import ATTRIBUTES
 from jclip.images import Fit, plan_views, shift_views
 from jclip.text.tokenizer import Tokenizer
 
-__all__ = ["Composition", "Pairs", "draw_pairs", "pair_batches"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Composition:

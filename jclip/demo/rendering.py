@@ -19,15 +19,6 @@ from jclip.demo.scenes import MAX_OBJECTS, Scene
 from jclip.demo.surroundings import Surroundings, ground_colour, sky_colour, surroundings
 from jclip.demo.vectors import Vector, direction, mix, separate, turned
 
-__all__ = [
-    "Angle",
-    "draw_many",
-    "object_boxes",
-    "object_places",
-    "render_panorama",
-    "render_photo",
-]
-
 Angle = float | Float[Array, ""] | Float[np.ndarray, ""]
 
 # Four rays a pixel, at the corners of a half-size square.

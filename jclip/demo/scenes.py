@@ -17,18 +17,6 @@ from jclip.demo import vocabulary
 from jclip.demo.appearance import SKY_TABLE
 from jclip.errors import InputError
 
-__all__ = [
-    "EYE_HEIGHT",
-    "MAX_OBJECTS",
-    "SPLITS",
-    "Camera",
-    "Scene",
-    "sample_camera",
-    "sample_scene",
-    "scene_key",
-    "turn_scene",
-]
-
 MAX_OBJECTS = 5
 EYE_HEIGHT = 1.3
 SPLITS = ("train", "validation", "test")

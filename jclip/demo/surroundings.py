@@ -12,8 +12,6 @@ from jclip.demo.scenes import EYE_HEIGHT, MAX_OBJECTS, Scene
 from jclip.demo.vectors import Vector, direction, mix, separate, sine, smoothstep
 from jclip.demo.vocabulary import BACKDROPS, GROUNDS
 
-__all__ = ["Surroundings", "ground_colour", "mirrored_colour", "sky_colour", "surroundings"]
-
 
 class Surroundings(NamedTuple):
     """The rows of the appearance tables that one scene uses, its sun and its noise phases."""

@@ -6,8 +6,6 @@ from typing import Any
 from jclip.demo.vocabulary import ATTRIBUTES, CLASSES
 from jclip.text.tokenizer import tokenizer_from_merges
 
-__all__ = ["train_tokenizer"]
-
 
 def train_tokenizer(captions: list[str]) -> Any:
     """A `transformers.CLIPTokenizer` for which every word of the captions is one token.

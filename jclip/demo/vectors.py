@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Vector", "direction", "mix", "separate", "sine", "smoothstep", "turned"]
-
 
 class Vector(NamedTuple):
     """`x` to the right, `y` up, `z` forward (yaw 0); arrays of one shape, or that broadcast."""

@@ -6,19 +6,6 @@ of hard negatives of the published FG-OVD sets (colour 10, pattern 7, transparen
 materials cannot be told apart at 64 pixels: six exist, and the Material set has 5 negatives.
 """
 
-__all__ = [
-    "ATTRIBUTES",
-    "BACKDROPS",
-    "CLASSES",
-    "COLOURS",
-    "GROUNDS",
-    "MATERIALS",
-    "PATTERNS",
-    "SKIES",
-    "TRANSPARENCIES",
-]
-
-
 CLASSES = ("ball", "cube", "cylinder", "cone", "ring", "pyramid")
 COLOURS = (
     "red",

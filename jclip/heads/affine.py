@@ -5,8 +5,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-__all__ = ["Affine"]
-
 
 class Affine(nnx.Module):
     """`x @ kernel + bias` in float32, started as `torch.nn.Linear`: uniform in +-1/sqrt(inputs).

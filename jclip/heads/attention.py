@@ -11,8 +11,6 @@ from jaxtyping import Array, Float
 from jclip.heads.affine import Affine
 from jclip.heads.configuration import HeadConfig
 
-__all__ = ["AttentionHead"]
-
 # Numbers per block of a similarity matrix times attention heads: 64 MiB an array.
 BLOCK = 2**24
 

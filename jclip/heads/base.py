@@ -8,8 +8,6 @@ from jclip.data.features import Features
 from jclip.errors import InputError
 from jclip.heads.files import head_base
 
-__all__ = ["base_of", "require_base"]
-
 
 def base_of(features: Features) -> dict[str, Any]:
     """What `save_head` records of the features that a head was trained on."""

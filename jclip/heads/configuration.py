@@ -5,8 +5,6 @@ from typing import Literal
 
 from jclip.errors import InputError
 
-__all__ = ["HeadConfig", "HeadKind", "ScoreFunction"]
-
 HeadKind = Literal["linear", "linear_visual", "linear_text", "mlp", "attention"]
 ScoreFunction = Literal["sigmoid_cosine", "cosine", "sigmoid_dot", "dot"]
 

@@ -10,8 +10,6 @@ from jclip.heads.configuration import HeadConfig
 from jclip.heads.linear import LinearHead
 from jclip.heads.mlp import MLPHead
 
-__all__ = ["Head", "Initialisation", "create_head"]
-
 Head = LinearHead | MLPHead | AttentionHead
 Initialisation = Literal["pytorch", "identity"]
 

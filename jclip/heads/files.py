@@ -10,15 +10,13 @@ from typing import Any, get_args
 import numpy as np
 from flax import nnx
 
-from jclip.checkpoints.digests import write_tensors
 from jclip.checkpoints.name_map import Rule, TensorSource, assign, restore
-from jclip.checkpoints.tensor_files import PickledTensors, SafetensorsTensors
 from jclip.errors import InputError
+from jclip.files.atomic import replacing
+from jclip.files.digests import write_tensors
+from jclip.files.tensors import PickledTensors, SafetensorsTensors
 from jclip.heads.configuration import HeadConfig, HeadKind, ScoreFunction
 from jclip.heads.create import Head, create_head
-from jclip.runs.folder import replacing
-
-__all__ = ["head_base", "load_head", "save_head"]
 
 _METADATA = "jclip.head"
 _MODALITIES = ("visual", "text")

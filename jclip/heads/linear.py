@@ -8,8 +8,6 @@ from jclip.heads.affine import Affine
 from jclip.heads.configuration import HeadConfig
 from jclip.heads.scoring import EmbeddingHead
 
-__all__ = ["LinearHead"]
-
 
 class LinearHead(EmbeddingHead):
     """An affine map of image embeddings, of text embeddings, or of both (paper 2, heads).

@@ -9,8 +9,6 @@ from jclip.heads.affine import Affine
 from jclip.heads.configuration import HeadConfig
 from jclip.heads.scoring import EmbeddingHead
 
-__all__ = ["MLPHead"]
-
 # tanh(tanh(s x)) = s x (1 - 2 (s x)^2 / 3 + ..): 1e-5 off in direction for |x| <= 1.
 IDENTITY_SCALE = 2.0**-8
 

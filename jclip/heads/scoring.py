@@ -12,8 +12,6 @@ from jaxtyping import Array, Bool, Float
 
 from jclip.heads.configuration import HeadConfig
 
-__all__ = ["EmbeddingHead", "TextAxis", "unit_length"]
-
 TextAxis = Literal["features", "captions"]
 
 # CLIP's own start, and what the paper's code divides by in InfoNCE.

@@ -14,8 +14,6 @@ from jclip.errors import InputError
 from jclip.images.geometry import Fit, place
 from jclip.images.resample import Interpolation
 
-__all__ = ["crop_box", "fit_square"]
-
 _FILTERS: dict[Interpolation, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,

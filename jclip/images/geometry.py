@@ -5,8 +5,6 @@ from typing import Literal, get_args
 
 from jclip.errors import InputError
 
-__all__ = ["Fit", "Placement", "place"]
-
 Fit = Literal["crop", "squash", "pad", "tiles"]
 
 

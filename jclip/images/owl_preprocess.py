@@ -12,8 +12,6 @@ from scipy import ndimage
 
 from jclip.images.boxes import fit_square
 
-__all__ = ["DetectorImages", "detector_pixels", "tower_boxes"]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectorImages:

@@ -28,16 +28,6 @@ from jclip.images.resample import (
     unpack_pixels,
 )
 
-__all__ = [
-    "ViewPlan",
-    "circular_shift",
-    "flip",
-    "plan_chunks",
-    "plan_views",
-    "shift_views",
-    "yaw_degrees",
-]
-
 
 def circular_shift(
     panorama: Shaped[Array, "*batch height width channels"], pixels: int | Int[Array, ""]

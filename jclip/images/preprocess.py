@@ -11,8 +11,6 @@ from jclip.images.geometry import Fit
 from jclip.images.panorama import plan_views, shift_views
 from jclip.images.resample import Interpolation
 
-__all__ = ["CLIP_MEAN", "CLIP_STD", "Fit", "normalise", "preprocess"]
-
 # Mean and standard deviation of the OpenAI training images, which most CLIP checkpoints keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

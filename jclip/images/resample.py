@@ -19,16 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8, UInt32
 
-__all__ = [
-    "Interpolation",
-    "Lines",
-    "pack_pixels",
-    "resample_lines",
-    "resize_lines",
-    "rows_first",
-    "unpack_pixels",
-]
-
 Interpolation = Literal["bicubic", "bilinear"]
 
 PRECISION_BITS = 22

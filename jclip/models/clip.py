@@ -11,8 +11,6 @@ from jaxtyping import Array, Float, Int
 from jclip.models.config import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.transformer import LayerNorm, Linear, Transformer
 
-__all__ = ["CLIP", "Intermediates", "TextTower", "VisionTower", "cut_after_end_of_text"]
-
 Intermediates = dict[str, Array]
 """`patch_embedding` [N, T, D] (what enters block 0), `blocks` [L, N, T, D] (what leaves each
 block), `pooled` [N, D] (after the final layer norm) and `projected` [N, E]; all float32.

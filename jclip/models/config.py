@@ -3,15 +3,6 @@
 import dataclasses
 from typing import Literal
 
-__all__ = [
-    "ARCHITECTURES",
-    "Activation",
-    "CLIPConfig",
-    "TextConfig",
-    "TransformerConfig",
-    "VisionConfig",
-]
-
 Activation = Literal["gelu", "quick_gelu", "gelu_tanh"]
 """`gelu` is exact (erf), `quick_gelu` is x * sigmoid(1.702 x), `gelu_tanh` the tanh form."""
 

@@ -13,8 +13,6 @@ from jclip.models.clip import CLIP
 from jclip.models.config import CLIPConfig
 from jclip.models.transformer import ACTIVATIONS, LayerNorm, Linear
 
-__all__ = ["OWL", "OWLConfig", "Predictions", "class_logits"]
-
 # What the library adds to lengths before it divides by them, and to logits' arguments.
 _LENGTH_EPSILON, _BIAS_EPSILON = 1e-6, np.float32(1e-4)
 

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from jclip.models.config import CLIPConfig, VisionConfig
 
-__all__ = ["Product", "block_products", "image_flops"]
-
 
 class Product(NamedTuple):
     """`[rows, inner] @ [inner, columns]`."""

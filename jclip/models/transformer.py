@@ -9,8 +9,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jclip.models.config import TransformerConfig
 
-__all__ = ["MLP", "Attention", "Block", "LayerNorm", "Linear", "Transformer", "stack_blocks"]
-
 
 def _gelu(x):
     """Exact GELU by erf, PyTorch's form; `jax.nn.gelu` goes by erfc, twice as slow on CPUs."""

@@ -16,14 +16,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-__all__ = [
-    "Rule",
-    "caption_scores",
-    "intersection_over_union",
-    "most_overlapping",
-    "removed_by_nms",
-]
-
 Rule = Literal["corrected", "reference"]
 
 NMS_OVERLAP = 0.5

@@ -21,8 +21,6 @@ from jclip.probes.fine_grained_table import (
 from jclip.statistics.ranks import positive_ranks
 from jclip.text.tokenizer import TokenIds
 
-__all__ = ["Scope", "Truncation", "clip_ranks", "detector_ranks", "rank_scopes", "truncations"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Truncation:

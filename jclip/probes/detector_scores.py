@@ -18,8 +18,6 @@ from jclip.images.owl_preprocess import detector_pixels, tower_boxes
 from jclip.models.owl import Predictions, class_logits
 from jclip.probes.detection import Rule, caption_scores
 
-__all__ = ["fill_scores", "score_table", "stream_detector_scores"]
-
 
 def stream_detector_scores(
     images: Iterable[Batch],

@@ -14,19 +14,12 @@ from jaxtyping import Array, Float, Int
 
 from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.models import CLIP, cut_after_end_of_text
+from jclip.models.unit_norm import normalised
 from jclip.text.tokenizer import TokenIds
-
-__all__ = ["embed_texts", "embed_token_ids", "normalised"]
 
 # Per device and step. Fixed, so that an embedding does not depend on how many texts a process has:
 # a product of another shape rounds otherwise.
 TEXT_BATCH = 32
-
-
-def normalised(embeddings: Float[Array, "*n e"]) -> Float[Array, "*n e"]:
-    """Scaled to length 1 in float32, as `x / x.norm()` in the reference."""
-    embeddings = embeddings.astype(jnp.float32)
-    return embeddings / jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
 
 
 @functools.partial(jax.jit, static_argnames="graph")

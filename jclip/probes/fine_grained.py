@@ -13,17 +13,6 @@ from jclip.data.features import BoxSet, Features
 from jclip.errors import InputError
 from jclip.statistics.ranks import positive_ranks
 
-__all__ = [
-    "PAPER_SETS",
-    "PaperSet",
-    "RankedSet",
-    "Scores",
-    "cosine_scores",
-    "rank_sets",
-    "score_blocks",
-    "table_negatives",
-]
-
 # Boxes scored at once; with 11 captions of 512 numbers each that is 6 MB, which a cache holds.
 _BLOCK = 256
 

@@ -17,18 +17,6 @@ from jclip.statistics.ranks import (
     summarise_ranks,
 )
 
-__all__ = [
-    "ModelComparison",
-    "SetSummary",
-    "compare_models",
-    "comparison_table",
-    "mean_over_sets",
-    "paper_table",
-    "rank_table",
-    "summarise_sets",
-    "summary_table",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class SetSummary:

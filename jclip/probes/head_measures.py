@@ -14,8 +14,6 @@ from jclip.probes.retrieval import (
     summarise_retrieval,
 )
 
-__all__ = ["RECALLS", "measure_cosine", "measure_head"]
-
 RECALLS = tuple(f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10))
 """Recall in per cent: image to text and text to image, at 1, 5 and 10."""
 

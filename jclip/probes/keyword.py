@@ -20,14 +20,6 @@ from jclip.probes.keyword_scores import KeywordScores
 from jclip.probes.shift import DevicePlans, embed_shifts
 from jclip.probes.subjects import Subject
 
-__all__ = [
-    "empty_keyword_scores",
-    "fill_from_keyword_table",
-    "keyword_table",
-    "select_keyword_images",
-    "stream_keyword_scores",
-]
-
 
 def empty_keyword_scores(
     model: str,

@@ -5,8 +5,6 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["KeywordScores"]
-
 
 @dataclasses.dataclass(frozen=True)
 class KeywordScores:

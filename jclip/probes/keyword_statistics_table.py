@@ -9,8 +9,6 @@ from jaxtyping import Float
 from jclip.probes.keyword_scores import KeywordScores
 from jclip.statistics.keyword import KeywordStatistics
 
-__all__ = ["keyword_statistics_table"]
-
 
 def keyword_statistics_table(
     results: Sequence[KeywordScores],

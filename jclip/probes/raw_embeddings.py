@@ -17,8 +17,6 @@ from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.images import normalise
 from jclip.models import cut_after_end_of_text
 
-__all__ = ["stream_image_embeddings", "stream_text_embeddings"]
-
 _TEXT_BATCH = 256
 # A batch of texts has no pixels.
 _NO_PIXELS = np.zeros((0, 1, 1, 3), np.uint8)

@@ -11,18 +11,6 @@ from jaxtyping import Array, Float, Float32, Int
 
 from jclip.errors import InputError
 
-__all__ = [
-    "Normalisation",
-    "RankedQueries",
-    "RetrievalSummary",
-    "Similarity",
-    "cosine_retrieval",
-    "rank_captions",
-    "rank_images",
-    "right_caption_share",
-    "summarise_retrieval",
-]
-
 Normalisation = Literal["corrected", "reference"]
 
 # Scores at once, in bytes.

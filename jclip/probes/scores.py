@@ -5,8 +5,6 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["ShiftScores"]
-
 
 @dataclasses.dataclass(frozen=True)
 class ShiftScores:

@@ -15,20 +15,9 @@ from jclip.data.pipeline import Batch
 from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, plan_views, shift_views
-from jclip.probes.embeddings import normalised
+from jclip.models.unit_norm import normalised
 from jclip.probes.scores import ShiftScores
 from jclip.probes.subjects import Subject
-
-__all__ = [
-    "DevicePlans",
-    "embed_shifts",
-    "empty_scores",
-    "same_views",
-    "score_shifts",
-    "shifts_by_width",
-    "shifts_that_fit",
-    "stream_scores",
-]
 
 VIEWS_AT_ONCE = 512
 """Views per device that the network sees at a time: more do not take more memory, but rounds."""

@@ -10,15 +10,6 @@ import pyarrow as pa
 from jclip.probes.scores import ShiftScores
 from jclip.statistics.stability import ShiftStatistics
 
-__all__ = [
-    "fill_from_table",
-    "reference_file_name",
-    "scores_table",
-    "select_images",
-    "statistics_table",
-    "write_reference_text_files",
-]
-
 
 def scores_table(results: Sequence[ShiftScores]) -> pa.Table:
     """One row per set, model, fit, image and shift.

@@ -25,8 +25,6 @@ from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import shift_statistics
 from jclip.text.prompts import GENERICS, IDENTIFIERS
 
-__all__ = ["AMONG", "Measured", "Texts", "distinct_captions", "embed_set", "measure", "texts_of"]
-
 AMONG = 16
 """Captions among which an image has to find its own."""
 

@@ -13,8 +13,6 @@ from jclip.distributed import local_mesh, replicate
 from jclip.images import Fit
 from jclip.probes.embeddings import embed_texts
 
-__all__ = ["Subject", "make_subjects"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Subject:

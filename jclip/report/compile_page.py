@@ -10,8 +10,6 @@ from jclip.report.page import Column, Illustration, Page, Section, Table
 from jclip.report.provenance import settings_section
 from jclip.report.style import COLOURS, INK, panels, png, tidy
 
-__all__ = ["GIGA", "KINDS", "NOT_RUN", "TERA", "compile_figure", "compile_page"]
-
 Row = Mapping[str, Any]
 NOT_RUN = "compiled for, not run on: no number here was measured on a TPU"
 KINDS = ("arguments", "outputs", "temporaries", "code")

@@ -13,8 +13,6 @@ from jclip.report.page import Cell, Column, Page, Section, Table
 from jclip.report.provenance import FaultChoice, fault_section, settings_section
 from jclip.statistics.ranks import chance_rank
 
-__all__ = ["detector_page"]
-
 
 def detector_page(
     scopes: Sequence[Scope],

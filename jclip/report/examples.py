@@ -11,8 +11,6 @@ from matplotlib.patches import Rectangle
 from jclip.report.figures import yaw_label
 from jclip.report.style import INK, MUTED, drawable, fit_colours, tidy
 
-__all__ = ["PanoramaExample", "example_figure"]
-
 _MOST_VIEWS = 8
 
 

@@ -14,8 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from jclip.probes.scores import ShiftScores
 from jclip.report.style import INK, MUTED, drawable, fit_colours, panels, spread, tidy
 
-__all__ = ["change_figure", "panel_names", "yaw_degrees", "yaw_figure", "yaw_label"]
-
 # More boxes than this stand too close to be read: quantile bands over yaw instead.
 _MOST_BOXES = 16
 # Room for this many, lest one box fill the panel.

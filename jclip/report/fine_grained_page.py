@@ -11,8 +11,6 @@ from jclip.report.provenance import FaultChoice, fault_section, settings_section
 from jclip.report.shift_tables import written_p
 from jclip.report.style import COLOURS, INK, MUTED, drawable, panels, png, tidy
 
-__all__ = ["fine_grained_page", "rank_figure"]
-
 
 def fine_grained_page(
     summaries: Sequence[SetSummary],

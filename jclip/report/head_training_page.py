@@ -12,8 +12,6 @@ from jclip.report.training_tables import run_table, setting_table
 from jclip.training.head_batches import HeadRecipe
 from jclip.training.head_training import TrainedHead
 
-__all__ = ["curve_figure", "head_faults", "training_page"]
-
 
 def head_faults(
     configs: Sequence[HeadConfig], recipes: Sequence[HeadRecipe], seeds: Sequence[int]

@@ -13,8 +13,6 @@ from jclip.report.provenance import FaultChoice, fault_section, settings_section
 from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
 from jclip.report.training_tables import deviation
 
-__all__ = ["heads_page", "heads_table", "rank_gain", "trade_off_figure"]
-
 Row = Mapping[str, Any]
 
 _MARKERS = {"before": "x", "warm-up": "o", "hard-negatives": "s"}

@@ -12,8 +12,6 @@ from jclip.probes.keyword_scores import KeywordScores
 from jclip.report.style import COLOURS, INK, MUTED, drawable, panels, tidy
 from jclip.statistics.keyword import KeywordStatistics
 
-__all__ = ["difference_figure", "effect_figure"]
-
 _PANORAMAS, _CONTROL = COLOURS[0], COLOURS[1]
 _DARK = 0.6
 

@@ -13,8 +13,6 @@ from jclip.report.shift_tables import written_p
 from jclip.report.style import png
 from jclip.statistics.keyword import KeywordStatistics
 
-__all__ = ["keyword_page"]
-
 Found = tuple[KeywordScores, KeywordStatistics, Float[np.ndarray, "v u"]]
 
 

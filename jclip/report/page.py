@@ -9,17 +9,6 @@ from pathlib import Path
 
 import jinja2
 
-__all__ = [
-    "Cell",
-    "Column",
-    "Illustration",
-    "Page",
-    "Section",
-    "Table",
-    "write_figures",
-    "write_page",
-]
-
 type Cell = str | bool | int | float | tuple[float, float] | None
 
 

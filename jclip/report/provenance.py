@@ -6,14 +6,6 @@ from typing import Literal
 
 from jclip.report.page import Column, Section, Table
 
-__all__ = [
-    "FaultChoice",
-    "activation_choice",
-    "crop_choice",
-    "fault_section",
-    "settings_section",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class FaultChoice:

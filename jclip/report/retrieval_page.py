@@ -10,8 +10,6 @@ from jclip.report.page import Column, Illustration, Page, Section, Table
 from jclip.report.provenance import FaultChoice, fault_section, settings_section
 from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
 
-__all__ = ["recall_figure", "retrieval_page"]
-
 _FARTHEST = 100
 
 

@@ -12,8 +12,6 @@ from jclip.report.shift_tables import written_p
 from jclip.statistics.multiple import holm
 from jclip.statistics.set_comparison import SetComparison, compare_sets
 
-__all__ = ["set_section"]
-
 
 def set_section(results: Sequence[ShiftScores]) -> Section:
     """Per model and fit: what each set shows, and a test between every two of them."""

@@ -16,8 +16,6 @@ from jclip.report.shift_tables import listed_shifts
 from jclip.report.style import INK, drawable, fit_colours, panels, png, tidy
 from jclip.statistics.stability import ShiftStatistics
 
-__all__ = ["content_figure", "content_section", "shared_content"]
-
 # Points that share an abscissa stand beside each other, this far apart at most (in per cent).
 _WIDEST_STEP = 1.1
 _WIDEST_GROUP = 22.0

@@ -10,8 +10,6 @@ from jclip.probes.scores import ShiftScores
 from jclip.report.examples import PanoramaExample
 from jclip.statistics.stability import order_by_stability
 
-__all__ = ["extreme_examples"]
-
 # Of a thousand shifts nobody looks at every view; the curve needs no more points than this either.
 _MOST_VIEWS = 64
 _THUMBNAIL = (768, 384)

@@ -17,8 +17,6 @@ from jclip.report.shift_tables import per_shift_section
 from jclip.report.style import png
 from jclip.statistics.stability import ShiftStatistics
 
-__all__ = ["shift_page"]
-
 
 def shift_page(
     results: Sequence[ShiftScores],

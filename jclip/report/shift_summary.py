@@ -11,8 +11,6 @@ from jclip.report.provenance import FaultChoice
 from jclip.report.shift_tables import written_p
 from jclip.statistics.stability import ShiftStatistics
 
-__all__ = ["summary_section"]
-
 
 def summary_section(
     results: Sequence[ShiftScores],

@@ -8,8 +8,6 @@ from jclip.report.page import Cell, Column, Section, Table
 from jclip.statistics.intervals import Interval
 from jclip.statistics.stability import CorrectedTest, ShiftStatistics, StabilityTest
 
-__all__ = ["listed_shifts", "per_shift_section", "written_p"]
-
 # Longer tables are for the run's own files; the page shows shifts evenly spaced among them.
 _MOST_ROWS = 64
 

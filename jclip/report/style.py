@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-__all__ = ["COLOURS", "INK", "MUTED", "drawable", "fit_colours", "panels", "png", "tidy"]
-
 # Okabe and Ito's palette, told apart by readers with any common colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK = "#1f2328"

@@ -11,8 +11,6 @@ from jclip.report.provenance import settings_section
 from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
 from jclip.speed.rates import STAGES
 
-__all__ = ["comparison_figure", "stage_figure", "throughput_page"]
-
 Row = Mapping[str, Any]
 _RATES = {
     "panoramas_per_s": ("panoramas/s", ".2f"),

@@ -10,8 +10,6 @@ from jclip.report.page import Cell, Column, Illustration, Page, Section, Table
 from jclip.report.provenance import FaultChoice, fault_section, settings_section
 from jclip.report.style import COLOURS, INK, MUTED, panels, png, tidy
 
-__all__ = ["trade_off_figure", "trade_off_page"]
-
 Row = Mapping[str, Any]
 _PRICES = {
     "right_caption": "right caption among 16 (share)",

@@ -7,8 +7,6 @@ import pyarrow as pa
 
 from jclip.training.head_training import TrainedHead
 
-__all__ = ["curve_table", "deviation", "run_table", "setting_table"]
-
 
 def deviation(values: Sequence[float]) -> float:
     """Standard deviation of a sample; NaN for a single value."""

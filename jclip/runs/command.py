@@ -18,8 +18,6 @@ from jclip.errors import InputError, RunStopped
 from jclip.runs.compilation_cache import use_compilation_cache
 from jclip.runs.processes import ProcessOptions, launch
 
-__all__ = ["BAD_INPUT", "DONE", "DONE_WITH_FAILURES", "STOPPED", "RunStopped", "run_command"]
-
 DONE, STOPPED, BAD_INPUT, DONE_WITH_FAILURES, TERMINATED = 0, 1, 2, 3, 143
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import jax
 
-__all__ = ["use_compilation_cache"]
-
 # A lookup is cheap, and half a second of compiling is worth it; JAX's own default is a second.
 _LEAST_SECONDS = 0.5
 

@@ -9,9 +9,8 @@ import pyarrow as pa
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Failure
-from jclip.runs.folder import exchange, write_csv
-
-__all__ = ["of_all_processes", "without_failures"]
+from jclip.files.tables import write_csv
+from jclip.runs.folder import exchange
 
 
 def of_all_processes(

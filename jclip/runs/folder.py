@@ -5,12 +5,10 @@ same identity into the same folder resumes, also with another number of processe
 is refused. Several processes share the folder: process 0 keeps the record, each writes its parts.
 """
 
-import contextlib
 import datetime
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import sys
@@ -20,29 +18,12 @@ from typing import Any
 
 import jax
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pa_parquet
 
 from jclip.distributed import agree, is_lead, wait_for_all
 from jclip.errors import InputError
+from jclip.files.json_files import write_json
+from jclip.files.tables import read_table, write_parquet
 
-__all__ = [
-    "confirm",
-    "default_folder",
-    "environment",
-    "exchange",
-    "finish_run",
-    "open_run",
-    "other_parts",
-    "read_parts",
-    "read_table",
-    "replacing",
-    "write_csv",
-    "write_part",
-    "write_table",
-]
-
-CSV_ROWS = 100_000
 _PARTS = "parts"
 
 
@@ -98,7 +79,7 @@ def _open(folder: Path, identity: Mapping[str, Any]) -> None:
         _remove_leftovers(folder)
         kept = {"confirmed": earlier.get("confirmed", {}), "started": _now()}
         started = {"identity": identity, "status": "running", **kept}
-        _write_json(record, {**started, "environment": environment()})
+        write_json(record, {**started, "environment": environment()})
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -137,7 +118,7 @@ def confirm(folder: Path, fact: str, value: Any) -> None:
         record = json.loads((folder / "run.json").read_text())
         old = record.setdefault("confirmed", {}).setdefault(fact, value)
         _check_same(folder, {fact: old}, {fact: value})
-        _write_json(folder / "run.json", record)
+        write_json(folder / "run.json", record)
     wait_for_all(f"confirmed: {fact}")
     # What process 0 has found holds for all.
     old = json.loads((folder / "run.json").read_text())["confirmed"][fact]
@@ -149,7 +130,7 @@ def exchange(folder: Path, name: str, content: Any) -> list[Any]:
 
     Returns when all are here; parts that any of them wrote before can be read then.
     """
-    _write_json(folder / _PARTS / f"{name}-{jax.process_index():03d}.json", content)
+    write_json(folder / _PARTS / f"{name}-{jax.process_index():03d}.json", content)
     wait_for_all(f"exchanged: {name}")
     files = [folder / _PARTS / f"{name}-{i:03d}.json" for i in range(jax.process_count())]
     return [json.loads(file.read_text()) for file in files]
@@ -158,7 +139,7 @@ def exchange(folder: Path, name: str, content: Any) -> list[Any]:
 def finish_run(folder: Path, **outcome: Any) -> None:
     """Mark a run as done, with `outcome` beside its identity, and drop its parts."""
     record = json.loads((folder / "run.json").read_text())
-    _write_json(folder / "run.json", {**record, "status": "done", "finished": _now(), **outcome})
+    write_json(folder / "run.json", {**record, "status": "done", "finished": _now(), **outcome})
     shutil.rmtree(folder / _PARTS)
 
 
@@ -166,7 +147,7 @@ def write_part(folder: Path, table: pa.Table) -> None:
     """Keep what was computed since the last part; the part appears whole or not at all."""
     process = f"{jax.process_index():03d}"
     number = len(list((folder / _PARTS).glob(f"{process}-*.parquet")))
-    _write_parquet(folder / _PARTS / f"{process}-{number:06d}.parquet", table)
+    write_parquet(folder / _PARTS / f"{process}-{number:06d}.parquet", table)
 
 
 def read_parts(folder: Path, name: str) -> Iterator[pa.Table]:
@@ -182,53 +163,6 @@ def other_parts(folder: Path) -> Iterator[pa.Table]:
     for path in sorted((folder / _PARTS).glob("*.parquet")):
         if jax.process_count() > 1 and not path.name.startswith(own):
             yield read_table(path)
-
-
-def read_table(path: Path) -> pa.Table:
-    """Read one Parquet table.
-
-    Raises:
-        InputError: it is truncated, damaged or not Parquet.
-    """
-    try:
-        return pa_parquet.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        reason = f"cannot be read as Parquet ({error}); delete it to go on"
-        raise InputError(f"{path}: {reason}") from None
-
-
-def write_table(folder: Path, name: str, table: pa.Table) -> None:
-    """Write `NAME.parquet` and, up to 100,000 rows, `NAME.csv` too."""
-    _write_parquet(folder / f"{name}.parquet", table)
-    if len(table) <= CSV_ROWS:
-        write_csv(folder / f"{name}.csv", table)
-
-
-def write_csv(path: Path, table: pa.Table) -> None:
-    """Write a table as CSV with a header."""
-    with replacing(path) as partial:
-        pa_csv.write_csv(table, partial)
-
-
-def _write_parquet(path: Path, table: pa.Table) -> None:
-    with replacing(path) as partial:
-        pa_parquet.write_table(table, partial, write_page_checksum=True)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; what was written takes the place of `path` when all of it is there."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -19,8 +19,6 @@ from jclip.distributed import local_mesh, replicate
 from jclip.runs.folder import confirm
 from jclip.runs.options import ModelOptions
 
-__all__ = ["describe_models", "load_models", "models_identity"]
-
 
 def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
     """All checkpoints but their weights; with an adapter, its folder's name joins theirs.

@@ -14,18 +14,6 @@ from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images import Fit
 from jclip.models.config import Activation
 
-__all__ = [
-    "Fits",
-    "Flag",
-    "ImageOptions",
-    "Integers",
-    "ModelOptions",
-    "Names",
-    "Numbers",
-    "OutputOptions",
-    "comma_separated",
-]
-
 
 def comma_separated(kind: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec:
     """How tyro reads a tuple of `kind` from one argument, its parts separated by commas."""

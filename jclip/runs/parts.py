@@ -12,8 +12,6 @@ from jclip.distributed import is_lead
 from jclip.errors import InputError, RunStopped
 from jclip.runs.folder import write_part
 
-__all__ = ["keep_parts"]
-
 SECONDS_BETWEEN_PARTS = 20
 
 

@@ -17,8 +17,6 @@ from typing import Any
 from jclip.distributed import is_lead, join_processes, on_tpu, wait_for_all
 from jclip.errors import InputError, RunStopped
 
-__all__ = ["ProcessOptions", "launch"]
-
 _SUPERVISED = "JCLIP_SUPERVISED"
 AUTO = "auto"
 

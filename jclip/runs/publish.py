@@ -10,8 +10,6 @@ from jclip.report.provenance import FaultChoice
 from jclip.runs.command import DONE, DONE_WITH_FAILURES
 from jclip.runs.folder import finish_run
 
-__all__ = ["publish"]
-
 
 def publish(
     folder: Path,

@@ -9,8 +9,6 @@ from typing import Any
 
 from jclip.errors import InputError
 
-__all__ = ["Ask", "line_process"]
-
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends a request, waits for the answer."""
 

@@ -8,8 +8,6 @@ from PIL import Image
 from jclip.data.image_sets import ImageSet, open_image_set
 from jclip.data.images import decode
 
-__all__ = ["HEIGHT", "WIDTH", "enlarged_samples"]
-
 WIDTH, HEIGHT = 1024, 512
 
 

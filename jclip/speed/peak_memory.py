@@ -5,8 +5,6 @@ import sys
 
 import jax
 
-__all__ = ["peak_memory"]
-
 
 def peak_memory() -> float:
     """The most MiB in use so far: of the device where it says so, of the process elsewhere."""

@@ -9,8 +9,6 @@ from jclip.probes.embeddings import TEXT_BATCH
 from jclip.speed.stages import SHIFTS
 from jclip.speed.turns import Seconds
 
-__all__ = ["STAGES", "speed_rows"]
-
 STAGES = ("decode", "resize", "text", "tower", "write")
 
 

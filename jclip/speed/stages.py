@@ -27,19 +27,6 @@ from jclip.probes.shift import empty_scores, shifts_by_width, stream_scores
 from jclip.probes.shift_table import scores_table
 from jclip.probes.subjects import make_subjects
 
-__all__ = [
-    "SHIFTS",
-    "Work",
-    "decoding",
-    "products",
-    "prompts_of",
-    "resizing",
-    "sweep",
-    "text_tower",
-    "tower",
-    "writing",
-]
-
 SHIFTS = 8
 # Enough for what happens once, such as the first touch of memory, not to count.
 PRODUCT_BLOCKS = 3

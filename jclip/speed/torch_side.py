@@ -13,8 +13,6 @@ from jclip.speed.line_process import Ask
 from jclip.speed.stages import SHIFTS, Work, prompts_of
 from jclip.speed.turns import Seconds
 
-__all__ = ["TorchSide", "comparison_rows"]
-
 _FORMS = {"float32": ("float32",), "bfloat16": ("autocast", "module")}
 # Scores are 100 x cosine; further apart than this, the two sides do not compute the same.
 _TOLERANCE = 0.01

@@ -7,8 +7,6 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-__all__ = ["Seconds", "take_turns"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Seconds:

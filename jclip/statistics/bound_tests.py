@@ -17,8 +17,6 @@ from jclip.statistics.intervals import (
 from jclip.statistics.multiple import holm, intersection_union
 from jclip.statistics.paired import sign_test, wilcoxon_signed_rank
 
-__all__ = ["CorrectedTest", "StabilityTest", "minimum_images", "run_bound_tests"]
-
 _CONFIDENCE = 0.95
 # Beyond these the bootstrap would take longer than everything else together.
 _MOST_BOOTSTRAPPED_SHIFTS = 16

@@ -9,15 +9,6 @@ from jaxtyping import Float
 
 from jclip.errors import InputError
 
-__all__ = [
-    "FlipBound",
-    "calibrate_flip_bound",
-    "check_quantile_method",
-    "flip_bound",
-    "quartile_positions",
-    "upper_fence",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class FlipBound:

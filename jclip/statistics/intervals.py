@@ -11,15 +11,6 @@ from jaxtyping import Float, Int
 from jclip.errors import InputError
 from jclip.statistics.calibration import quartile_positions, upper_fence
 
-__all__ = [
-    "Interval",
-    "MedianExcess",
-    "bootstrap_median_excess",
-    "check_confidence",
-    "clopper_pearson",
-    "median_interval",
-]
-
 
 class Interval(NamedTuple):
     """Lower and upper confidence limits, arrays of one shape."""

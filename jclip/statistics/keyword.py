@@ -6,11 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jclip.errors import InputError
+from jclip.statistics.bound_tests import minimum_images
 from jclip.statistics.intervals import Interval, clopper_pearson
 from jclip.statistics.paired import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
-from jclip.statistics.stability import minimum_images
-
-__all__ = ["KeywordStatistics", "keyword_statistics"]
 
 
 @dataclasses.dataclass(frozen=True)

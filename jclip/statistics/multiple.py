@@ -3,8 +3,6 @@
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["holm", "intersection_union"]
-
 
 def holm(p: Float[np.ndarray, "*tests"]) -> Float[np.ndarray, "*tests"]:
     """Holm's step-down adjustment over all entries, in the shape of `p`.

@@ -6,8 +6,6 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-__all__ = ["shapiro_wilk"]
-
 # The normal approximation behind the p value was fitted up to here (Royston 1995, AS R94).
 _MOST_IMAGES = 5000
 

@@ -9,8 +9,6 @@ from jaxtyping import Bool, Float, Int
 
 from jclip.statistics.intervals import check_confidence
 
-__all__ = ["hodges_lehmann", "rank_biserial", "sign_test", "wilcoxon_signed_rank"]
-
 
 def wilcoxon_signed_rank(
     differences: Float[np.ndarray, "n t"], alternative: Literal["less", "greater"]

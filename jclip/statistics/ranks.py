@@ -10,18 +10,6 @@ from jaxtyping import Float, Int
 from jclip.statistics.intervals import Interval, check_confidence
 from jclip.statistics.paired import rank_biserial
 
-__all__ = [
-    "RankComparison",
-    "RankSummary",
-    "Ties",
-    "chance_rank",
-    "compare_ranks",
-    "mean_rank_interval",
-    "positive_ranks",
-    "reference_median",
-    "summarise_ranks",
-]
-
 Ties = Literal["reference", "averaged"]
 
 _RESAMPLES = 2000

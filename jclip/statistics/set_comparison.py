@@ -9,8 +9,6 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-__all__ = ["SetComparison", "compare_sets"]
-
 
 @dataclasses.dataclass(frozen=True)
 class SetComparison:

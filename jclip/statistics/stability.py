@@ -9,21 +9,11 @@ from jclip.errors import InputError
 from jclip.statistics.bound_tests import (
     CorrectedTest,
     StabilityTest,
-    minimum_images,
     run_bound_tests,
 )
 from jclip.statistics.calibration import FlipBound
 from jclip.statistics.intervals import Interval, median_interval
 from jclip.statistics.normality import shapiro_wilk
-
-__all__ = [
-    "CorrectedTest",
-    "ShiftStatistics",
-    "StabilityTest",
-    "minimum_images",
-    "order_by_stability",
-    "shift_statistics",
-]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,6 @@ format. The paper's own lists are not known beyond examples; these are defaults 
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["GENERICS", "IDENTIFIERS", "content_of", "make_prompts"]
-
 IDENTIFIERS = (
     "a 360 degree view of",
     "a 360 photo of",

@@ -14,8 +14,6 @@ from jaxtyping import Bool, Int32
 from jclip.errors import InputError
 from jclip.models import TextConfig
 
-__all__ = ["TokenIds", "Tokenizer", "load_tokenizer", "tokenizer_from_merges"]
-
 CLIP_VOCABULARY_SIZE = 49408
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"

@@ -14,8 +14,6 @@ from jclip.training.loop import TrainState, TrainStep, init_state, make_train_st
 from jclip.training.recipes import LoRARecipe
 from jclip.training.shift_invariance import make_shift_invariance_loss
 
-__all__ = ["adapter_step"]
-
 
 def adapter_step(
     clip: CLIP,

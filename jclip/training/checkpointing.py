@@ -6,7 +6,6 @@ a record of digests beside its arrays, and nothing is handed out that does not m
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import logging
 import math
@@ -23,8 +22,7 @@ from orbax.checkpoint import v1
 
 from jclip.distributed import place
 from jclip.errors import InputError, RunStopped
-
-__all__ = ["Checkpoints", "CorruptCheckpoint", "Restored"]
+from jclip.files.digests import json_digest, tensor_digest
 
 _STATE, _RECORD = "state", "record"
 # With one file per leaf there is nothing to merge; Orbax warns of that at every save.
@@ -128,7 +126,7 @@ class Checkpoints:
         record = json.loads(json.dumps(record))
         self.wait()
         self._saving = step
-        content = {_STATE: leaves, _RECORD: {**record, "sha256": _digest_of_json(record)}}
+        content = {_STATE: leaves, _RECORD: {**record, "sha256": json_digest(record)}}
         kept: Any = dict(metrics) if metrics else None
         with self._failure_named():
             self._orbax.save_checkpointables_async(step, content, force=True, metrics=kept)
@@ -169,7 +167,7 @@ class Checkpoints:
         where, named = self.folder / str(step), _named(template)
         record = self._load(step, _RECORD, None)
         digest = record.pop("sha256", None) if isinstance(record, dict) else None
-        if digest is None or digest != _digest_of_json(record):
+        if digest is None or digest != json_digest(record):
             raise CorruptCheckpoint(f"{where}: the record of its digests is damaged")
         written: dict[str, list[str]] = record["leaves"]
         shapes = {name: jax.eval_shape(_raw, leaf) for name, leaf in named.items()}
@@ -279,13 +277,8 @@ def _kind(array: Any) -> str:
 
 
 def _description(array: np.ndarray) -> list[str]:
-    """Type and shape, and the digest of the bytes."""
-    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return [_kind(array), hashlib.sha256(data).hexdigest()]
-
-
-def _digest_of_json(record: Any) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    """Type and shape, and the digest."""
+    return [_kind(array), tensor_digest(array)]
 
 
 def _cause(error: BaseException) -> str:

@@ -5,8 +5,6 @@ from typing import Any
 
 import jax
 
-__all__ = ["compiled_step"]
-
 
 def compiled_step(train_step: Callable[[Any, Any, Any], Any], state: Any) -> Any:
     """The step under jit: it consumes the state it is given, and leaves the next in its place.

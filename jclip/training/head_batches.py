@@ -21,19 +21,6 @@ from jclip.training.head_losses import (
     wrong_pairs,
 )
 
-__all__ = [
-    "RECIPES",
-    "BoxCaptions",
-    "CaptionPairs",
-    "HeadData",
-    "HeadLoss",
-    "HeadRecipe",
-    "SameImage",
-    "Stage",
-    "batches_of",
-    "loss_of_batch",
-]
-
 Stage = Literal["warm-up", "hard-negatives"]
 HeadLoss = Literal[
     "triplet", "triplet_hardest", "info_nce", "bce_random", "bce_hardest", "self_distillation"

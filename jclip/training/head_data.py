@@ -12,8 +12,6 @@ from jclip.data.features import Features
 from jclip.errors import InputError
 from jclip.training.head_batches import BoxCaptions, CaptionPairs
 
-__all__ = ["TRAINING_SET", "box_captions", "caption_pairs", "hold_out", "retrieval_pairs"]
-
 TRAINING_SET = "1_attributes"
 """The set of FG-OVD that the paper trains on: Hard."""
 

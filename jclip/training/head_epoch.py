@@ -16,8 +16,6 @@ from jaxtyping import Array, Float, Key
 
 from jclip.training.head_batches import HeadData, HeadRecipe, batches_of, loss_of_batch
 
-__all__ = ["HeadState", "epoch_of_all", "initial_state", "validate_all"]
-
 _ADAM = optax.scale_by_adam()
 
 Constants = tuple[Float[Array, " r"], Float[Array, " r"]]

@@ -11,17 +11,6 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jclip.training.losses import pair_log_likelihoods
 
-__all__ = [
-    "binary_cross_entropy",
-    "hard_negative_triplet_loss",
-    "hardest_wrong_image",
-    "random_wrong_image",
-    "score_info_nce",
-    "self_distillation_loss",
-    "triplet_loss",
-    "wrong_pairs",
-]
-
 Margin = float | Float[Array, ""]
 
 

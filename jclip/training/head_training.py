@@ -18,8 +18,6 @@ from jclip.training.checkpointing import Checkpoints
 from jclip.training.head_batches import HeadData, HeadRecipe
 from jclip.training.head_epoch import HeadState, epoch_of_all, initial_state, validate_all
 
-__all__ = ["HeadRun", "TrainedHead", "start_runs", "train_heads"]
-
 
 @dataclasses.dataclass(frozen=True)
 class HeadRun:

@@ -3,8 +3,6 @@
 import csv
 from pathlib import Path
 
-__all__ = ["read_learning_curve"]
-
 
 def read_learning_curve(path: Path, metric: str) -> tuple[list[int], list[float]]:
     """Steps and values of one metric out of `metrics.csv`; empty if nothing was logged."""

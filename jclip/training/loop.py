@@ -20,19 +20,9 @@ from tqdm import tqdm
 
 from jclip.distributed import any_process
 from jclip.errors import RunStopped
-from jclip.runs.folder import replacing
+from jclip.files.atomic import replacing
 from jclip.training.checkpointing import Checkpoints
 from jclip.training.compiled_step import compiled_step
-
-__all__ = [
-    "LossFunction",
-    "NonFiniteStep",
-    "TrainState",
-    "TrainStep",
-    "fit",
-    "init_state",
-    "make_train_step",
-]
 
 # NNX's own hints cannot be checked at run time.
 Variables = Any

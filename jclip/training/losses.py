@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-__all__ = ["charbonnier", "info_nce", "pair_log_likelihoods", "stability_loss"]
-
 
 def info_nce(
     image_embeddings: Float[Array, "n e"],

@@ -7,8 +7,6 @@ from jclip.adapters import LoRAConfig
 from jclip.errors import InputError
 from jclip.training.shift_invariance import Anchor, DropoutMasks
 
-__all__ = ["RECIPES", "LoRARecipe"]
-
 
 @dataclasses.dataclass(frozen=True)
 class LoRARecipe:

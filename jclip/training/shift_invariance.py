@@ -11,11 +11,9 @@ from jaxtyping import Array, Float, Int, UInt8
 from jclip.adapters import with_dropout
 from jclip.checkpoints import ImageConfig
 from jclip.images import Fit, ViewPlan, circular_shift, normalise, shift_views
-from jclip.probes.embeddings import normalised
+from jclip.models.unit_norm import normalised
 from jclip.training.loop import LossFunction
 from jclip.training.losses import charbonnier, stability_loss
-
-__all__ = ["Anchor", "DropoutMasks", "Frozen", "make_shift_invariance_loss"]
 
 DropoutMasks = Literal["same", "different"]
 Anchor = Literal["both", "shifted"]

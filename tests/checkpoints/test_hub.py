@@ -9,8 +9,8 @@ from huggingface_hub import constants, file_download
 from small_hub import COMMIT, SmallHub
 
 from jclip.checkpoints import describe_checkpoint, load_checkpoint
-from jclip.checkpoints.digests import sha256
 from jclip.errors import InputError
+from jclip.files.digests import sha256
 
 NAME = "org/clip"
 

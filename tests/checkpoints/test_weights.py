@@ -12,11 +12,11 @@ from safetensors.numpy import load_file, save_file
 
 from jclip.checkpoints import load_checkpoint, load_clip
 from jclip.checkpoints.checkpoint import describe_checkpoint
-from jclip.checkpoints.digests import sha256
 from jclip.checkpoints.network import random_clip
 from jclip.checkpoints.open_clip import rules_for
 from jclip.checkpoints.transformers import RULES
 from jclip.errors import InputError
+from jclip.files.digests import sha256
 from jclip.models import CLIP
 
 LAYER = "vision_model.encoder.layers"

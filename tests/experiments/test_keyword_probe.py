@@ -13,7 +13,7 @@ from jclip.checkpoints import load_checkpoint
 from jclip.data.image_sets import open_image_set
 from jclip.data.images import decode
 from jclip.images import preprocess
-from jclip.probes.embeddings import normalised
+from jclip.models.unit_norm import normalised
 from jclip.runs.command import run_command
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "hf_full")

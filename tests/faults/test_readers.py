@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jclip.checkpoints.fields import read_json
 from jclip.data.captions import read_captions
 from jclip.data.coco_captions import read_coco_captions
 from jclip.data.fg_ovd import read_fg_ovd
 from jclip.errors import InputError
+from jclip.files.json_files import read_json
 from jclip.runs.folder import open_run
 
 FG_OVD = {

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_readers import JSON, places, replaced
 
-from jclip.checkpoints.digests import write_tensors
 from jclip.checkpoints.peft import describe_adapter
-from jclip.checkpoints.tensor_files import SafetensorsTensors
 from jclip.errors import InputError
+from jclip.files.digests import write_tensors
+from jclip.files.tensors import SafetensorsTensors
 
 ADAPTER = Path(__file__).parents[1] / "golden" / "hf_gelu" / "peft_adapter"
 TENSORS = {

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from jclip.errors import InputError
-from jclip.runs.command import RunStopped, run_command
+from jclip.errors import InputError, RunStopped
+from jclip.runs.command import run_command
 from jclip.runs.options import Integers, Names
 
 

@@ -7,16 +7,9 @@ import pyarrow as pa
 import pytest
 
 from jclip.errors import InputError
-from jclip.runs.folder import (
-    confirm,
-    default_folder,
-    finish_run,
-    open_run,
-    read_parts,
-    replacing,
-    write_part,
-    write_table,
-)
+from jclip.files.atomic import replacing
+from jclip.files.tables import write_table
+from jclip.runs.folder import confirm, default_folder, finish_run, open_run, read_parts, write_part
 
 IDENTITY = {"settings": {"shifts": 8}, "data": "abc"}
 
@@ -53,13 +46,6 @@ def test_a_finished_run_is_read_from_its_table(tmp_path):
     assert record["environment"]["packages"]["jax"]
     open_run(tmp_path, "sweep", IDENTITY)
     assert [t["x"].to_pylist() for t in read_parts(tmp_path, "scores")] == [[1]]
-
-
-def test_large_tables_have_no_csv(tmp_path, monkeypatch):
-    monkeypatch.setattr("jclip.runs.folder.CSV_ROWS", 2)
-    write_table(tmp_path, "small", pa.table({"x": [1, 2]}))
-    write_table(tmp_path, "large", pa.table({"x": [1, 2, 3]}))
-    assert sorted(os.listdir(tmp_path)) == ["large.parquet", "small.csv", "small.parquet"]
 
 
 def test_other_folders_are_left_alone(tmp_path):

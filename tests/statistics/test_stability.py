@@ -3,8 +3,9 @@ import pytest
 import scipy.stats
 
 from jclip.errors import InputError
+from jclip.statistics.bound_tests import minimum_images
 from jclip.statistics.calibration import calibrate_flip_bound
-from jclip.statistics.stability import minimum_images, order_by_stability, shift_statistics
+from jclip.statistics.stability import order_by_stability, shift_statistics
 
 
 def _scores(images=12, shifts=8, seed=0):

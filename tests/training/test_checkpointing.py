@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jclip.errors import InputError
-from jclip.runs.command import RunStopped
+from jclip.errors import InputError, RunStopped
 from jclip.training import Checkpoints, CorruptCheckpoint
 
 # Orbax closes its event loop on reads that are still under way when one of them has failed.

@@ -15,7 +15,7 @@ import pytest
 import tiny_run
 from flax import nnx
 
-from jclip.runs.command import RunStopped
+from jclip.errors import RunStopped
 from jclip.training import (
     Checkpoints,
     NonFiniteStep,

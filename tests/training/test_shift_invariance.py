@@ -14,7 +14,7 @@ from jclip.checkpoints import ImageConfig
 from jclip.errors import InputError
 from jclip.images import circular_shift, plan_views, preprocess
 from jclip.models import CLIP, CLIPConfig, TextConfig, VisionConfig
-from jclip.probes.embeddings import normalised
+from jclip.models.unit_norm import normalised
 from jclip.training.loop import init_state, make_train_step
 from jclip.training.losses import charbonnier, stability_loss
 from jclip.training.recipes import RECIPES, LoRARecipe

@@ -1,28 +1,9 @@
 """Reading a JSON object field by field, so that no field of a checkpoint goes unread."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jclip.errors import InputError
-
-__all__ = ["Fields", "read_json"]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        InputError: the file is not JSON, or not an object.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds a {type(values).__name__}, not a JSON object")
-    return values
 
 
 class Fields:

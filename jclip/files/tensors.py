@@ -8,10 +8,8 @@ import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 
-from jclip.checkpoints.digests import recorded_digests, tensor_digest
 from jclip.errors import InputError
-
-__all__ = ["PickledTensors", "SafetensorsTensors"]
+from jclip.files.digests import recorded_digests, tensor_digest
 
 
 class SafetensorsTensors:

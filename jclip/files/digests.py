@@ -17,8 +17,6 @@ from safetensors.numpy import save_file
 
 from jclip.errors import InputError
 
-__all__ = ["ENTRY", "json_digest", "recorded_digests", "sha256", "tensor_digest", "write_tensors"]
-
 ENTRY = "jclip_sha256"
 # In the value too, so that a file whose entry has lost its name is not taken for somebody else's.
 _WRITER = '{"writer": "jclip", '

@@ -11,10 +11,10 @@ from safetensors.numpy import load_file, save_file
 
 from jclip.adapters import LoRAConfig, add_adapter
 from jclip.checkpoints import load_checkpoint, load_clip, save_clip
-from jclip.checkpoints.digests import ENTRY, write_tensors
 from jclip.checkpoints.peft import load_adapter, save_adapter
-from jclip.checkpoints.tensor_files import SafetensorsTensors
 from jclip.errors import InputError
+from jclip.files.digests import ENTRY, write_tensors
+from jclip.files.tensors import SafetensorsTensors
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = {

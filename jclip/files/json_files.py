@@ -1,0 +1,36 @@
+"""JSON files, read with an error that names them and replaced whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jclip.errors import InputError
+from jclip.files.atomic import replacing
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        InputError: the file is not JSON, or not an object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds a {type(values).__name__}, not a JSON object")
+    return values
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON value, indented; the file is replaced when all of it is written."""
+    with replacing(path) as partial:
+        partial.write_text(
+            json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+def as_json(values: Any) -> Any:
+    """The value as a JSON file gives it back: tuples as lists, keys as strings."""
+    return json.loads(json.dumps(values))

@@ -1,0 +1,10 @@
+"""Embeddings of length 1, so that their product is a cosine."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def normalised(embeddings: Float[Array, "*n e"]) -> Float[Array, "*n e"]:
+    """Scaled to length 1 in float32, as `x / x.norm()` in the reference."""
+    embeddings = embeddings.astype(jnp.float32)
+    return embeddings / jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
