@@ -34,7 +34,7 @@ from jclip.images import Fit
 from jclip.models import ARCHITECTURES
 from jclip.report.compile_page import GIGA, KINDS, NOT_RUN, TERA, compile_page
 from jclip.runs.command import run_command
-from jclip.runs.folder import confirm, default_folder, open_run
+from jclip.runs.record import confirm, default_folder, open_run
 from jclip.runs.options import Names
 from jclip.runs.publish import publish
 from jclip.training.recipes import RECIPES

@@ -51,7 +51,7 @@ from jclip.probes.fine_grained_table import mean_over_sets, paper_table, rank_ta
 from jclip.report.detector_page import detector_page
 from jclip.report.provenance import FaultChoice
 from jclip.runs.command import run_command
-from jclip.runs.folder import confirm, default_folder, open_run, read_parts
+from jclip.runs.record import confirm, default_folder, open_run, read_parts
 from jclip.runs.options import Flag, ModelOptions, Names, comma_separated
 from jclip.runs.parts import keep_parts
 from jclip.runs.publish import publish

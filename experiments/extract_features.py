@@ -41,7 +41,7 @@ from jclip.files.tables import write_csv
 from jclip.probes.raw_embeddings import stream_image_embeddings, stream_text_embeddings
 from jclip.runs.command import DONE, DONE_WITH_FAILURES, run_command
 from jclip.runs.failures import of_all_processes
-from jclip.runs.folder import confirm, default_folder, finish_run, open_run, other_parts
+from jclip.runs.record import confirm, default_folder, finish_run, open_run, other_parts
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import ModelOptions, Names, OutputOptions
 from jclip.runs.parts import keep_parts

@@ -31,7 +31,7 @@ from jclip.probes.fine_grained_table import (
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.report.provenance import FaultChoice, activation_choice
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run
+from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Flag, Names
 from jclip.runs.publish import publish
 

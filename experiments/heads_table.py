@@ -38,7 +38,7 @@ from jclip.report.head_training_page import head_faults
 from jclip.report.heads_page import heads_page, heads_table
 from jclip.report.provenance import FaultChoice
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run
+from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Integers, ModelOptions, Names, OutputOptions
 from jclip.runs.publish import publish
 from jclip.training.head_batches import RECIPES, HeadRecipe, SameImage

@@ -40,7 +40,7 @@ from jclip.report.keyword_page import keyword_page
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.runs.command import DONE, run_command
 from jclip.runs.failures import of_all_processes, without_failures
-from jclip.runs.folder import default_folder, open_run, other_parts, read_parts
+from jclip.runs.record import default_folder, open_run, other_parts, read_parts
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Fits, ImageOptions, ModelOptions, Names, OutputOptions
 from jclip.runs.parts import keep_parts

@@ -43,7 +43,7 @@ from jclip.probes.shift_tuning import (
 from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
 from jclip.report.trade_off_page import trade_off_page
 from jclip.runs.command import DONE, run_command
-from jclip.runs.folder import default_folder, open_run
+from jclip.runs.record import default_folder, open_run
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Flag, ImageOptions, Integers, ModelOptions, Numbers, OutputOptions
 from jclip.runs.processes import ProcessOptions

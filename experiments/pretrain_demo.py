@@ -26,7 +26,7 @@ from jclip.images import CLIP_MEAN, CLIP_STD, normalise
 from jclip.models import CLIP
 from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
-from jclip.runs.folder import finish_run, open_run
+from jclip.runs.record import finish_run, open_run
 from jclip.runs.options import Integers
 from jclip.text.tokenizer import Tokenizer
 from jclip.training.loop import fit, init_state, make_train_step

@@ -28,7 +28,7 @@ from jclip.probes.retrieval import (
 from jclip.report.provenance import FaultChoice, activation_choice
 from jclip.report.retrieval_page import retrieval_page
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run
+from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Flag
 from jclip.runs.publish import publish
 

@@ -42,7 +42,7 @@ from jclip.report.shift_examples import extreme_examples
 from jclip.report.shift_page import shift_page
 from jclip.runs.command import DONE, run_command
 from jclip.runs.failures import of_all_processes, without_failures
-from jclip.runs.folder import default_folder, open_run, other_parts, read_parts
+from jclip.runs.record import default_folder, open_run, other_parts, read_parts
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import Fits, Flag, ImageOptions, Integers, ModelOptions, OutputOptions
 from jclip.runs.parts import keep_parts

@@ -30,7 +30,7 @@ from jclip.files.tables import write_csv
 from jclip.models import ARCHITECTURES
 from jclip.report.throughput_page import throughput_page
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run
+from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Fits, Integers, Names
 from jclip.runs.publish import publish
 from jclip.speed import stages

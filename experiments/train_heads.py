@@ -38,7 +38,7 @@ from jclip.heads import (
 from jclip.report.head_training_page import head_faults, training_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.runs.command import run_command
-from jclip.runs.folder import default_folder, open_run
+from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Flag, Integers, Numbers
 from jclip.runs.publish import publish
 from jclip.training.head_batches import RECIPES, HeadLoss, HeadRecipe, SameImage, Stage

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from jclip.data.feature_sources import FeatureSource
 from jclip.data.features import FEATURES_FILE, read_features
-from jclip.runs.folder import read_parts
+from jclip.runs.record import read_parts
 
 
 def embedding_part(

@@ -29,6 +29,7 @@ class Failure:
     """An image that could not be decoded, and why."""
 
     index: int
+    name: str
     reason: str
 
 
@@ -87,7 +88,7 @@ def stream_batches(
             except InputError as error:
                 if not record_failures:
                     raise
-                failures.append(Failure(index, str(error)))
+                failures.append(Failure(index, images[index].name, str(error)))
         first = images[plan.indices[0]]
         pixels = np.zeros((plan.rows, first.height, first.width, 3), np.uint8)
         for row, image in enumerate(decoded.values()):

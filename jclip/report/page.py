@@ -105,12 +105,15 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """A page: what it answers (`lead`), what the reader has to know first (`notices`), sections."""
+    """A page: the finding in a sentence or two (`lead`), sections.
+
+    `notices` are what the reader has to know first; publishing a run adds its own.
+    """
 
     title: str
     lead: str
-    notices: tuple[str, ...]
     sections: tuple[Section, ...]
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [figure.name for figure in self.figures()]

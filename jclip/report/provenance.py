@@ -2,35 +2,28 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
-from jclip.report.page import Column, Section, Table
-
-
-@dataclasses.dataclass(frozen=True)
-class FaultChoice:
-    """Whether a run repeats a fault of the papers' code (`reference`) or not (`corrected`)."""
-
-    fault: str
-    choice: Literal["reference", "corrected"]
-    meaning: str
+from jclip.report.faults import REFERENCE, FaultChoice
+from jclip.report.page import Column, Page, Section, Table
 
 
-def crop_choice(fits: Sequence[str]) -> FaultChoice:
-    """Whether the centre crop, which keeps half of a panorama, is among the fits (paper 1)."""
-    return FaultChoice(
-        "the centre crop keeps half of a panorama",
-        "reference" if "crop" in fits else "corrected",
-        f"fits: {', '.join(fits)}; at half a turn crops share no content",
-    )
+def with_provenance(
+    page: Page,
+    notices: Sequence[str],
+    faults: Sequence[FaultChoice],
+    settings: Mapping[str, object],
+) -> Page:
+    """A page with the frame that every run's has: notices before all else, what was run at its end.
 
-
-def activation_choice(overridden: bool, option: str | None) -> FaultChoice:
-    """Whether weights run with another activation than they were trained with."""
-    return FaultChoice(
-        "activation other than the checkpoint's own",
-        "reference" if overridden else "corrected",
-        f"--activation {option or 'not given'}",
+    Args:
+        page: of an experiment.
+        notices: what a reader has to know first.
+        faults: the choices between `reference` and `corrected` that the run made.
+        settings: what was run; a mapping inside becomes a table of its own.
+    """
+    provenance = (*((fault_section(faults),) if faults else ()), settings_section(settings))
+    return dataclasses.replace(
+        page, notices=(*page.notices, *notices), sections=(*page.sections, *provenance)
     )
 
 
@@ -38,9 +31,11 @@ def fault_section(faults: Sequence[FaultChoice]) -> Section:
     """A table of the faults that a run had a choice in."""
     columns = (Column("fault"), Column("this run"), Column("what that means"))
     rows = tuple((fault.fault, fault.choice, fault.meaning) for fault in faults)
+    repeated = [choice.fault for choice in faults if choice.choice == REFERENCE]
     return Section(
         heading="Faults of the papers' code",
-        text="“reference” repeats what the released code does, “corrected” does not.",
+        text=f"Faults that this run repeats: {'; '.join(repeated) or 'none'}. “reference” repeats "
+        "what the released code does, “corrected” does not.",
         tables=(Table("Choices of this run", columns, rows),),
     )
 

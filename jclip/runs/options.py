@@ -13,6 +13,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images import Fit
 from jclip.models.config import Activation
+from jclip.runs.record import Silent
 
 
 def comma_separated(kind: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec:
@@ -39,56 +40,85 @@ def _fit(text: str) -> Fit:
 
 Fits = Annotated[tuple[Fit, ...], comma_separated(_fit, "FIT,..")]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Precision = Literal["auto", "float32", "bfloat16"]
+OutFolder = Annotated[
+    Path | None,
+    Silent,
+    tyro.conf.arg(
+        help="Folder of results; default runs/EXPERIMENT-HASH. The same run into it resumes."
+    ),
+]
+PixelLimit = Annotated[
+    int, Silent, tyro.conf.arg(help="Largest image in pixels, checked from the header.")
+]
+OnError = Annotated[
+    Literal["stop", "record"],
+    Silent,
+    tyro.conf.arg(
+        help="At an image that cannot be decoded: stop, or go on and list it in failures.csv."
+    ),
+]
+
+
+def dtype_of(precision: Precision) -> jnp.dtype:
+    """The dtype that a precision means on this machine."""
+    if precision == "auto":
+        return jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
+    return jnp.dtype(precision)
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
     """Which checkpoints are probed, and how they compute."""
 
-    models: Annotated[Names, tyro.conf.arg(aliases=["--model"])] = ("demo",)
+    models: Annotated[Names, tyro.conf.arg(aliases=["--model"]), Silent] = ("demo",)
     """Registry names, demo (a small CLIP of the rendered world), random:ARCHITECTURE, hub ids or
     folders; paper1 is the paper's nine."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     """Of matrix products; auto is float32 on CPUs and bfloat16 elsewhere."""
     activation: Activation | None = None
     """Override the checkpoints' own activation; gelu repeats the paper's mismatch."""
     allow_pickle: Flag = False
     """Read .bin and .pt weights too, through torch with weights_only."""
     adapter: Path | None = None
-    """Folder of a LoRA adapter in peft's layout, put into every model."""
+    """Folder of a LoRA adapter in peft's layout, merged into every model."""
 
     def dtype(self) -> jnp.dtype:
         """The dtype that `precision` means on this machine."""
-        if self.precision == "auto":
-            return jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16)
-        return jnp.dtype(self.precision)
+        return dtype_of(self.precision)
+
+    def identity(self) -> dict[str, Any]:
+        """What of these makes two runs the same; the models themselves are facts of a run."""
+        return {"precision": self.dtype().name, "adapter": self.adapter and str(self.adapter)}
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageOptions:
     """Which images, with which captions."""
 
-    images: Names = ("demo",)
+    images: Annotated[Names, Silent] = ("demo",)
     """Sets of images, each a folder, samples (twelve CC0 panoramas that ship with jclip), demo or
     demo-photos (a rendered world), or tfds:NAME[:SPLIT] (a prepared TFDS data set)."""
-    captions: Path | None = None
+    captions: Annotated[Path | None, Silent] = None
     """CSV or JSONL with columns file and caption, or prompts.txt with one line per image in natural
     order. Default: captions.csv, captions.jsonl or prompts.txt beside the images."""
     prompt_prefix: str = "This is "
     """Put before every caption."""
-    pixel_limit: int = DEFAULT_PIXEL_LIMIT
-    """Largest image in pixels, checked from the header."""
-    on_error: Literal["stop", "record"] = "stop"
-    """At an image that cannot be decoded: stop, or go on and list it in failures.csv."""
+    pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
+    on_error: OnError = "stop"
+
+    @property
+    def record(self) -> bool:
+        """Whether an image that cannot be decoded is recorded instead of stopping the run."""
+        return self.on_error == "record"
 
 
 @dataclasses.dataclass(frozen=True)
 class OutputOptions:
     """Where results go, and how much is computed at once."""
 
-    out: Path | None = None
-    """Folder of results; default runs/EXPERIMENT-HASH. The same run into it resumes."""
-    batch_size: int | None = None
+    out: OutFolder = None
+    batch_size: Annotated[int | None, Silent] = None
     """Images per step of the network and device; default 64 on CPUs and 512 elsewhere."""
 
     def images_per_step(self) -> int:

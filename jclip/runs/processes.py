@@ -12,10 +12,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from jclip.distributed import is_lead, join_processes, on_tpu, wait_for_all
 from jclip.errors import InputError, RunStopped
+from jclip.runs.record import Silent
 
 _SUPERVISED = "JCLIP_SUPERVISED"
 AUTO = "auto"
@@ -25,11 +26,11 @@ AUTO = "auto"
 class ProcessOptions:
     """The processes that share a run; a TPU pod needs none of these."""
 
-    coordinator: str | None = None
+    coordinator: Annotated[str | None, Silent] = None
     """HOST:PORT of process 0, the same in all; auto asks Slurm, Open MPI or Kubernetes."""
-    num_processes: int | None = None
+    num_processes: Annotated[int | None, Silent] = None
     """How many processes share the run, with an explicit coordinator."""
-    process_id: int | None = None
+    process_id: Annotated[int | None, Silent] = None
     """Which of them this is, from 0."""
 
     def check(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
 from jclip.files.tables import write_table
-from jclip.runs.folder import confirm, default_folder, finish_run, open_run, read_parts, write_part
+from jclip.runs.record import confirm, default_folder, finish_run, open_run, read_parts, write_part
 
 IDENTITY = {"settings": {"shifts": 8}, "data": "abc"}
 

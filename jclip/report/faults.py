@@ -1,0 +1,72 @@
+"""The faults of the papers' code that a run has a choice in: repeated or corrected.
+
+`Fault.number` counts within the published fault lists of the two papers' code: paper 1 is arXiv
+2604.24642 with its repository 360Semantics, paper 2 is arXiv 2404.03539 with its repository
+FG-CLIP.
+"""
+
+import dataclasses
+from typing import Literal, get_args
+
+Choice = Literal["reference", "corrected"]
+REFERENCE, CORRECTED = get_args(Choice)
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultChoice:
+    """Whether a run repeats a fault of the papers' code (`reference`) or not (`corrected`)."""
+
+    fault: str
+    choice: Choice
+    meaning: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A fault of a paper's code: which paper (1 or 2), its number there, and what it is."""
+
+    paper: int
+    number: int
+    what: str
+
+    def choose(self, repeated: bool, meaning: str) -> FaultChoice:
+        """The choice of a run, with what it means there."""
+        return FaultChoice(self.what, REFERENCE if repeated else CORRECTED, meaning)
+
+
+CENTRE_CROP = Fault(1, 1, "the centre crop keeps half of a panorama")
+LORA_TARGETS = Fault(1, 2, "only one of three kinds of LoRA targets acts")
+ACTIVATION = Fault(1, 3, "activation other than the checkpoint's own")
+WILCOXON_ALONE = Fault(1, 4, "Wilcoxon as the only test, uncorrected")
+NO_CORRECTION = Fault(1, 5, "no correction for many tests, no effect sizes")
+NO_ANCHOR = Fault(1, 6, "lambda = 1 has no anchor: a constant score minimises it")
+PAIRED_BY_ORDER = Fault(1, 7, "images and prompts paired by lexicographic order")
+ONE_BETA = Fault(1, 8, "one beta for every model")
+DROPOUT_MASKS = Fault(1, 11, "dropout masks differ between a panorama and its shifted copy")
+
+RETRIEVAL_AXIS = Fault(2, 1, "CLIP's own retrieval normalised over samples")
+TEXT_AXIS = Fault(2, 2, "hard-negative training normalises texts over the captions of a box")
+SQUEEZED_SCORE = Fault(
+    2, 3, "the sigmoid of a cosine lies in 0.27 .. 0.73, so that margins ask for too much"
+)
+SAME_IMAGE_NEGATIVES = Fault(
+    2, 4, "other captions of the same image count as negatives in the warm-up"
+)
+ONE_SEED = Fault(2, 5, "initial weights unseeded, one seed, no deviations")
+CHANCE = Fault(2, 7, "chance drawn at n / 2")
+SHORT_CAPTIONS = Fault(2, 8, "detectors are scored on boxes with short captions, CLIP on all")
+BOX_CROP = Fault(2, 9, "the centre crop keeps less than half of every fourth box")
+TIES = Fault(2, 10, "ties count against the right caption")
+FEW_NEGATIVES = Fault(2, 10, "boxes with too few negatives vanish silently")
+MEDIAN = Fault(2, 10, "the median takes the next index")
+
+
+def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:
+    """Whether the centre crop, which keeps half of a panorama, is among the fits."""
+    meaning = f"fits: {', '.join(fits)}; at half a turn crops share no content"
+    return CENTRE_CROP.choose("crop" in fits, meaning)
+
+
+def activation_choice(overridden: bool, activation: str | None) -> FaultChoice:
+    """Whether weights run with another activation than they were trained with."""
+    return ACTIVATION.choose(overridden, f"activation: {activation or 'the checkpoints own'}")

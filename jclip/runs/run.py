@@ -1,0 +1,309 @@
+"""A run that is open: its folder, what it keeps on the way, and what a person is told at its end.
+
+with open_run("shift_sweep", options, models=models, image_sets=sets) as run:
+(checkpoint,) = run.load(options.model, models)
+...
+return run.publish(page, lines, faults)
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import pyarrow as pa
+from flax import nnx
+from tqdm import tqdm
+
+from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.data.image_sets import ImageSet
+from jclip.data.pipeline import Batch, Failure
+from jclip.distributed import is_lead, local_mesh, replicate, wait_for_all
+from jclip.errors import InputError, RunStopped
+from jclip.files.json_files import read_json, write_json
+from jclip.files.tables import read_table, write_parquet, write_table
+from jclip.report.faults import FaultChoice
+from jclip.report.page import Page, write_figures, write_page
+from jclip.report.provenance import with_provenance
+from jclip.runs.command import DONE, DONE_WITH_FAILURES
+from jclip.runs.models import load_models
+from jclip.runs.options import ModelOptions
+from jclip.runs.record import (
+    PARTS,
+    RECORD,
+    close_record,
+    confirm,
+    default_folder,
+    identity_of,
+    now,
+    open_record,
+)
+
+SECONDS_BETWEEN_PARTS = 20
+
+
+@contextlib.contextmanager
+def open_run(
+    experiment: str,
+    options: Any,
+    *,
+    models: Sequence[CheckpointDescription] = (),
+    image_sets: Sequence[ImageSet] = (),
+    out: Path | None = None,
+    **facts: Any,
+) -> Iterator["Run"]:
+    """Open the folder of a run, or go on in it; nothing expensive is computed before.
+
+    Args:
+        experiment: its name.
+        options: a dataclass; every field that is not marked `Silent` is part of the identity.
+        models: descriptions of the checkpoints; their names and activations are part of it.
+        image_sets: their captions and digests are part of it.
+        out: the folder; `runs/EXPERIMENT-HASH` by default.
+        facts: more of the identity, such as digests of files.
+
+    Raises:
+        InputError: see `open_record`; or an error inside, before anything was computed.
+        RunStopped: an error of a disk inside, or bad input after something was computed.
+    """
+    identity: dict[str, Any] = identity_of(options)
+    if models:
+        identity["models"] = {m.identity.name: m.identity.activation for m in models}
+    if image_sets:
+        identity["image_sets"] = {opened.name: opened.identity for opened in image_sets}
+    identity |= facts
+    folder = out or default_folder(experiment, identity)
+    open_record(folder, experiment, identity)
+    run = Run(folder)
+    run.note(*(notice for opened in image_sets for notice in opened.notices))
+    try:
+        yield run
+    except InputError as error:
+        if not run.computed:
+            raise
+        raise RunStopped(f"{error}; what was computed is kept in {folder}") from error
+    except OSError as error:
+        raise RunStopped(f"{error}; what was computed is kept in {folder}") from error
+
+
+@dataclasses.dataclass
+class Run:
+    """An open run.
+
+    Attributes:
+        folder: where everything is written.
+        notices: what a reader of the numbers should know, each once.
+        failures: images that could not be decoded, by the name of their stream.
+        computed: whether something was computed that a restart would find.
+    """
+
+    folder: Path
+    notices: list[str] = dataclasses.field(default_factory=list)
+    failures: dict[str, list[Failure]] = dataclasses.field(default_factory=dict)
+    computed: bool = False
+
+    def note(self, *notices: str) -> None:
+        """Add notices that are not there yet."""
+        self.notices += [notice for notice in dict.fromkeys(notices) if notice not in self.notices]
+
+    @property
+    def confirmed(self) -> dict[str, Any]:
+        """What `confirm` has added to the identity."""
+        return read_json(self.folder / RECORD)["confirmed"]
+
+    def confirm(self, fact: str, value: Any) -> None:
+        """Add to the identity what is known only now, such as a digest.
+
+        Raises:
+            InputError: an earlier run into this folder found another value.
+        """
+        confirm(self.folder, fact, value)
+
+    def load(
+        self, options: ModelOptions, models: Sequence[CheckpointDescription]
+    ) -> list[Checkpoint]:
+        """Load checkpoints onto every device of this process, with the adapter merged in.
+
+        Raises:
+            InputError: see `load_checkpoint` and `load_adapter`; or an earlier run into this folder
+                used other weights.
+        """
+        checkpoints = []
+        for checkpoint in load_models(options, models):
+            identity = checkpoint.identity
+            self.confirm(f"weights of {identity.name}", identity.sha256)
+            nnx.update(checkpoint.clip, replicate(local_mesh(), nnx.state(checkpoint.clip)))
+            self.note(*(f"{identity.name}: {notice}" for notice in identity.notices))
+            if identity.overridden:
+                self.note(
+                    f"{identity.name}: runs with {identity.activation} although its weights were "
+                    f"trained with {identity.own_activation}."
+                )
+            checkpoints.append(checkpoint)
+        return checkpoints
+
+    def earlier(self, name: str) -> list[pa.Table]:
+        """What earlier runs into this folder computed: the finished table `name`, then all parts.
+
+        Raises:
+            InputError: one of them is damaged.
+        """
+        parts = sorted((self.folder / PARTS).glob("*.parquet"))
+        tables = [read_table(p) for p in (self.folder / f"{name}.parquet", *parts) if p.exists()]
+        wait_for_all("earlier parts are read")
+        self.computed |= bool(tables)
+        return tables
+
+    def keep[Computed](
+        self,
+        stream: Iterable[tuple[Batch, Computed]],
+        store: Callable[[Batch, Computed], None],
+        part: Callable[[list[int]], pa.Table],
+        *,
+        name: str,
+        total: int,
+        done: int,
+    ) -> None:
+        """Run a stream of batches to its end, keeping a part every 20 seconds, whatever happens.
+
+        Args:
+            stream: batches of images with what was computed from them.
+            store: takes each batch's results in.
+            part: the rows to keep for some images, by index, once they are stored.
+            name: of the set of images, for the progress bar and `failures`.
+            total: number of images that this process has to do or that are done.
+            done: how many earlier runs have done.
+
+        Raises:
+            RunStopped: an image or a disk failed; what was computed is kept.
+        """
+        failures = self.failures.setdefault(name, [])
+        unsaved, kept, saved_at = [], done, time.monotonic()
+
+        def save() -> None:
+            _write_part(self.folder, part(unsaved))
+            unsaved.clear()
+
+        bar = tqdm(
+            total=total,
+            initial=done,
+            desc=name,
+            unit=" images",
+            smoothing=0.1,
+            disable=not is_lead(),
+        )
+        with bar:
+            try:
+                for batch, computed in stream:
+                    store(batch, computed)
+                    self.computed = True
+                    failures += batch.failures
+                    unsaved += batch.indices
+                    kept += len(batch.indices)
+                    bar.update(len(batch.indices) + len(batch.failures))
+                    if time.monotonic() - saved_at > SECONDS_BETWEEN_PARTS:
+                        save()
+                        saved_at = time.monotonic()
+            except (InputError, OSError) as error:
+                progress = f"{kept} of {total} images of {name} are kept in {self.folder}"
+                raise RunStopped(f"{error}; {progress}") from error
+            finally:
+                if unsaved:
+                    save()
+
+    def joined(self) -> list[pa.Table] | None:
+        """The parts of the other processes, once all are here; None but for process 0.
+
+        The failures of all processes are joined, too.
+        """
+        if jax.process_count() == 1:
+            return []
+        every = _exchange(self.folder, "failures", self.failures)
+        self.failures = {
+            name: sorted(
+                (Failure(**one) for some in every for one in some[name]), key=lambda one: one.index
+            )
+            for name in self.failures
+        }
+        if not is_lead():
+            return None
+        parts = sorted((self.folder / PARTS).glob("*.parquet"))
+        return [read_table(p) for p in parts if not p.name.startswith(_own_prefix())]
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Write a table as `NAME.parquet` and, up to 100,000 rows, `NAME.csv`."""
+        write_table(self.folder, name, table)
+
+    def publish(
+        self,
+        page: Page | None,
+        lines: Sequence[str],
+        faults: Sequence[FaultChoice] = (),
+        **outcome: Any,
+    ) -> int:
+        """Write page and record, and print the result.
+
+        Args:
+            page: of this experiment; notices, faults and settings are added to it. None: no page.
+            lines: the result in a few lines of text.
+            faults: the choices between `reference` and `corrected` that the run made.
+            outcome: numbers for `run.json`.
+
+        Returns:
+            The exit status.
+        """
+        failures = self._write_failures()
+        finished = {
+            **read_json(self.folder / RECORD),
+            "status": "done",
+            "finished": now(),
+            "notices": self.notices,
+            "faults": [dataclasses.asdict(fault) for fault in faults],
+            "failures": failures,
+            **outcome,
+        }
+        if page is not None:
+            page = with_provenance(page, self.notices, faults, finished)
+            write_page(self.folder / "report.html", page)
+            write_figures(self.folder / "figures", page)
+        close_record(self.folder, finished)
+        for line in (*lines, *(f"note: {notice}" for notice in self.notices)):
+            print(line)
+        print(f"results: {self.folder}" if page is None else f"report: {self.folder}/report.html")
+        return DONE_WITH_FAILURES if failures else DONE
+
+    def _write_failures(self) -> int:
+        rows = [
+            {"image_set": name, "image": failure.name, "reason": failure.reason}
+            for name, failures in self.failures.items()
+            for failure in failures
+        ]
+        if rows:
+            write_table(self.folder, "failures", pa.Table.from_pylist(rows))
+            self.note(
+                f"{len(rows)} images could not be decoded and are left out with all that belongs "
+                "to them: failures.csv."
+            )
+        return len(rows)
+
+
+def _own_prefix() -> str:
+    return f"{jax.process_index():03d}-"
+
+
+def _write_part(folder: Path, table: pa.Table) -> None:
+    """Keep what was computed since the last part; the part appears whole or not at all."""
+    number = len(list((folder / PARTS).glob(f"{_own_prefix()}*.parquet")))
+    write_parquet(folder / PARTS / f"{_own_prefix()}{number:06d}.parquet", table)
+
+
+def _exchange(folder: Path, name: str, failures: Mapping[str, Sequence[Failure]]) -> list[Any]:
+    """What every process has, in order of processes; their parts can be read after it."""
+    own = {key: [dataclasses.asdict(one) for one in some] for key, some in failures.items()}
+    write_json(folder / PARTS / f"{name}-{jax.process_index():03d}.json", own)
+    wait_for_all(f"exchanged: {name}")
+    files = [folder / PARTS / f"{name}-{i:03d}.json" for i in range(jax.process_count())]
+    return [read_json(file) for file in files]
