@@ -1,175 +1,128 @@
 """Probe A of paper 1: the score of an image with and without a word that names its format."""
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
-from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
-from jclip.checkpoints import ImageConfig
+from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
-from jclip.data.pipeline import Batch
-from jclip.distributed import local_mesh, shard_batch
-from jclip.images import Fit, ViewPlan
-from jclip.probes.keyword_scores import KeywordScores
-from jclip.probes.shift import DevicePlans, embed_shifts
+from jclip.images.fits import FitOption, fits_of
+from jclip.probes.embed import DevicePlans, embed_views
+from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
+from jclip.text.prompts import make_prompts
 
 
-def empty_keyword_scores(
-    model: str,
-    fit: Fit,
-    opened: ImageSet,
-    contents: Sequence[str],
-    identifiers: Sequence[str],
-    generics: Sequence[str],
-    *,
-    control: bool,
-) -> KeywordScores:
-    """A result still to be filled: every score is NaN."""
-    images = len(opened.images)
-    return KeywordScores(
-        image_set=opened.name,
-        model=model,
-        fit=fit,
-        control=control,
-        images=tuple(image.name for image in opened.images),
-        contents=tuple(contents),
-        identifiers=tuple(identifiers),
-        generics=tuple(generics),
-        identifier_scores=np.full((images, len(identifiers)), np.nan, np.float32),
-        generic_scores=np.full((images, len(generics)), np.nan, np.float32),
-    )
+@dataclasses.dataclass(kw_only=True)
+class KeywordScores(Scores):
+    """Scores of N images of one set with V identifiers and U generic words before their content.
+
+    Attributes:
+        control: marks a set of perspective photos, of which an identifier is not true.
+        contents: `[N]`, the captions without a format word.
+        identifiers: `[V]`, words that name the format; `columns` are these and then the generics.
+        generics: `[U]`, words that do not.
+    """
+
+    control: bool
+    contents: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    generics: tuple[str, ...]
+
+    @property
+    def identifier_scores(self) -> Float[np.ndarray, "n v"]:
+        """Scores with each identifier, `[N, V]`."""
+        return self.values[:, : len(self.identifiers)]
+
+    @property
+    def generic_scores(self) -> Float[np.ndarray, "n u"]:
+        """Scores with each generic word, `[N, U]`."""
+        return self.values[:, len(self.identifiers) :]
+
+    def _per_image(self) -> tuple[str, ...]:
+        return ("images", "contents")
+
+    def to_table(self) -> pa.Table:
+        """One row per image and format word.
+
+        Columns image_set, control, model, fit, image, content, kind (identifier or generic), words,
+        score.
+        """
+        kinds = ["identifier"] * len(self.identifiers) + ["generic"] * len(self.generics)
+        own = {
+            "content": self._repeated(self.contents, len(self.columns)),
+            "kind": self._tiled(kinds),
+            "words": self._tiled(self.columns),
+        }
+        table = self._table(own, self.values)
+        return table.add_column(1, "control", pa.array(np.full(len(table), self.control)))
+
+    def fill(self, table: pa.Table) -> None:
+        """Take in what `to_table` wrote of some images, by their names."""
+        at = {word: column for column, word in enumerate(self.columns)}
+        columns = [at[word] for word in table["words"].to_pylist()]
+        self.values[self._rows_of(table), columns] = table["score"].to_numpy()
 
 
-@functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit"))
-def _score_texts(
-    graph: nnx.GraphDef,
-    state: nnx.State,
-    images: UInt8[Array, "n h w 3"],
-    plan: ViewPlan,
-    texts: Float[Array, "n k e"],
-    *,
-    image_config: ImageConfig,
-    fit: Fit,
-) -> Float[Array, "n k"]:
-    """Each image, embedded once, against the K texts of its own: 100 x cosine."""
-    seen = embed_shifts(graph, state, images, plan, image_config=image_config, fit=fit)[:, 0]
-    return 100 * jnp.einsum("ne,nke->nk", seen, texts, precision="highest")
-
-
-def stream_keyword_scores(
-    batches: Iterable[Batch], subjects: Sequence[Subject], words: int
-) -> Iterator[tuple[Batch, Float[np.ndarray, "subjects n k"]]]:
-    """Score every batch by every subject with every format word.
+class KeywordProbe:
+    """Every image, not shifted, against its content behind every format word.
 
     Args:
-        batches: decoded images, whatever their ratio.
-        subjects: models and fits; their `texts` hold `words` rows for each image, in order.
-        words: K, how many prompts an image has.
-
-    Yields:
-        The batch and its scores, one batch behind the device so that it never waits for the host.
+        contents: the captions of every set without a format word, by the set's name.
+        identifiers: words that name the format.
+        generics: words that do not.
+        fits: how an image becomes a square.
+        controls: names of the sets of perspective photos.
+        prompt_prefix: put before every format word.
     """
-    plans, mesh, waiting = DevicePlans(), local_mesh(), None
-    for batch in batches:
-        if not batch.indices:
-            yield batch, np.zeros((len(subjects), 0, words), np.float32)
-            continue
-        pixels = shard_batch(mesh, batch.pixels)
-        rows = np.resize(batch.indices, len(pixels))[:, None] * words + np.arange(words)
-        scores = []
-        for subject in subjects:
-            _, plan = plans(pixels.shape[1:3], (0,), 1, subject)
-            scores.append(
-                _score_texts(
-                    subject.graph,
-                    subject.state,
-                    pixels,
-                    plan,
-                    shard_batch(mesh, subject.texts[rows]),
-                    image_config=subject.image_config,
-                    fit=subject.fit,
-                )
+
+    views = 1
+
+    def __init__(
+        self,
+        contents: Mapping[str, Sequence[str]],
+        identifiers: Sequence[str],
+        generics: Sequence[str],
+        *,
+        fits: Sequence[FitOption],
+        controls: Sequence[str] = (),
+        prompt_prefix: str = "",
+    ):
+        self.fits = tuple(fits)
+        self._contents, self._controls, self._prefix = contents, controls, prompt_prefix
+        self._identifiers, self._generics = tuple(identifiers), tuple(generics)
+        self._plans = DevicePlans()
+
+    def results(
+        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
+    ) -> list[KeywordScores]:
+        """Results still to be filled, for every set, model and fit."""
+        return [
+            KeywordScores.empty(
+                opened,
+                model.identity.name,
+                fit,
+                (*self._identifiers, *self._generics),
+                control=opened.name in self._controls,
+                contents=tuple(self._contents[opened.name]),
+                identifiers=self._identifiers,
+                generics=self._generics,
             )
-        if waiting is not None:
-            yield _collect(*waiting)
-        waiting = batch, scores
-    if waiting is not None:
-        yield _collect(*waiting)
+            for opened in sets
+            for model in models
+            for fit in fits_of(self.fits, model.image_config)
+        ]
 
+    def prompts(self, opened: ImageSet) -> list[list[str]]:
+        """One prompt for each image and format word, identifiers first."""
+        words = (*self._identifiers, *self._generics)
+        return make_prompts(self._contents[opened.name], words, self._prefix)
 
-def _collect(batch: Batch, scores: list[Array]):
-    return batch, np.stack(jax.device_get(scores))[:, : len(batch.indices)]
-
-
-def keyword_table(results: Sequence[KeywordScores]) -> pa.Table:
-    """One row per set, model, fit, image and format word.
-
-    Columns image_set, control, model, fit, image, content, kind (identifier or generic), words,
-    score.
-    """
-    return pa.concat_tables([_rows(result) for result in results])
-
-
-def _rows(result: KeywordScores) -> pa.Table:
-    words = (*result.identifiers, *result.generics)
-    kinds = ["identifier"] * len(result.identifiers) + ["generic"] * len(result.generics)
-    n, k = len(result.images), len(words)
-    scores = np.concatenate([result.identifier_scores, result.generic_scores], axis=1)
-
-    def repeated(values):
-        return pa.array(values, pa.string()).take(pa.array(np.repeat(np.arange(n), k)))
-
-    def tiled(values):
-        return pa.array(values, pa.string()).take(pa.array(np.tile(np.arange(k), n)))
-
-    return pa.table(
-        {
-            "image_set": pa.array(np.full(n * k, result.image_set)),
-            "control": pa.array(np.full(n * k, result.control)),
-            "model": pa.array(np.full(n * k, result.model)),
-            "fit": pa.array(np.full(n * k, result.fit)),
-            "image": repeated(result.images),
-            "content": repeated(result.contents),
-            "kind": tiled(kinds),
-            "words": tiled(words),
-            "score": scores.ravel().astype(np.float32),
-        }
-    )
-
-
-def select_keyword_images(result: KeywordScores, rows: Sequence[int]) -> KeywordScores:
-    """The same result for some of its images, by row."""
-    index = np.asarray(rows, int)
-    return dataclasses.replace(
-        result,
-        images=tuple(result.images[i] for i in rows),
-        contents=tuple(result.contents[i] for i in rows),
-        identifier_scores=result.identifier_scores[index],
-        generic_scores=result.generic_scores[index],
-    )
-
-
-def fill_from_keyword_table(results: Sequence[KeywordScores], tables: Iterable[pa.Table]) -> None:
-    """Write the scores that earlier runs computed into `results`, in place, by name."""
-    for table in tables:
-        labels = [table[name].to_numpy() for name in ("image_set", "model", "fit")]
-        for result in results:
-            matches = [column == own for column, own in zip(labels, result.label, strict=True)]
-            part = table.filter(pa.array(np.all(matches, axis=0))).to_pydict()
-            rows = {name: row for row, name in enumerate(result.images)}
-            columns = {
-                "identifier": {word: v for v, word in enumerate(result.identifiers)},
-                "generic": {word: u for u, word in enumerate(result.generics)},
-            }
-            targets = {"identifier": result.identifier_scores, "generic": result.generic_scores}
-            for image, kind, word, score in zip(
-                part["image"], part["kind"], part["words"], part["score"], strict=True
-            ):
-                targets[kind][rows[image], columns[kind][word]] = score
+    def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
+        """Normalised embeddings of the images, `[N, 1, E]`."""
+        config, fit = subject.image_config, subject.fit
+        (plan,) = self._plans(pixels.shape[1:3], (0,), config, fit)
+        return embed_views(*subject.network, pixels, plan, image_config=config, fit=fit)

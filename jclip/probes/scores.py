@@ -1,33 +1,126 @@
-"""What the shift probe measures: the type that statistics and reports read."""
+"""What a probe measures: scores of images by one model under one fit, filled part by part."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Float, Int
+import pyarrow as pa
+from jaxtyping import Bool, Float
+
+from jclip.data.image_sets import ImageSet
 
 
-@dataclasses.dataclass(frozen=True)
-class ShiftScores:
-    """Scores of N panoramas of one set at S shifts, by one model under one fit.
+@dataclasses.dataclass(kw_only=True)
+class Scores:
+    """Scores of N images of one set in K columns, by one model under one fit.
 
-    Rows are panoramas, `heights` and `widths` are theirs in pixels. `shifts` are pixels of the
-    source, to the right, and differ between rows where widths differ; column 0 is the unshifted
-    panorama. `scores` are 100 x cosine, and so is `mirrored`, of the unshifted panorama flipped
-    left to right (NaN where that was not asked for).
+    Attributes:
+        image_set: its name.
+        model: its name.
+        fit: how an image became a square.
+        images: `[N]` names.
+        columns: `[K]`, what each score is of: a prompt, a shift, a degree of blur.
+        values: `[N, K]`, 100 x cosine; NaN where it is still to come. Written in place.
     """
 
     image_set: str
     model: str
     fit: str
     images: tuple[str, ...]
-    captions: tuple[str, ...]
-    heights: Int[np.ndarray, " n"]
-    widths: Int[np.ndarray, " n"]
-    shifts: Int[np.ndarray, "n s"]
-    scores: Float[np.ndarray, "n s"]
-    mirrored: Float[np.ndarray, " n"]
+    columns: tuple[str, ...]
+    values: Float[np.ndarray, "n k"]
+
+    @classmethod
+    def empty(
+        cls, opened: ImageSet, model: str, fit: str, columns: Sequence[str], **more: Any
+    ) -> Self:
+        """A result still to be filled; `more` are the fields that a subclass adds."""
+        return cls(
+            image_set=opened.name,
+            model=model,
+            fit=fit,
+            images=tuple(image.name for image in opened.images),
+            columns=tuple(columns),
+            values=np.full((len(opened.images), len(columns)), np.nan, np.float32),
+            **more,
+        )
 
     @property
     def label(self) -> tuple[str, str, str]:
         """Set, model and fit: what tells the results of one run apart."""
         return self.image_set, self.model, self.fit
+
+    @property
+    def done(self) -> Bool[np.ndarray, " n"]:
+        """Which images have all their scores, `[N]`."""
+        return np.isfinite(self.values).all(axis=1)
+
+    def select(self, rows: Sequence[int]) -> Self:
+        """The same for some of the images, by row: every field of N items is cut."""
+        index, changed = np.asarray(rows, int), {"values": self.values[np.asarray(rows, int)]}
+        for name in self._per_image():
+            values = getattr(self, name)
+            changed[name] = (
+                values[index] if isinstance(values, np.ndarray) else tuple(values[i] for i in rows)
+            )
+        return dataclasses.replace(self, **changed)
+
+    def _per_image(self) -> tuple[str, ...]:
+        """The fields that hold an item per image, besides `values`."""
+        return ("images",)
+
+    def to_table(self) -> pa.Table:
+        """One row per image and column: image_set, model, fit, image, column, score."""
+        return self._table({"column": self._tiled(self.columns)}, self.values)
+
+    def fill(self, table: pa.Table) -> None:
+        """Take in what `to_table` wrote of some images, by their names."""
+        at = {name: k for k, name in enumerate(self.columns)}
+        column = [at[name] for name in table["column"].to_pylist()]
+        self.values[self._rows_of(table), column] = table["score"].to_numpy()
+
+    def _table(self, own: dict[str, Any], scores: Float[np.ndarray, "n k"]) -> pa.Table:
+        """A table of all images times some columns; `own` describes the columns."""
+        n, k = scores.shape
+        return pa.table(
+            {
+                "image_set": pa.array(np.full(n * k, self.image_set)),
+                "model": pa.array(np.full(n * k, self.model)),
+                "fit": pa.array(np.full(n * k, self.fit)),
+                "image": self._repeated(self.images, k),
+                **own,
+                "score": scores.ravel().astype(np.float32),
+            }
+        )
+
+    def _repeated(self, values: Sequence[str], count: int) -> pa.Array:
+        """A text per image, for each of its `count` rows."""
+        return pa.array(values, pa.string()).take(
+            pa.array(np.repeat(np.arange(len(values)), count))
+        )
+
+    def _tiled(self, values: Sequence[str]) -> pa.Array:
+        """A text per column, for each image."""
+        return pa.array(values, pa.string()).take(
+            pa.array(np.tile(np.arange(len(values)), len(self.images)))
+        )
+
+    def _rows_of(self, table: pa.Table) -> np.ndarray:
+        """The row of the image that each row of a table is about."""
+        rows = {name: row for row, name in enumerate(self.images)}
+        return np.array([rows[name] for name in table["image"].to_pylist()], int)
+
+
+def score_table(results: Sequence[Scores]) -> pa.Table:
+    """The tables of several results, one below the other."""
+    return pa.concat_tables([result.to_table() for result in results])
+
+
+def fill_scores(results: Sequence[Scores], tables: Iterable[pa.Table]) -> None:
+    """Write the scores that earlier runs or other processes computed into results, in place."""
+    for table in tables:
+        labels = [table[name].to_numpy() for name in ("image_set", "model", "fit")]
+        for result in results:
+            matches = [column == own for column, own in zip(labels, result.label, strict=True)]
+            result.fill(table.filter(pa.array(np.all(matches, axis=0))))

@@ -1,26 +1,92 @@
 """Probe B of paper 1: the CLIP score of a panorama under horizontal circular shifts."""
 
-import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jaxtyping import Array, Bool, Float, UInt8
+import pyarrow as pa
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from jclip.checkpoints import ImageConfig
+from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
-from jclip.data.pipeline import Batch
-from jclip.distributed import local_mesh, replicate, shard_batch
+from jclip.distributed import local_mesh
 from jclip.errors import InputError
-from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, plan_views, shift_views
-from jclip.models.unit_norm import normalised
-from jclip.probes.scores import ShiftScores
+from jclip.images import Fit, ViewPlan, flip
+from jclip.images.fits import FitOption, fits_of
+from jclip.probes.embed import DevicePlans, embed_views
+from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
 VIEWS_AT_ONCE = 512
 """Views per device that the network sees at a time: more do not take more memory, but rounds."""
+
+MIRRORED = "mirrored"
+
+
+@dataclasses.dataclass(kw_only=True)
+class ShiftScores(Scores):
+    """Scores of N panoramas of one set at S shifts, by one model under one fit.
+
+    Attributes:
+        captions: `[N]`.
+        heights: `[N]`, in pixels.
+        widths: `[N]`, in pixels.
+        shifts: `[N, S]`, pixels of the source to the right, which differ between rows where widths
+            differ; column 0 is the unshifted panorama. `values` has one more column where the
+            flipped panorama was scored, too.
+    """
+
+    captions: tuple[str, ...]
+    heights: Int[np.ndarray, " n"]
+    widths: Int[np.ndarray, " n"]
+    shifts: Int[np.ndarray, "n s"]
+
+    @property
+    def scores(self) -> Float[np.ndarray, "n s"]:
+        """The scores at every shift, `[N, S]`."""
+        return self.values[:, : self.shifts.shape[1]]
+
+    @property
+    def mirrored(self) -> Float[np.ndarray, " n"]:
+        """Of the unshifted panorama flipped left to right, `[N]`; NaN where that was not asked."""
+        if self.values.shape[1] == self.shifts.shape[1]:
+            return np.full(len(self.images), np.nan, np.float32)
+        return self.values[:, -1]
+
+    @property
+    def yaws(self) -> Float[np.ndarray, "n s"]:
+        """The angles by which the shifts turn each panorama, `[N, S]`, in degrees."""
+        return 360.0 * self.shifts / self.widths[:, None]
+
+    def _per_image(self) -> tuple[str, ...]:
+        return ("images", "captions", "heights", "widths", "shifts")
+
+    def to_table(self) -> pa.Table:
+        """One row per image and shift.
+
+        Columns image_set, model, fit, image, caption, shift_index, shift (pixels), yaw (degrees),
+        score; and mirrored_score, of the flipped panorama, where that was scored and the shift is
+        0.
+        """
+        n, s = self.shifts.shape
+        mirrored = np.full((n, s), np.nan, np.float32)
+        mirrored[:, 0] = self.mirrored
+        own = {
+            "caption": self._repeated(self.captions, s),
+            "shift_index": np.tile(np.arange(s, dtype=np.int32), n),
+            "shift": self.shifts.ravel().astype(np.int32),
+            "yaw": self.yaws.ravel(),
+        }
+        return self._table(own, self.scores).append_column(
+            "mirrored_score", pa.array(mirrored.ravel(), mask=np.isnan(mirrored.ravel()))
+        )
+
+    def fill(self, table: pa.Table) -> None:
+        """Take in what `to_table` wrote of some images, by their names."""
+        rows, shift = self._rows_of(table), table["shift_index"].to_numpy()
+        self.scores[rows, shift] = table["score"].to_numpy()
+        self.mirrored[rows[shift == 0]] = table["mirrored_score"].to_numpy()[shift == 0]
 
 
 def shifts_by_width(
@@ -40,7 +106,7 @@ def shifts_by_width(
         wanted = tuple(dict.fromkeys((0, *pixels)))
         return {width: _inside(width, wanted) for width in sorted(set(widths))}
     if count < 2:
-        raise InputError(f"--shifts {count}: 0 is one of them, so at least 2")
+        raise InputError(f"{count} shifts: 0 is one of them, so at least 2")
     return {width: _equal_shifts(width, count) for width in sorted(set(widths))}
 
 
@@ -59,26 +125,6 @@ def _equal_shifts(width: int, count: int) -> tuple[int, ...]:
     return tuple(k * width // count for k in range(count))
 
 
-def empty_scores(
-    model: str, fit: Fit, image_set: ImageSet, shifts: Mapping[int, Sequence[int]]
-) -> ShiftScores:
-    """A result still to be filled: every score is NaN."""
-    widths = np.array([image.width for image in image_set.images])
-    per_image = np.array([shifts[width] for width in widths.tolist()])
-    return ShiftScores(
-        image_set=image_set.name,
-        model=model,
-        fit=fit,
-        images=tuple(image.name for image in image_set.images),
-        captions=image_set.captions,
-        heights=np.array([image.height for image in image_set.images]),
-        widths=widths,
-        shifts=per_image,
-        scores=np.full(per_image.shape, np.nan, np.float32),
-        mirrored=np.full(len(widths), np.nan, np.float32),
-    )
-
-
 def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
     """Which shifts show the network the same views by construction, `[S]`.
 
@@ -88,87 +134,100 @@ def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
     return np.all(result.shifts * turns % result.widths[:, None] == 0, axis=0)
 
 
-def embed_shifts(
-    graph: nnx.GraphDef,
-    state: nnx.State,
-    images: UInt8[Array, "n h w 3"],
-    plan: ViewPlan,
-    *,
-    image_config: ImageConfig,
-    fit: Fit,
-    shifts_at_once: int | None = None,
-) -> Float[Array, "n s e"]:
-    """From uint8 images to normalised embeddings at every shift of the plan; to be jitted.
-
-    The embeddings of the two `tiles` are normalised, averaged and normalised again. The network
-    sees `shifts_at_once` of the S shifts at a time, a divisor of S; None: all of them.
-    """
-    views = shift_views(images, plan, image_config.size, fit)
-
-    def embed(views):
-        n, s, tiles = views.shape[:3]
-        # Shifts are folded into the batch: under vmap, fused attention with a shared mask failed.
-        pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
-        embeddings = normalised(nnx.merge(graph, state).encode_image(pixels))
-        embeddings = embeddings.reshape(n, s, tiles, -1)
-        if tiles > 1:
-            embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
-        return embeddings[:, :, 0]
-
-    n, s = views.shape[:2]
-    if shifts_at_once is None or shifts_at_once == s:
-        return embed(views)
-    # Cut along shifts, not along images: these are split over devices, and would have to move.
-    parts = jnp.moveaxis(views.reshape(n, -1, shifts_at_once, *views.shape[2:]), 1, 0)
-    return jnp.moveaxis(jax.lax.map(embed, parts), 0, 1).reshape(n, s, -1)
-
-
-@functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once"))
-def score_shifts(
-    graph: nnx.GraphDef,
-    state: nnx.State,
-    panoramas: UInt8[Array, "n h w 3"],
-    plan: ViewPlan,
-    texts: Float[Array, "n e"],
-    mirror_plan: ViewPlan | None = None,
-    *,
-    image_config: ImageConfig,
-    fit: Fit,
-    shifts_at_once: int | None = None,
-) -> tuple[Float[Array, "n s"], Float[Array, " n"] | None]:
-    """From uint8 panoramas to scores, 100 x cosine, in one program.
+class ShiftProbe:
+    """Every panorama at every shift, against its own caption.
 
     Args:
-        graph: of the CLIP, from `nnx.split`.
-        state: its parameters.
-        panoramas: `[N, H, W, 3] uint8`.
-        plan: the S shifts, from `plan_views`; another plan of as many shifts does not recompile.
-        texts: normalised text embeddings `[N, E]`, row by row those of the panoramas.
-        mirror_plan: the plan of no shift, for scores of the panoramas flipped left to right too.
-        image_config: size, mean and std of the model's input.
-        fit: how a panorama becomes a square.
-        shifts_at_once: the network sees so many at a time, of `shifts_that_fit`; None: all.
+        sets: all images that will be scored.
+        count: number of equal shifts.
+        pixels: shifts to use instead; see `shifts_by_width`.
+        fits: how a panorama becomes a square.
+        views_per_step: the most shifts of one panorama that one program computes; longer lists go
+            in chunks that share one compilation, so that memory does not depend on their number.
+        mirror: whether to score the flipped panoramas too.
+        prompt_prefix: put before every caption.
 
-    Returns:
-        Scores at every shift `[N, S]`, and of the flipped panoramas `[N]`, None without a plan.
+    Raises:
+        InputError: see `shifts_by_width`.
     """
 
-    def score(images, views, at_once):
-        found = embed_shifts(
-            graph,
-            state,
-            images,
-            views,
-            image_config=image_config,
-            fit=fit,
-            shifts_at_once=at_once,
-        )
-        return 100 * jnp.einsum("nse,ne->ns", found, texts, precision="highest")
+    def __init__(
+        self,
+        sets: Sequence[ImageSet],
+        count: int,
+        pixels: Sequence[int] = (),
+        *,
+        fits: Sequence[FitOption],
+        views_per_step: int,
+        mirror: bool = False,
+        prompt_prefix: str = "",
+    ):
+        widths = [image.width for opened in sets for image in opened.images]
+        self.shifts = shifts_by_width(widths, count, pixels)
+        self.fits, self.mirror = tuple(fits), mirror
+        self._prefix, self._views_per_step = prompt_prefix, views_per_step
+        self._plans = DevicePlans()
 
-    scores = score(panoramas, plan, shifts_at_once)
-    if mirror_plan is None:
-        return scores, None
-    return scores, score(flip(panoramas), mirror_plan, None)[:, 0]
+    @property
+    def views(self) -> int:
+        """How many views of an image are embedded."""
+        return len(next(iter(self.shifts.values()))) + self.mirror
+
+    def results(
+        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
+    ) -> list[ShiftScores]:
+        """Results still to be filled, for every set, model and fit."""
+        return [
+            self._empty(opened, model.identity.name, fit)
+            for opened in sets
+            for model in models
+            for fit in fits_of(self.fits, model.image_config)
+        ]
+
+    def _empty(self, opened: ImageSet, model: str, fit: Fit) -> ShiftScores:
+        widths = np.array([image.width for image in opened.images])
+        shifts = np.array([self.shifts[width] for width in widths.tolist()])
+        columns = [str(k) for k in range(shifts.shape[1])] + [MIRRORED] * self.mirror
+        return ShiftScores.empty(
+            opened,
+            model,
+            fit,
+            columns,
+            captions=opened.captions,
+            heights=np.array([image.height for image in opened.images]),
+            widths=widths,
+            shifts=shifts,
+        )
+
+    def prompts(self, opened: ImageSet) -> list[list[str]]:
+        """One prompt for each image."""
+        return [[self._prefix + caption] for caption in opened.captions]
+
+    def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
+        """Normalised embeddings of every shift, and of the flipped panorama as one more."""
+        config, fit = subject.image_config, subject.fit
+        shifts = self.shifts[pixels.shape[2]]
+        chunks = self._plans(pixels.shape[1:3], shifts, config, fit, self._views_per_step)
+        at_once = shifts_that_fit(len(pixels) // local_mesh().size, chunks[0])
+        embedded = [
+            embed_views(
+                *subject.network,
+                pixels,
+                plan,
+                image_config=config,
+                fit=fit,
+                shifts_at_once=at_once,
+            )
+            for plan in chunks
+        ]
+        found = jnp.concatenate(embedded, axis=1)[:, : len(shifts)]
+        if not self.mirror:
+            return found
+        (unshifted,) = self._plans(pixels.shape[1:3], (0,), config, fit)
+        mirrored = embed_views(
+            *subject.network, flip(pixels), unshifted, image_config=config, fit=fit
+        )
+        return jnp.concatenate([found, mirrored], axis=1)
 
 
 def shifts_that_fit(images: int, plan: ViewPlan) -> int:
@@ -179,111 +238,3 @@ def shifts_that_fit(images: int, plan: ViewPlan) -> int:
     shifts, tiles = plan.picks.shape[:2]
     fitting = [k for k in range(1, shifts + 1) if images * k * tiles <= VIEWS_AT_ONCE]
     return max((k for k in fitting if shifts % k == 0), default=1)
-
-
-def stream_scores(
-    batches: Iterable[Batch],
-    subjects: Sequence[Subject],
-    shifts: Mapping[int, Sequence[int]],
-    views: int,
-    *,
-    mirror: bool = False,
-) -> Iterator[tuple[Batch, Float[np.ndarray, "subjects n s"]]]:
-    """Score every batch by every subject at every shift; each panorama crosses to a device once.
-
-    Batches are split over the devices of this process, which compute without talking.
-
-    Args:
-        batches: decoded panoramas, as many in each as the devices divide evenly.
-        subjects: models and fits.
-        shifts: per width, the shifts in pixels.
-        views: the most shifts of one panorama that one program computes; longer lists go in chunks
-            that share one compilation, so that memory does not depend on their number.
-        mirror: whether to score the flipped panoramas too, as one more column behind the shifts.
-
-    Yields:
-        The batch and its scores, one batch behind the device so that it never waits for the host.
-    """
-    plans, mesh = DevicePlans(), local_mesh()
-    waiting = None
-    for batch in batches:
-        if not batch.indices:
-            yield batch, np.zeros((len(subjects), 0, 0), np.float32)
-            continue
-        pixels = shard_batch(mesh, batch.pixels)
-        rows = np.resize(batch.indices, len(pixels))
-        listed = tuple(shifts[pixels.shape[2]])
-        scores = [
-            _score_chunks(
-                subject,
-                pixels,
-                shard_batch(mesh, subject.texts[rows]),
-                plans(pixels.shape[1:3], listed, views, subject),
-                mirror,
-            )
-            for subject in subjects
-        ]
-        if waiting is not None:
-            yield _collect(*waiting)
-        waiting = batch, scores, len(listed)
-    if waiting is not None:
-        yield _collect(*waiting)
-
-
-def _score_chunks(subject: Subject, pixels, texts, plans, mirror: bool):
-    """One program per chunk of shifts; only the first also scores the flipped panoramas."""
-    chunks, unshifted = plans
-    at_once = shifts_that_fit(len(pixels) // local_mesh().size, chunks[0])
-    return [
-        score_shifts(
-            subject.graph,
-            subject.state,
-            pixels,
-            plan,
-            texts,
-            unshifted if mirror and number == 0 else None,
-            image_config=subject.image_config,
-            fit=subject.fit,
-            shifts_at_once=at_once,
-        )
-        for number, plan in enumerate(chunks)
-    ]
-
-
-def _collect(batch: Batch, scores, shifts: int):
-    """Bring the chunks of all subjects to the host, without padded rows and shifts."""
-    rows = len(batch.indices)
-    joined = []
-    for chunks in jax.device_get(scores):
-        columns = np.concatenate([chunk for chunk, _ in chunks], axis=1)[:rows, :shifts]
-        mirrored = chunks[0][1]
-        if mirrored is not None:
-            columns = np.column_stack([columns, mirrored[:rows]])
-        joined.append(columns)
-    return batch, np.stack(joined)
-
-
-class DevicePlans:
-    """Plans on every device, made once per size of image and of model input."""
-
-    def __init__(self):
-        self._made: dict[tuple, tuple[list[ViewPlan], ViewPlan]] = {}
-
-    def __call__(
-        self, shape: tuple[int, int], shifts: tuple[int, ...], views: int, subject: Subject
-    ) -> tuple[list[ViewPlan], ViewPlan]:
-        """Chunks of at most `views` shifts (pixels) for `[H, W]` images, and the plan of none."""
-        height, width = shape
-        config = subject.image_config
-        key = (shape, shifts, config.size, config.interpolation, subject.fit)
-        if key not in self._made:
-            size, most = config.size, min(views, len(shifts))
-            rest = subject.fit, config.interpolation
-            self._made[key] = replicate(
-                local_mesh(),
-                (
-                    plan_chunks(height, width, shifts, size, most, *rest),
-                    plan_views(height, width, (0,), size, *rest),
-                ),
-            )
-        return self._made[key]

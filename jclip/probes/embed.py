@@ -1,0 +1,225 @@
+"""From pixels and token ids to embeddings: the programs and the stream that all probes share.
+
+Networks cross the jit boundary as `nnx.split` makes them: a static graph and a state of arrays.
+Batches are split over the devices of this process, parameters are on each.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int, UInt8
+
+from jclip.checkpoints import ImageConfig
+from jclip.data.pipeline import Batch
+from jclip.distributed import local_mesh, replicate, shard_batch
+from jclip.images import Fit, ViewPlan, normalise, plan_chunks, shift_views
+from jclip.models import CLIP, cut_after_end_of_text
+from jclip.models.unit_norm import normalised
+from jclip.text.tokenizer import TokenIds
+
+# Per device and step. Fixed, so that an embedding does not depend on how many texts a process has:
+# a product of another shape rounds otherwise.
+TEXT_BATCH = 32
+
+
+class Network(NamedTuple):
+    """A network, split for `jax.jit`: `graph` is static, `state` is on every device."""
+
+    graph: nnx.GraphDef
+    state: nnx.State
+
+
+def split_network(clip: nnx.Module) -> Network:
+    """A network as the programs here take it, its parameters whole on every device."""
+    graph, state = nnx.split(clip)
+    return Network(graph, replicate(local_mesh(), state))
+
+
+def embed_shifts(
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    images: UInt8[Array, "n h w 3"],
+    plan: ViewPlan,
+    *,
+    image_config: ImageConfig,
+    fit: Fit,
+    shifts_at_once: int | None = None,
+) -> Float[Array, "n s e"]:
+    """From uint8 images to normalised embeddings at every shift of the plan; to be jitted.
+
+    The embeddings of the two `tiles` are normalised, averaged and normalised again. The network
+    sees `shifts_at_once` of the S shifts at a time, a divisor of S; None: all of them.
+    """
+    views = shift_views(images, plan, image_config.size, fit)
+
+    def embed(views):
+        n, s, tiles = views.shape[:3]
+        # Shifts are folded into the batch: under vmap, fused attention with a shared mask failed.
+        pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
+        embeddings = normalised(nnx.merge(graph, state).encode_image(pixels))
+        embeddings = embeddings.reshape(n, s, tiles, -1)
+        if tiles > 1:
+            embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
+        return embeddings[:, :, 0]
+
+    n, s = views.shape[:2]
+    if shifts_at_once is None or shifts_at_once == s:
+        return embed(views)
+    # Cut along shifts, not along images: these are split over devices, and would have to move.
+    parts = jnp.moveaxis(views.reshape(n, -1, shifts_at_once, *views.shape[2:]), 1, 0)
+    return jnp.moveaxis(jax.lax.map(embed, parts), 0, 1).reshape(n, s, -1)
+
+
+embed_views = functools.partial(
+    jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once")
+)(embed_shifts)
+"""`embed_shifts` as one program; another plan of as many shifts does not recompile."""
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "image_config"))
+def embed_squares(
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    squares: UInt8[Array, "n s s 3"],
+    *,
+    image_config: ImageConfig,
+) -> Float[Array, "n e"]:
+    """Images that were made squares of the tower's size already; not normalised."""
+    pixels = normalise(squares, image_config.mean, image_config.std)
+    return nnx.merge(graph, state).encode_image(pixels)
+
+
+def stream_square_embeddings(
+    batches: Iterable[Batch], clip: CLIP, image_config: ImageConfig
+) -> Iterator[tuple[Batch, Float[np.ndarray, "n e"]]]:
+    """Embed batches of squares `[N, size, size, 3]` that already fit the tower, not normalised.
+
+    Args:
+        batches: with as many rows as the devices divide evenly.
+        clip: whose image tower embeds.
+        image_config: mean and std of its input.
+
+    Yields:
+        The batch and its embeddings, one batch behind the device.
+    """
+    network = split_network(clip)
+
+    def embed(batch: Batch) -> Array:
+        squares = shard_batch(local_mesh(), batch.pixels)
+        return embed_squares(*network, squares, image_config=image_config)
+
+    return one_behind(batches, embed)
+
+
+@functools.partial(jax.jit, static_argnames="graph")
+def embed_token_ids(
+    graph: nnx.GraphDef, state: nnx.State, token_ids: Int[Array, "n l"]
+) -> Float[Array, "n e"]:
+    """Token ids `[N, L]` to text embeddings `[N, E]` float32, not normalised."""
+    return nnx.merge(graph, state).encode_text(token_ids)
+
+
+def embed_texts(
+    clip: CLIP, tokens: TokenIds, rows: Sequence[int] | None = None
+) -> Float[Array, "n e"]:
+    """Normalised embeddings of tokenized texts; equal texts are embedded once.
+
+    Args:
+        clip: whose text tower embeds.
+        tokens: of all texts.
+        rows: which of them to embed, at least one; all by default.
+
+    Returns:
+        `[N, E]` float32, in the order of `rows`.
+    """
+    ids = cut_after_end_of_text(tokens.ids, clip.config.text)
+    ids = ids if rows is None else ids[np.asarray(rows)]
+    ids, positions = np.unique(ids, axis=0, return_inverse=True)
+    network = split_network(clip)
+    embedded = [embed_token_ids(*network, part) for part in _text_batches(ids)]
+    return normalised(jnp.concatenate(replicate(local_mesh(), embedded)))[positions]
+
+
+def stream_text_embeddings(
+    clip: CLIP, tokens: TokenIds, rows: Sequence[int]
+) -> Iterator[tuple[Batch, Float[np.ndarray, "n e"]]]:
+    """Embed some texts, by row, not normalised; batches as `Run.keep` takes them, without pixels.
+
+    Yields:
+        The batch and its embeddings, one batch behind the device.
+    """
+    ids = cut_after_end_of_text(tokens.ids, clip.config.text)[np.asarray(rows, int)]
+    size, network = TEXT_BATCH * local_mesh().size, split_network(clip)
+    parts = _text_batches(ids) if len(ids) else []
+    batches = [Batch(tuple(rows[i : i + size]), part, ()) for i, part in
+               zip(range(0, len(ids), size), parts, strict=True)]  # fmt: skip
+    return one_behind(batches, lambda batch: embed_token_ids(*network, batch.pixels))
+
+
+def _text_batches(ids: Int[np.ndarray, "n l"]) -> list[Int[Array, "b l"]]:
+    """Token ids in batches of one size, the last one filled with its last row."""
+    batch = TEXT_BATCH * local_mesh().size
+    padded = np.pad(ids, ((0, -len(ids) % batch), (0, 0)), mode="edge")
+    return [shard_batch(local_mesh(), part) for part in padded.reshape(-1, batch, ids.shape[1])]
+
+
+class DevicePlans:
+    """View plans on every device of this process, each made once."""
+
+    def __init__(self):
+        self._made: dict[tuple, list[ViewPlan]] = {}
+
+    def __call__(
+        self,
+        shape: Sequence[int],
+        shifts: Sequence[int],
+        image_config: ImageConfig,
+        fit: Fit,
+        chunk: int | None = None,
+    ) -> list[ViewPlan]:
+        """Plans of at most `chunk` of the shifts (pixels) each, for `[H, W]` images."""
+        config, (height, width) = image_config, shape
+        chunk = min(chunk or len(shifts), len(shifts))
+        key = (height, width, tuple(shifts), config.size, config.interpolation, fit, chunk)
+        if key not in self._made:
+            plans = plan_chunks(
+                height, width, shifts, config.size, chunk, fit, config.interpolation
+            )
+            self._made[key] = replicate(local_mesh(), plans)
+        return self._made[key]
+
+
+def one_behind(
+    batches: Iterable[Batch], compute: Callable[[Batch], Any]
+) -> Iterator[tuple[Batch, Any]]:
+    """Compute something from every batch, one batch behind the device, which thus never waits.
+
+    Args:
+        batches: with as many rows as the devices divide evenly.
+        compute: dispatches work and returns arrays on the device, rows along their first axis.
+
+    Yields:
+        The batch and its results on the host, without those of padded rows. Batches of which
+        nothing could be decoded come with None, at once.
+    """
+    waiting = None
+    for batch in batches:
+        if not batch.indices:
+            yield batch, None
+            continue
+        computed = compute(batch)
+        if waiting is not None:
+            yield _fetched(*waiting)
+        waiting = batch, computed
+    if waiting is not None:
+        yield _fetched(*waiting)
+
+
+def _fetched(batch: Batch, computed: Any) -> tuple[Batch, Any]:
+    rows = len(batch.indices)
+    return batch, jax.tree.map(lambda values: values[:rows], jax.device_get(computed))

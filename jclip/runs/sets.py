@@ -1,0 +1,123 @@
+"""Every model under every fit on every set of images: the loop of the streaming experiments."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.data.image_sets import ImageSet
+from jclip.data.pipeline import Batch, plan_batches, stream_batches
+from jclip.distributed import own_share
+from jclip.errors import InputError
+from jclip.images.fits import fits_of
+from jclip.images.geometry import place
+from jclip.probes.probe import Probe, stream_scores
+from jclip.probes.scores import Scores, fill_scores, score_table
+from jclip.probes.subjects import make_subjects
+from jclip.runs.options import OutputOptions
+from jclip.runs.run import Run
+
+
+def check_sets(
+    sets: Sequence[ImageSet], models: Sequence[CheckpointDescription], probe: Probe
+) -> None:
+    """Refuse what could only fail after the expensive part.
+
+    Raises:
+        InputError: two sets or two models have one name, a fit is given twice, or an image cannot
+            become a square of some model's size under some fit.
+    """
+    for kind, given in (
+        ("image set", [opened.name for opened in sets]),
+        ("model", [model.identity.name for model in models]),
+        ("fit", [str(fit) for fit in probe.fits]),
+    ):
+        if repeated := [name for name in given if given.count(name) > 1]:
+            raise InputError(f"{kind} {repeated[0]}: given twice")
+    shapes = {(image.height, image.width) for opened in sets for image in opened.images}
+    for model in models:
+        for fit in fits_of(probe.fits, model.image_config):
+            for height, width in shapes:
+                place(height, width, model.image_config.size, fit)
+
+
+def score_sets(
+    run: Run,
+    sets: Sequence[ImageSet],
+    checkpoints: Sequence[Checkpoint],
+    probe: Probe,
+    output: OutputOptions,
+    *,
+    record_failures: bool = False,
+) -> list[Scores] | None:
+    """Score all images by all checkpoints, resumed and kept part by part, and write the scores.
+
+    Args:
+        run: the open run; earlier parts in its folder are not computed again.
+        sets: the images.
+        checkpoints: the models.
+        probe: which views are scored against which prompts.
+        output: how much is computed at once.
+        record_failures: record an image that cannot be decoded instead of stopping.
+
+    Returns:
+        The results without the images that could not be decoded; None but for process 0, which
+        goes on alone.
+
+    Raises:
+        RunStopped: an image or a disk failed; what was computed is kept.
+    """
+    results = list(probe.results(sets, [c.description for c in checkpoints]))
+    fill_scores(results, run.earlier("scores"))
+    for opened in sets:
+        own = [result for result in results if result.image_set == opened.name]
+        _score_set(run, opened, own, checkpoints, probe, output, record_failures)
+    others = run.joined()
+    if others is None:
+        return None
+    fill_scores(results, others)
+    lost = {name: {f.index for f in failures} for name, failures in run.failures.items()}
+    kept = [
+        result.select([i for i in range(len(result.images)) if i not in lost[result.image_set]])
+        for result in results
+    ]
+    run.write("scores", score_table(kept))
+    return kept
+
+
+def _score_set(
+    run: Run,
+    opened: ImageSet,
+    results: Sequence[Scores],
+    checkpoints: Sequence[Checkpoint],
+    probe: Probe,
+    output: OutputOptions,
+    record_failures: bool,
+) -> None:
+    """Fill the results of one set, keeping parts on the way."""
+    done = np.all([result.done for result in results], axis=0)
+    largest = max(1, output.images_per_step() // probe.views)
+    plans = plan_batches(opened.images, largest, jax.local_device_count())
+    plans = own_share([plan for plan in plans if not done[list(plan.indices)].all()])
+    rows = [row for plan in plans for row in plan.indices]
+    prompts, subjects = probe.prompts(opened), []
+    for checkpoint in checkpoints:
+        probed, notices = make_subjects(checkpoint, probe.fits, prompts, rows)
+        subjects += probed
+        run.note(*notices)
+    batches = stream_batches(opened.images, plans, record_failures=record_failures)
+
+    def store(batch: Batch, scores: Sequence[np.ndarray] | None) -> None:
+        if scores is not None:
+            for result, part in zip(results, scores, strict=True):
+                result.values[list(batch.indices)] = part
+
+    run.keep(
+        stream_scores(batches, subjects, probe),
+        store,
+        lambda some: score_table([result.select(some) for result in results]),
+        name=opened.name,
+        total=int(done.sum()) + len(rows),
+        done=int(done.sum()),
+    )
