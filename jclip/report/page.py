@@ -34,7 +34,7 @@ class Column:
             return cell
         if isinstance(cell, tuple):
             low, high = (self.write(end) for end in cell)
-            return low if low == high == "n/a" else f"{low} to {high}"
+            return low if low == high else f"{low} to {high}"
         text = format(cell, self.format)
         if cell and not any(digit in text.lower().split("e")[0] for digit in "123456789"):
             return format(cell, ".2g")
