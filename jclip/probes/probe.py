@@ -18,7 +18,7 @@ from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
 
-class Probe(Protocol):
+class Probe[Result: Scores](Protocol):
     """Which views of an image are scored against which prompts.
 
     `fits` are how an image becomes a square; `views` is how many of its views are embedded. The
@@ -34,7 +34,7 @@ class Probe(Protocol):
 
     def results(
         self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-    ) -> Sequence[Scores]:
+    ) -> list[Result]:
         """Results still to be filled: for every set, every model under each of its fits."""
         ...
 
