@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from jclip.data.image_sets import ImageSet, open_image_sets
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images.fits import FitOption
 from jclip.models.config import Activation
@@ -114,6 +115,14 @@ class ImageOptions:
     """Put before every caption."""
     pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
     on_error: OnError = "stop"
+
+    def open(self) -> list[ImageSet]:
+        """The sets of images, checked and not decoded.
+
+        Raises:
+            InputError: see `open_image_sets`.
+        """
+        return open_image_sets(self.images, self.captions, self.pixel_limit)
 
     @property
     def record(self) -> bool:
