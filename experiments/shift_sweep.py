@@ -97,9 +97,8 @@ def main(options: Options) -> int:
         if options.clamp:
             results = [dataclasses.replace(r, values=np.maximum(r.values, 0)) for r in results]
             run.write("scores", score_table(results))
-        if options.reference_text_files:
-            for result in results:
-                write_reference_text_files(run.folder, result)
+        for result in results if options.reference_text_files else ():
+            write_reference_text_files(run.folder, result)
         return _report(options, run, results, sets, models)
 
 
@@ -155,10 +154,8 @@ def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound
     if options.beta is None:
         return None
     if images < needed:
-        run.note(
-            f"{result.image_set}: no test against beta, which cannot reach p < {options.alpha:g} "
-            f"with fewer than {needed} images; there are {images}."
-        )
+        why = f"no test can reach p < {options.alpha:g} with fewer than {needed} images"
+        run.note(f"{result.image_set}: not tested against beta; {why}, and there are {images}.")
         return None
     if options.beta != "flip":
         return options.beta
