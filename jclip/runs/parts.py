@@ -1,4 +1,4 @@
-"""What the processes of a run keep on the way: tables part by part, and what they tell each other."""
+"""What the processes of a run keep on the way: tables part by part, and words between them."""
 
 from pathlib import Path
 from typing import Any
