@@ -1,6 +1,7 @@
 """Tables of a page, made from Arrow tables: one place knows headings and formats of columns."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,7 +31,7 @@ COLUMNS = {
 def page_table(
     caption: str,
     table: pa.Table,
-    columns: Mapping[str | tuple[str, str], Column | None] | Sequence[str],
+    columns: Mapping[Any, Column | None] | Sequence[str],
 ) -> Table:
     """A table of the page from an Arrow table.
 
