@@ -111,11 +111,36 @@ def test_demo_photos_are_square(monkeypatch):
 
 def test_sets_differ_in_name_and_have_their_own_captions(panorama_folder):
     folder = panorama_folder()
-    with pytest.raises(InputError, match="samples is the name of two sets"):
+    with pytest.raises(InputError, match=r"samples is the name of two sets .*OTHER=samples gives"):
         open_image_sets(["samples", "samples"])
-    with pytest.raises(InputError, match="--captions: belongs to one set"):
+    with pytest.raises(InputError, match=r"belongs to one set .*see captions"):
         open_image_sets(["samples", str(folder)], folder / "captions.csv")
     assert [s.name for s in open_image_sets(["samples", str(folder)])] == ["samples", folder.name]
+
+
+def test_two_folders_of_one_name_can_be_told_apart(panorama_folder, tmp_path, monkeypatch):
+    folders = [tmp_path / side / "images" for side in ("mine", "baseline")]
+    for folder in folders:
+        folder.parent.mkdir()
+        panorama_folder(name=folder.relative_to(tmp_path))
+    with pytest.raises(InputError, match=rf"images is the name of two .*OTHER={folders[0]} gives"):
+        open_image_sets(list(map(str, folders)))
+    sets = open_image_sets([f"{folder.parent.name}={folder}" for folder in folders])
+    assert [opened.name for opened in sets] == ["mine", "baseline"]
+    assert sets[0].captions == open_image_set(str(folders[0])).captions
+    assert [s.name for s in open_image_sets(["a=samples", "b=samples"])] == ["a", "b"]
+    # A folder may be called like that.
+    panorama_folder(name="a=b")
+    monkeypatch.chdir(tmp_path)
+    assert open_image_set("a=b").name == "a=b"
+
+
+def test_sets_of_the_demo_world_are_marked(monkeypatch, prepared, panorama_folder):
+    monkeypatch.setattr("jclip.data.image_sets.DEMO_HEIGHT", 16)
+    for source in ("demo:2", "demo-photos:2", "mine=demo:2", prepared):
+        assert open_image_set(source).demo_world, source
+    for source in ("samples", str(panorama_folder())):
+        assert not open_image_set(source).demo_world, source
 
 
 @pytest.fixture(scope="module")
