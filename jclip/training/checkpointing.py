@@ -198,6 +198,8 @@ class Checkpoints:
 
 
 def _open(folder: Path) -> v1.training.Checkpointer:
+    # Two, so that there is one to fall back to.
+    keep: Any = v1.training.preservation_policies.LatestN(2)
     registry = v1.handlers.local_registry()
     registry.add(v1.handlers.JsonHandler, checkpointable_name=_RECORD)
     context = v1.Context()
@@ -207,8 +209,7 @@ def _open(folder: Path) -> v1.training.Checkpointer:
     return v1.training.Checkpointer(
         str(folder),
         context=context,
-        # Two, so that there is one to fall back to.
-        preservation_policy=v1.training.preservation_policies.LatestN(2),
+        preservation_policy=keep,
         cleanup_tmp_directories=True,
     )
 
