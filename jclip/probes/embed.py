@@ -25,6 +25,8 @@ from jclip.text.tokenizer import TokenIds
 # Per device and step. Fixed, so that an embedding does not depend on how many texts a process has:
 # a product of another shape rounds otherwise.
 TEXT_BATCH = 32
+# A batch of texts has no pixels.
+_NO_PIXELS = np.zeros((0, 1, 1, 3), np.uint8)
 
 
 class Network(NamedTuple):
@@ -159,10 +161,9 @@ def stream_text_embeddings(
     """
     ids = cut_after_end_of_text(tokens.ids, clip.config.text)[np.asarray(rows, int)]
     size, network = TEXT_BATCH * local_mesh().size, split_network(clip)
-    parts = _text_batches(ids) if len(ids) else []
-    batches = [Batch(tuple(rows[i : i + size]), part, ()) for i, part in
-               zip(range(0, len(ids), size), parts, strict=True)]  # fmt: skip
-    return one_behind(batches, lambda batch: embed_token_ids(*network, batch.pixels))
+    batches = [Batch(tuple(rows[i : i + size]), _NO_PIXELS, ()) for i in range(0, len(ids), size)]
+    parts = iter(_text_batches(ids) if len(ids) else ())
+    return one_behind(batches, lambda _: embed_token_ids(*network, next(parts)))
 
 
 def _text_batches(ids: Int[np.ndarray, "n l"]) -> list[Int[Array, "b l"]]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 
 from jclip.data.image_sets import ImageSet
+from jclip.images import Fit
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -26,14 +27,14 @@ class Scores:
 
     image_set: str
     model: str
-    fit: str
+    fit: Fit
     images: tuple[str, ...]
     columns: tuple[str, ...]
     values: Float[np.ndarray, "n k"]
 
     @classmethod
     def empty(
-        cls, opened: ImageSet, model: str, fit: str, columns: Sequence[str], **more: Any
+        cls, opened: ImageSet, model: str, fit: Fit, columns: Sequence[str], **more: Any
     ) -> Self:
         """A result still to be filled; `more` are the fields that a subclass adds."""
         return cls(
@@ -58,7 +59,8 @@ class Scores:
 
     def select(self, rows: Sequence[int]) -> Self:
         """The same for some of the images, by row: every field of N items is cut."""
-        index, changed = np.asarray(rows, int), {"values": self.values[np.asarray(rows, int)]}
+        index = np.asarray(rows, int)
+        changed: dict[str, Any] = {"values": self.values[index]}
         for name in self._per_image():
             values = getattr(self, name)
             changed[name] = (

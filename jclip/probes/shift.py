@@ -14,7 +14,8 @@ from jclip.distributed import local_mesh
 from jclip.errors import InputError
 from jclip.images import Fit, ViewPlan, flip
 from jclip.images.fits import FitOption, fits_of
-from jclip.probes.embed import DevicePlans, embed_views
+from jclip.probes.embed import embed_views
+from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
@@ -134,7 +135,7 @@ def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
     return np.all(result.shifts * turns % result.widths[:, None] == 0, axis=0)
 
 
-class ShiftProbe:
+class ShiftProbe(CaptionProbe):
     """Every panorama at every shift, against its own caption.
 
     Args:
@@ -163,15 +164,10 @@ class ShiftProbe:
         prompt_prefix: str = "",
     ):
         widths = [image.width for opened in sets for image in opened.images]
-        self.shifts = shifts_by_width(widths, count, pixels)
-        self.fits, self.mirror = tuple(fits), mirror
-        self._prefix, self._views_per_step = prompt_prefix, views_per_step
-        self._plans = DevicePlans()
-
-    @property
-    def views(self) -> int:
-        """How many views of an image are embedded."""
-        return len(next(iter(self.shifts.values()))) + self.mirror
+        self.shifts, self.mirror = shifts_by_width(widths, count, pixels), mirror
+        indices = [str(k) for k in range(len(next(iter(self.shifts.values()))))]
+        super().__init__(indices + [MIRRORED] * mirror, fits, prompt_prefix)
+        self._views_per_step = views_per_step
 
     def results(
         self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
@@ -187,21 +183,16 @@ class ShiftProbe:
     def _empty(self, opened: ImageSet, model: str, fit: Fit) -> ShiftScores:
         widths = np.array([image.width for image in opened.images])
         shifts = np.array([self.shifts[width] for width in widths.tolist()])
-        columns = [str(k) for k in range(shifts.shape[1])] + [MIRRORED] * self.mirror
         return ShiftScores.empty(
             opened,
             model,
             fit,
-            columns,
+            self.columns,
             captions=opened.captions,
             heights=np.array([image.height for image in opened.images]),
             widths=widths,
             shifts=shifts,
         )
-
-    def prompts(self, opened: ImageSet) -> list[list[str]]:
-        """One prompt for each image."""
-        return [[self._prefix + caption] for caption in opened.captions]
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""
@@ -223,11 +214,7 @@ class ShiftProbe:
         found = jnp.concatenate(embedded, axis=1)[:, : len(shifts)]
         if not self.mirror:
             return found
-        (unshifted,) = self._plans(pixels.shape[1:3], (0,), config, fit)
-        mirrored = embed_views(
-            *subject.network, flip(pixels), unshifted, image_config=config, fit=fit
-        )
-        return jnp.concatenate([found, mirrored], axis=1)
+        return jnp.concatenate([found, self.embed_image(subject, flip(pixels))], axis=1)
 
 
 def shifts_that_fit(images: int, plan: ViewPlan) -> int:

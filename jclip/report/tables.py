@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -44,7 +45,7 @@ class MeanColumn(Column):
 def page_table(
     caption: str,
     table: pa.Table,
-    columns: Mapping[str | tuple[str, str], Column | None] | Sequence[str],
+    columns: Mapping[Any, Column | None] | Sequence[str],
 ) -> Table:
     """A table of the page from an Arrow table.
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from jclip.data.image_sets import ImageSet, open_image_sets
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
-from jclip.images import Fit
+from jclip.images.fits import FitOption
 from jclip.models.config import Activation
 from jclip.runs.record import Silent
 
@@ -32,13 +33,21 @@ Numbers = Annotated[tuple[float, ...], comma_separated(float, "X,X,..")]
 Integers = Annotated[tuple[int, ...], comma_separated(int, "N,N,..")]
 
 
-def _fit(text: str) -> Fit:
-    if text not in get_args(Fit):
-        raise ValueError(f"{text!r} is not one of {', '.join(get_args(Fit))}")
-    return cast(Fit, text)
+def _fit(text: str) -> FitOption:
+    if text not in get_args(FitOption):
+        raise ValueError(f"{text!r} is not one of {', '.join(get_args(FitOption))}")
+    return cast(FitOption, text)
 
 
-Fits = Annotated[tuple[Fit, ...], comma_separated(_fit, "FIT,..")]
+Fits = Annotated[
+    tuple[FitOption, ...],
+    comma_separated(_fit, "FIT,.."),
+    tyro.conf.arg(
+        aliases=["--fit"],
+        help="How an image becomes a square: own (each checkpoint's, crop for the papers'), crop, "
+        "squash, pad, tiles.",
+    ),
+]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Precision = Literal["auto", "float32", "bfloat16"]
 OutFolder = Annotated[
@@ -106,6 +115,14 @@ class ImageOptions:
     """Put before every caption."""
     pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
     on_error: OnError = "stop"
+
+    def open(self) -> list[ImageSet]:
+        """The sets of images, checked and not decoded.
+
+        Raises:
+            InputError: see `open_image_sets`.
+        """
+        return open_image_sets(self.images, self.captions, self.pixel_limit)
 
     @property
     def record(self) -> bool:

@@ -42,15 +42,15 @@ def check_sets(
                 place(height, width, model.image_config.size, fit)
 
 
-def score_sets(
+def score_sets[Result: Scores](
     run: Run,
     sets: Sequence[ImageSet],
     checkpoints: Sequence[Checkpoint],
-    probe: Probe,
+    probe: Probe[Result],
     output: OutputOptions,
     *,
     record_failures: bool = False,
-) -> list[Scores] | None:
+) -> list[Result] | None:
     """Score all images by all checkpoints, resumed and kept part by part, and write the scores.
 
     Args:
@@ -68,7 +68,7 @@ def score_sets(
     Raises:
         RunStopped: an image or a disk failed; what was computed is kept.
     """
-    results = list(probe.results(sets, [c.description for c in checkpoints]))
+    results = probe.results(sets, [checkpoint.description for checkpoint in checkpoints])
     fill_scores(results, run.earlier("scores"))
     for opened in sets:
         own = [result for result in results if result.image_set == opened.name]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jclip.probes.scores import ShiftScores
+from jclip.probes.shift import ShiftScores
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jclip.probes.keyword_scores import KeywordScores
+from jclip.probes.keyword import KeywordScores
 from jclip.report.keyword_page import keyword_page
 from jclip.report.page import write_page
 from jclip.report.provenance import FaultChoice

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jclip.report.examples import PanoramaExample
+from jclip.report.shift_examples import PanoramaExample
 from jclip.report.page import write_page
 from jclip.report.provenance import FaultChoice
 from jclip.report.shift_page import shift_page
@@ -17,7 +17,7 @@ def _pictures(request, monkeypatch):
     if "tmp_path" not in request.fixturenames:
         for draw in ("change_figure", "yaw_figure", "example_figure"):
             monkeypatch.setattr(f"jclip.report.shift_page.{draw}", lambda *_: None)
-        monkeypatch.setattr("jclip.report.shared_content.content_figure", lambda *_: None)
+        monkeypatch.setattr("jclip.report.shift_content.content_figure", lambda *_: None)
         for module in ("shift_page", "shared_content"):
             monkeypatch.setattr(f"jclip.report.{module}.png", lambda _: b"")
 

@@ -1,4 +1,4 @@
-"""Statistics of the keyword probe as a table."""
+"""What a keyword probe found as tables: a row per pair of words, and per set, model and fit."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from jclip.probes.keyword_scores import KeywordScores
+from jclip.probes.keyword import KeywordScores
 from jclip.statistics.keyword import KeywordStatistics
 
 
@@ -44,3 +44,34 @@ def keyword_statistics_table(
                     }
                 )
     return pa.Table.from_pylist(rows)
+
+
+def keyword_summary(
+    results: Sequence[KeywordScores],
+    statistics: Sequence[KeywordStatistics],
+    adjusted_p: Sequence[Float[np.ndarray, "v u"]],
+    alpha: float,
+) -> pa.Table:
+    """One row per set, model and fit: in how many pairs of words the identifier scores higher.
+
+    `pairs_found` of `pairs` have p < alpha after Holm's adjustment; `location` is the median over
+    pairs of the Hodges-Lehmann difference, `median_difference` that of the median difference.
+    """
+    return pa.Table.from_pylist(
+        [
+            {
+                "image_set": result.image_set,
+                "control": result.control,
+                "model": result.model,
+                "fit": result.fit,
+                "n": own.n,
+                "pairs_found": int((p < alpha).sum()),
+                "pairs": p.size,
+                "median_difference": float(np.median(own.median)),
+                "location": float(np.median(own.location)),
+                "fewest_wins": float(own.wins.min()),
+                "most_wins": float(own.wins.max()),
+            }
+            for result, own, p in zip(results, statistics, adjusted_p, strict=True)
+        ]
+    )

@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jclip.probes.scores import ShiftScores
-from jclip.probes.shift import same_views
-from jclip.report.figures import panel_names, yaw_degrees
-from jclip.report.page import Cell, Column, Illustration, Section, Table
+from jclip.probes.shift import ShiftScores, same_views
+from jclip.probes.shift_tables import median_yaws
+from jclip.report.page import Column, Illustration, Section, Table
+from jclip.report.shift_figures import panel_names
 from jclip.report.shift_tables import listed_shifts
 from jclip.report.style import INK, drawable, fit_colours, panels, png, tidy
+from jclip.report.tables import page_table
 from jclip.statistics.stability import ShiftStatistics
 
 # Points that share an abscissa stand beside each other, this far apart at most (in per cent).
@@ -132,28 +134,22 @@ def _table(
     """One row per shift: what each fit still shows, the median |d| under it, crop minus squash."""
     losing = [fit for fit, share in shares.items() if np.any(share < 1)]
     both = "crop" in statistics and "squash" in statistics
-    columns = [
-        Column("yaw (degrees)", ".4g"),
-        *(Column(f"content shared under {fit} (%)", ".4g") for fit in losing),
-        *(Column(f"median |d|, {fit}", ".3f") for fit in statistics if fit != "squash"),
-    ]
-    if "squash" in statistics:
-        columns.append(Column("median |d|, squash: what the network does", ".3f"))
-    if both:
-        columns.append(Column("crop - squash: what the crop removes", ".3f"))
     some = next(iter(statistics.values()))
-    rows = []
-    for i in listed_shifts(len(some.shift_index)):
-        index = int(some.shift_index[i])
-        row: list[Cell] = [float(yaw_degrees(result)[index])]
-        row += [100 * float(shares[fit][index]) for fit in losing]
-        row += [float(s.median[i]) for fit, s in statistics.items() if fit != "squash"]
-        if "squash" in statistics:
-            row.append(float(statistics["squash"].median[i]))
-        if both:
-            row.append(float(statistics["crop"].median[i] - statistics["squash"].median[i]))
-        rows.append(tuple(row))
-    return Table(title, tuple(columns), tuple(rows))
+    found = {"yaw": median_yaws(result)[some.shift_index]}
+    columns: dict[str, Column | None] = {"yaw": None}
+    for fit in losing:
+        found[fit] = 100 * shares[fit][some.shift_index]
+        columns[fit] = Column(f"content shared under {fit} (%)", ".4g")
+    # What the network does, and then what the crop adds, stand last.
+    for fit in sorted(statistics, key="squash".__eq__):
+        found[f"{fit} d"] = statistics[fit].median
+        what = ": what the network does" if fit == "squash" else ""
+        columns[f"{fit} d"] = Column(f"median |d|, {fit}{what}", ".3f")
+    if both:
+        found["both"] = statistics["crop"].median - statistics["squash"].median
+        columns["both"] = Column("crop - squash: what the crop removes", ".3f")
+    listed = listed_shifts(len(some.shift_index))
+    return page_table(title, pa.table(found).take(listed), columns)
 
 
 def content_figure(results: Sequence[ShiftScores]) -> Figure:

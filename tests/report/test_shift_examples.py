@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jclip.report.examples import PanoramaExample, example_figure
+from jclip.report.shift_examples import PanoramaExample, example_figure
 from jclip.report.style import png
 
 

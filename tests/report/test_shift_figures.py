@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from jclip.report.figures import change_figure, panel_names, yaw_degrees, yaw_figure, yaw_label
+from jclip.report.shift_figures import change_figure, panel_names, yaw_degrees, yaw_figure, yaw_label
 from jclip.report.style import fit_colours, png
 
 

@@ -11,7 +11,8 @@ from matplotlib.patches import Patch
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator
 
-from jclip.probes.scores import ShiftScores
+from jclip.probes.shift import ShiftScores
+from jclip.probes.shift_tables import median_yaws
 from jclip.report.style import INK, MUTED, drawable, fit_colours, panels, spread, tidy
 
 # More boxes than this stand too close to be read: quantile bands over yaw instead.
@@ -22,11 +23,6 @@ _FEWEST_BOXES = 5
 _MOST_POINTS = 40
 # Further apart than this, two neighbouring yaws say little about what lies between them.
 _WIDEST_GAP = 90.0
-
-
-def yaw_degrees(result: ShiftScores) -> Float[np.ndarray, " s"]:
-    """Yaw in degrees of each shift index: the median over panoramas, whose widths may differ."""
-    return np.median(360.0 * result.shifts / result.widths[:, None], axis=0)
 
 
 def yaw_label(yaw: float) -> str:
@@ -117,7 +113,7 @@ def yaw_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) ->
         panel.plot(circle, np.zeros_like(circle), color=INK, linewidth=1.3, zorder=3)
         for name, result, lines in zip(names, results, quartiles, strict=True):
             if name == title:
-                _around(panel, yaw_degrees(result), lines, colours[result.fit])
+                _around(panel, median_yaws(result), lines, colours[result.fit])
     handles: list[Patch | Line2D] = [Patch(color=colours[fit], label=fit) for fit in fits]
     handles.append(Line2D([], [], color=INK, linewidth=1.3, label="unshifted score"))
     if bound is not None:
@@ -143,7 +139,7 @@ def _panels_and_fits(
 
 
 def _boxes(panel: Axes, result: ShiftScores, fits: Sequence[str], colour: str) -> None:
-    order = np.argsort(yaw_degrees(result)[1:], kind="stable")
+    order = np.argsort(median_yaws(result)[1:], kind="stable")
     change = np.abs(result.scores[:, 1:] - result.scores[:, :1])[:, order]
     width = 0.8 / len(fits)
     offset = (fits.index(result.fit) - (len(fits) - 1) / 2) * width
@@ -168,12 +164,12 @@ def _boxes(panel: Axes, result: ShiftScores, fits: Sequence[str], colour: str) -
     middle, half = (change.shape[1] + 1) / 2, max(change.shape[1], _FEWEST_BOXES) / 2 + 0.1
     panel.set_xlim(middle - half, middle + half)
     panel.set_xticks(
-        range(1, change.shape[1] + 1), [yaw_label(yaw) for yaw in yaw_degrees(result)[1:][order]]
+        range(1, change.shape[1] + 1), [yaw_label(yaw) for yaw in median_yaws(result)[1:][order]]
     )
 
 
 def _bands(panel: Axes, result: ShiftScores, colour: str) -> None:
-    yaw = yaw_degrees(result)
+    yaw = median_yaws(result)
     order = np.argsort(yaw, kind="stable")
     change = np.abs(result.scores - result.scores[:, :1])[:, order]
     low, median, high, top = np.percentile(change, (25, 50, 75, 95), axis=0)

@@ -1,16 +1,17 @@
 """The image sets of a shift sweep beside each other."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float
 
-from jclip.probes.scores import ShiftScores
-from jclip.probes.shift import same_views
+from jclip.probes.shift import ShiftScores, same_views
 from jclip.report.page import Column, Section, Table
-from jclip.report.shift_tables import written_p
+from jclip.report.tables import CHANGE, SCORE, P, page_table
 from jclip.statistics.multiple import holm
-from jclip.statistics.set_comparison import SetComparison, compare_sets
+from jclip.statistics.set_comparison import compare_sets
 
 
 def set_section(results: Sequence[ShiftScores]) -> Section:
@@ -44,57 +45,45 @@ def _groups(results: Sequence[ShiftScores]) -> dict[tuple[str, str], dict[str, S
 
 
 def _median_table(results: Sequence[ShiftScores]) -> Table:
-    columns = (
-        Column("model"),
-        Column("fit"),
-        Column("image set"),
-        Column("panoramas"),
-        Column("median of mean |d|", ".3f"),
-        Column("median unshifted score", ".2f"),
-    )
-    rows = tuple(
-        (
-            model,
-            fit,
-            image_set,
-            len(result.images),
-            float(np.median(_mean_change(result))),
-            float(np.median(result.scores[:, 0])),
-        )
+    rows = [
+        {
+            "model": model,
+            "fit": fit,
+            "image_set": image_set,
+            "n": len(result.images),
+            "mean_change": float(np.median(_mean_change(result))),
+            "unshifted": float(np.median(result.scores[:, 0])),
+        }
         for (model, fit), sets in _groups(results).items()
         for image_set, result in sets.items()
-    )
-    return Table("Each set", columns, rows)
+    ]
+    columns = {
+        "model": None,
+        "fit": None,
+        "image_set": None,
+        "n": Column("panoramas"),
+        "mean_change": Column("median of mean |d|", CHANGE),
+        "unshifted": Column("median unshifted score", SCORE),
+    }
+    return page_table("Each set", pa.Table.from_pylist(rows), columns)
 
 
 def _test_table(results: Sequence[ShiftScores]) -> Table:
-    columns = (
-        Column("model"),
-        Column("fit"),
-        Column("first set"),
-        Column("second set"),
-        Column("probability of superiority", ".3f"),
-        Column("U", ".10g"),
-        Column("p", "#.2g"),
-        Column("Holm p", "#.2g"),
-    )
-    found: list[tuple[str, str, SetComparison]] = [
-        (model, fit, comparison)
+    found = [
+        {"model": model, "fit": fit, **dataclasses.asdict(comparison)}
         for (model, fit), sets in _groups(results).items()
         for comparison in compare_sets({name: _mean_change(r) for name, r in sets.items()})
     ]
-    adjusted = holm(np.array([comparison.p for _, _, comparison in found]))
-    rows = tuple(
-        (
-            model,
-            fit,
-            c.first,
-            c.second,
-            c.superiority,
-            c.statistic,
-            written_p(c.p),
-            written_p(float(p)),
-        )
-        for (model, fit, c), p in zip(found, adjusted, strict=True)
-    )
-    return Table("Mean |d| between sets", columns, rows)
+    table = pa.Table.from_pylist(found)
+    table = table.append_column("holm_p", pa.array(holm(table["p"].to_numpy())))
+    columns = {
+        "model": None,
+        "fit": None,
+        "first": Column("first set"),
+        "second": Column("second set"),
+        "superiority": Column("probability of superiority", ".3f"),
+        "statistic": Column("U", ".10g"),
+        "p": Column("p", P),
+        "holm_p": None,
+    }
+    return page_table("Mean |d| between sets", table, columns)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from jclip.report.set_section import set_section
+from jclip.report.shift_sets import set_section
 from jclip.statistics.multiple import holm
 from jclip.statistics.set_comparison import compare_sets
 

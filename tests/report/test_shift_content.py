@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jclip.report.shared_content import content_figure, content_section, shared_content
+from jclip.report.shift_content import content_figure, content_section, shared_content
 from jclip.report.style import fit_colours, png
 from jclip.statistics.stability import shift_statistics
 
