@@ -25,10 +25,8 @@ from jclip.checkpoints import load_checkpoint
 from jclip.images import plan_views
 from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
-from jclip.training.adapter_step import adapter_step
-from jclip.training.compiled_step import compiled_step
-from jclip.training.recipes import RECIPES
-from jclip.training.shift_invariance import Frozen
+from jclip.training.loop import compiled_step
+from jclip.training.lora import LORA_RECIPES, TuningConstants, adapter_step
 
 SCRIPT = Path(__file__).with_name("lora_step_in_torch.py")
 HEIGHT = 256
@@ -72,7 +70,9 @@ def main(options: Options) -> int:
 def _our_steps(options: Options):
     """A function that takes steps and returns the seconds."""
     checkpoint = load_checkpoint("random:ViT-B-32")
-    recipe = dataclasses.replace(RECIPES["reference"], targets=OURS[options.targets], anchor="both")
+    recipe = dataclasses.replace(
+        LORA_RECIPES["reference"], targets=OURS[options.targets], anchor="both"
+    )
     clip = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(0))
     config, key = checkpoint.image_config, jax.random.key(0)
     _, state, parameters, train_step = adapter_step(clip, recipe, config, "crop", key)
@@ -81,7 +81,7 @@ def _our_steps(options: Options):
     texts = normalised(jnp.asarray(rng.normal(size=(count, width)), jnp.float32))
     plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), config.size, "crop")
     scores = jnp.asarray(rng.normal(size=count), jnp.float32)
-    frozen = Frozen(parameters, texts, scores, plan, jnp.float32(0.5))
+    frozen = TuningConstants(parameters, texts, scores, plan, jnp.float32(0.5))
     images = rng.integers(0, 256, (count, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
     batch = {"images": images, "rows": np.arange(count, dtype=np.int32)}
     state = jax.device_put(state, may_alias=False)

@@ -33,7 +33,7 @@ from jclip.models import ARCHITECTURES
 from jclip.runs.command import run_command
 from jclip.runs.options import Names, OutFolder
 from jclip.runs.run import open_run
-from jclip.training.recipes import RECIPES
+from jclip.training.lora import LORA_RECIPES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _program(options: Options, described: CheckpointDescription, topology: Topol
         return head_program(described, topology.one_chip)
     if options.program_of == "shift_sweep":
         return sweep_program(described, mesh, views or 2048, options.fit)
-    views = views or 2 * max(1, RECIPES["corrected"].batch_size // mesh.size)
+    views = views or 2 * max(1, LORA_RECIPES["corrected"].batch_size_train // mesh.size)
     return tuning_program(described, mesh, views, options.fit)
 
 

@@ -21,14 +21,12 @@ from jclip.heads import HeadConfig
 from jclip.images import Fit, plan_views
 from jclip.models import CLIP
 from jclip.probes.shift import score_shifts, shifts_that_fit
-from jclip.training.adapter_step import adapter_step
-from jclip.training.compiled_step import compiled_step
 from jclip.training.head_batches import RECIPES as HEAD_RECIPES
 from jclip.training.head_batches import CaptionPairs, HeadRecipe
 from jclip.training.head_epoch import epoch_of_all
 from jclip.training.head_training import HeadRun, start_runs
-from jclip.training.recipes import RECIPES
-from jclip.training.shift_invariance import Frozen
+from jclip.training.loop import compiled_step
+from jclip.training.lora import LORA_RECIPES, TuningConstants, adapter_step
 
 HEIGHT, WIDTH = 512, 1024
 TRAINING_PANORAMAS = 1000
@@ -123,7 +121,7 @@ def tuning_program(
         views_per_chip: images in one step, two per panorama.
         fit: how a panorama becomes a square.
     """
-    recipe, config = RECIPES["corrected"], described.image_config
+    recipe, config = LORA_RECIPES["corrected"], described.image_config
     steps = []
 
     def start():
@@ -136,11 +134,11 @@ def tuning_program(
     state, parameters = _whole(mesh, jax.eval_shape(start))
     plan = plan_views(HEIGHT, WIDTH, (0,), config.size, fit, config.interpolation)
     width, rows = described.config.embedding_width, views_per_chip // 2 * mesh.size
-    frozen = Frozen(
+    frozen = TuningConstants(
         parameters,
         texts=_shape(TRAINING_PANORAMAS, width),
-        scores=_shape(TRAINING_PANORAMAS),
-        plan=plan,
+        scores_before=_shape(TRAINING_PANORAMAS),
+        unshifted=plan,
         lam=_shape(),
     )
     batch = {

@@ -126,6 +126,10 @@ def embed_token_ids(
     return nnx.merge(graph, state).encode_text(token_ids)
 
 
+# Outside of a program it rounds otherwise.
+_normalise = jax.jit(normalised)
+
+
 def embed_texts(
     clip: CLIP, tokens: TokenIds, rows: Sequence[int] | None = None
 ) -> Float[Array, "n e"]:
@@ -143,8 +147,8 @@ def embed_texts(
     ids = ids if rows is None else ids[np.asarray(rows)]
     ids, positions = np.unique(ids, axis=0, return_inverse=True)
     network = split_network(clip)
-    embedded = [embed_token_ids(*network, part) for part in _text_batches(ids)]
-    return normalised(jnp.concatenate(replicate(local_mesh(), embedded)))[positions]
+    embedded = [_normalise(embed_token_ids(*network, part)) for part in _text_batches(ids)]
+    return jnp.concatenate(replicate(local_mesh(), embedded))[positions]
 
 
 def stream_text_embeddings(

@@ -16,9 +16,13 @@ from jclip.images import circular_shift, plan_views, preprocess
 from jclip.models import CLIP, CLIPConfig, TextConfig, VisionConfig
 from jclip.models.unit_norm import normalised
 from jclip.training.loop import init_state, make_train_step
+from jclip.training.lora import (
+    LORA_RECIPES,
+    LoRARecipe,
+    TuningConstants,
+    make_shift_invariance_loss,
+)
 from jclip.training.losses import charbonnier, stability_loss
-from jclip.training.recipes import RECIPES, LoRARecipe
-from jclip.training.shift_invariance import Frozen, make_shift_invariance_loss
 
 SIZE, IMAGES = 16, 4
 
@@ -43,7 +47,7 @@ def frozen_of(parameters, seed=1):
     texts = normalised(jnp.asarray(rng.normal(size=(IMAGES, 8)), jnp.float32))
     scores = jnp.asarray(rng.normal(size=IMAGES), jnp.float32)
     plan = plan_views(SIZE, 2 * SIZE, (0,), SIZE, "crop")
-    return Frozen(parameters, texts, scores, plan, jnp.float32(0.3))
+    return TuningConstants(parameters, texts, scores, plan, jnp.float32(0.3))
 
 
 def prepared(network, dropout=0.0, masks="same", anchor="shifted"):
@@ -75,7 +79,7 @@ def test_the_loss_is_the_papers_of_scores_before_and_after_a_shift(network, batc
         circular_shift(jnp.asarray(i), int(s)) for i, s in zip(batch["images"], shifts, strict=True)
     ]
     original, shifted = scores(batch["images"]), scores(jnp.stack(turned))
-    expected = stability_loss(shifted, original, frozen.scores[batch["rows"]], 0.3)
+    expected = stability_loss(shifted, original, frozen.scores_before[batch["rows"]], 0.3)
     assert float(value) == pytest.approx(float(expected), rel=1e-4)
     assert float(metrics["change"]) == pytest.approx(
         float(jnp.abs(shifted - original).mean()), rel=1e-3
@@ -91,7 +95,7 @@ def test_the_original_score_is_anchored_too(network, batch):
     clip = nnx.merge(graph, state.trainable, parameters)
     seen = normalised(clip.encode_image(preprocess(batch["images"], SIZE)))
     original = 100 * jnp.sum(seen * frozen.texts[batch["rows"]], axis=1)
-    held = 0.7 * float(charbonnier(original, frozen.scores[batch["rows"]]))
+    held = 0.7 * float(charbonnier(original, frozen.scores_before[batch["rows"]]))
     assert values["both"] - values["shifted"] == pytest.approx(held, rel=1e-3)
 
 
@@ -123,10 +127,10 @@ def test_steps_draw_new_shifts(network, batch):
 
 
 def test_the_reference_recipe_is_the_papers():
-    recipe = RECIPES["reference"]
+    recipe = LORA_RECIPES["reference"]
     assert (recipe.rank, recipe.alpha, recipe.dropout) == (8, 16.0, 0.1)
     assert (recipe.learning_rate, recipe.weight_decay, recipe.clip_norm) == (1e-5, 0.01, 1.0)
-    assert (recipe.epochs, recipe.batch_size, recipe.lambdas) == (20, 16, (1.0,))
+    assert (recipe.epochs, recipe.batch_size_train, recipe.lambdas) == (20, 16, (1.0,))
     assert (recipe.targets, recipe.dropout_masks) == ("reference", "different")
     assert recipe.anchor == "shifted"
     with pytest.raises(InputError, match=r"lambda -0.1: from 0 to 1"):

@@ -1,7 +1,7 @@
-"""Fine-tuning an image tower so that scores survive circular shifts (paper 1)."""
+"""The loss that makes scores survive circular shifts (paper 1)."""
 
 import functools
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,24 +13,23 @@ from jclip.checkpoints import ImageConfig
 from jclip.images import Fit, ViewPlan, circular_shift, normalise, shift_views
 from jclip.models.unit_norm import normalised
 from jclip.training.loop import LossFunction
+from jclip.training.lora.recipe import Anchor, DropoutMasks
 from jclip.training.losses import charbonnier, stability_loss
 
-DropoutMasks = Literal["same", "different"]
-Anchor = Literal["both", "shifted"]
 
+class TuningConstants(NamedTuple):
+    """What every step of training an adapter reads and none changes, on the device.
 
-class Frozen(NamedTuple):
-    """What does not change while an adapter is trained, all on the device.
-
-    `texts` `[N, E]` are normalised and `scores` `[N]` are of the untuned network at shift 0; a
-    batch names its rows. `plan` is that of no shift. `lam` is the weight of the shifted against the
-    original score; the rest anchors it to the frozen. An array, so that one compilation serves all.
+    `parameters` are those of the network. `texts` `[N, E]` are normalised and `scores_before` `[N]`
+    are of the untuned network at shift 0; a batch names its rows. `unshifted` is the plan of no
+    shift. `lam` is the weight of the shifted against the original score; the rest anchors it to the
+    score before. An array, so that one compilation serves all.
     """
 
     parameters: Any
     texts: Float[Array, "n e"]
-    scores: Float[Array, " n"]
-    plan: ViewPlan
+    scores_before: Float[Array, " n"]
+    unshifted: ViewPlan
     lam: Float[Array, ""]
 
 
@@ -41,16 +40,16 @@ def make_shift_invariance_loss(
     dropout_masks: DropoutMasks = "same",
     anchor: Anchor = "both",
 ) -> LossFunction:
-    """The loss of a batch `{"images": [N, H, W, 3] uint8, "rows": [N] int32}`, for `fit`.
+    """The loss of a batch `{"images": [N, H, W, 3] uint8, "rows": [N] int32}`, for `train`.
 
     Each panorama is scored as it is and turned by a new uniform random shift, drawn and applied on
-    the device; `stability_loss` compares the two. Its `frozen` argument is a `Frozen`.
+    the device; `stability_loss` compares the two. Its `frozen` argument is a `TuningConstants`.
 
     Args:
         graph: of a network with an adapter, from `init_state`.
         image_config: how the network's input is made.
         fit: how a panorama becomes a square; `tiles` averages the embeddings of both.
-        anchor: which scores are held to the frozen one, with weight 1 - lam: the shifted alone, as
+        anchor: which scores are held to the one before, with weight 1 - lam: the shifted alone, as
             in the paper's code, or the original too.
         dropout_masks: whether a panorama and its shifted copy share their dropout masks; in the
             paper's code they do not.
@@ -63,7 +62,7 @@ def make_shift_invariance_loss(
         embeddings = normalised(clip.encode_image(pixels)).reshape(n, tiles, -1)
         return embeddings[:, 0] if tiles == 1 else normalised(embeddings.mean(axis=1))
 
-    def loss(trainable, frozen: Frozen, batch, key):
+    def loss(trainable, frozen: TuningConstants, batch, key):
         clip = nnx.merge(graph, trainable, frozen.parameters)
         images = jnp.asarray(batch["images"])
         shift_key, dropout_key = jax.random.split(key)
@@ -71,7 +70,7 @@ def make_shift_invariance_loss(
         # Versions behind images: these are split over devices, and would have to be gathered.
         both = jnp.stack([images, _shift_each(images, shifts)], axis=1)
         views = shift_views(
-            both.reshape(-1, *images.shape[1:]), frozen.plan, image_config.size, fit
+            both.reshape(-1, *images.shape[1:]), frozen.unshifted, image_config.size, fit
         )[:, 0]
         halves = jnp.moveaxis(views.reshape(len(images), 2, *views.shape[1:]), 1, 0)
         clip = with_dropout(clip, dropout_key)
@@ -82,7 +81,7 @@ def make_shift_invariance_loss(
             embeddings = embed(clip, halves.reshape(views.shape)).reshape(2, len(images), -1)
         texts = frozen.texts[batch["rows"]]
         original, shifted = 100 * jnp.einsum("vne,ne->vn", embeddings, texts, precision="highest")
-        before = frozen.scores[batch["rows"]]
+        before = frozen.scores_before[batch["rows"]]
         value = stability_loss(shifted, original, before, frozen.lam)
         if anchor == "both":
             value += (1 - frozen.lam) * charbonnier(original, before)
