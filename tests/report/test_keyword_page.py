@@ -1,5 +1,7 @@
 """The keyword page shows what was found, and what the control says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,26 @@ def test_the_summary_counts_pairs_and_marks_the_control():
     assert [row[4] for row in table.rows] == ["6 of 6", "0 of 6"]
     assert table.rows[0][5] > 3 and table.rows[1][5] < -3
     assert [row[6:] for row in table.rows] == [(1.0, 1.0), (0.0, 0.0)]
+
+
+def test_the_summary_has_the_fewest_and_the_most_images_won():
+    generic = np.full((10, 3), 20.0) + np.arange(10)[:, None]
+    identifier = generic[:, :2] + 1
+    # The first identifier wins 9 of 10 images, the second 7, by more.
+    identifier[:1, 0] -= 2
+    identifier[:3, 1] -= 3
+    identifier[3:, 1] += 4
+    result = dataclasses.replace(
+        scores(0.0, images=10), identifier_scores=identifier, generic_scores=generic
+    )
+    statistics = keyword_statistics(identifier, generic)
+    adjusted = np.array([[0.001, 0.009, 0.01], [0.02, 0.5, 1.0]])
+    page = keyword_page(
+        [result], [statistics], [adjusted], alpha=0.01, settings={}, faults=[], notices=[]
+    )
+    (row,) = page.sections[0].tables[0].rows
+    # Walsh averages: of nine 1 and one -1 the median is 1; of seven 5 and three -2 it is 5.
+    assert row == ("rooms", "demo", "crop", 10, "2 of 6", 3.0, 0.7, 0.9)
 
 
 def test_every_pair_is_listed_with_its_numbers():
