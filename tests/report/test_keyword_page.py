@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from jclip.probes.keyword_scores import KeywordScores
 from jclip.report.keyword_page import keyword_page
@@ -85,6 +86,33 @@ def test_every_pair_is_listed_with_its_numbers():
     assert row[2] == pytest.approx(np.median(difference))
     assert row[4] < row[3] < row[5] and row[8] <= row[7] <= row[9]
     assert row[7] == pytest.approx(np.mean(difference > 0))
+
+
+def test_the_numbers_of_a_pair_stand_under_their_headings():
+    result = scores(0.02)
+    own = keyword_statistics(result.identifier_scores, result.generic_scores)
+    adjusted = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.0]])
+    page = keyword_page([result], [own], [adjusted], alpha=0.01, settings={}, faults=[], notices=[])
+    (table,) = next(s for s in page.sections if s.heading == "All pairs").parts[0].tables
+    assert table.caption == "rooms, fit crop, 30 images"
+    assert [column.heading for column in table.columns] == [
+        "identifier", "generic", "median difference", "Hodges-Lehmann", "from", "to", "effect",
+        "images won", "from", "to", "Wilcoxon statistic", "p", "Holm p",
+    ]  # fmt: skip
+    for row, (v, u), holm_p in zip(table.rows, np.ndindex(2, 3), adjusted.ravel(), strict=True):
+        difference = result.identifier_scores[:, v] - result.generic_scores[:, u]
+        test = scipy.stats.wilcoxon(difference, alternative="greater")
+        won = int((difference > 0).sum())
+        share = scipy.stats.binomtest(won, 30).proportion_ci(0.95, "exact")
+        walsh = [(a + b) / 2 for i, a in enumerate(difference) for b in difference[i:]]
+        ranks = scipy.stats.rankdata(np.abs(difference))
+        assert row[:2] == (IDENTIFIERS[v], GENERICS[u])
+        # P(T+ <= 137) <= 0.025 < P(T+ <= 138) of 30 images.
+        low, high = np.sort(walsh)[[137, -138]]
+        expected = [np.median(difference), np.median(walsh), low, high]
+        expected += [np.sum(np.sign(difference) * ranks) / 465, won / 30, *share]
+        assert row[2:12] == pytest.approx((*expected, test.statistic, test.pvalue), rel=1e-9)
+        assert row[12] == (holm_p or "< 1e-300")
 
 
 def test_models_are_folded_and_figures_drawn(tmp_path):
