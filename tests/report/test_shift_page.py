@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from jclip.report.shift_examples import PanoramaExample
 from jclip.report.page import write_page
@@ -61,6 +62,27 @@ def test_summary_has_a_row_per_model_and_fit(make_scores):
     ]
 
 
+def test_the_two_tests_are_counted_apart(make_scores):
+    """|d| is skewed: 30 images below beta, 10 far above, which the signed ranks weigh."""
+    result = make_scores(images=40, shifts=3)
+    scores = np.tile(result.scores[:, :1], (1, 3))
+    scores[:30, 1] += np.linspace(0.6, 0.9, 30)
+    scores[30:, 1] -= np.linspace(8, 9, 10)
+    scores[:, 2] += np.linspace(0.1, 0.5, 40)
+    result = dataclasses.replace(result, scores=scores)
+    page = _page([result], 1.0)
+    changes, stability = (_columns(t) for t in _section(page, "Summary").tables)
+    below = scipy.stats.binomtest(30, 40, alternative="greater").pvalue
+    statistics = shift_statistics(scores, 1.0)
+    assert below < 0.01 < statistics.reference.p[0]
+    assert stability["stable shifts (sign test, Holm)"] == ["2 of 2"]
+    assert stability["stable shifts (Wilcoxon, the paper's)"] == ["1 of 2"]
+    assert stability["p, stable at all shifts"] == [pytest.approx(below)]
+    assert changes["largest median |d|"] == [pytest.approx(np.median(np.abs(
+        scores[:, 1] - scores[:, 0])))]  # fmt: skip
+    assert changes["at yaw (degrees)"] == [pytest.approx(360 * 170 / 512)]
+
+
 def test_summary_says_where_beta_comes_from(make_scores):
     flipped = make_scores(fit="crop")
     given = dataclasses.replace(make_scores(fit="squash"), mirrored=np.full(12, np.nan))
@@ -94,10 +116,19 @@ def test_tables_per_shift_hold_the_statistics(make_scores):
     columns = _columns(description)
     assert columns["shift index"] == [1, 2, 3, 4, 5, 6, 7]
     assert columns["shift (pixels)"] == [64 * k for k in range(1, 8)]
+    assert columns["yaw (degrees)"] == [45.0 * k for k in range(1, 8)]
+    assert columns["panoramas"] == [12] * 7
+    assert columns["mean |d|"] == list(statistics.mean)
+    assert columns["Shapiro-Wilk W"] == list(statistics.shapiro_statistic)
     assert columns["median |d|"] == list(statistics.median)
     assert columns["95 % interval"] == list(zip(*statistics.median_interval, strict=True))
     assert columns["Shapiro-Wilk p"] == list(statistics.shapiro_p)
-    assert len(tests.columns) == 12
+    assert [column.heading for column in tests.columns] == [
+        "shift index", "yaw (degrees)", "median |d| - beta", "95% interval",
+        "share with |d| > beta", "95% interval", "sign test p", "Holm p", "stable",
+        "Wilcoxon statistic", "Wilcoxon p", "stable (Wilcoxon)",
+    ]  # fmt: skip
+    assert [row[:2] for row in tests.rows] == [(k, 45.0 * k) for k in range(1, 8)]
     columns = [list(cells) for cells in zip(*tests.rows, strict=True)]
     corrected, reference = statistics.corrected, statistics.reference
     assert columns[2:] == [
