@@ -5,14 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.stats
+from made_scores import keyword_scores
 
-from jclip.probes.keyword import (
-    fill_from_keyword_table,
-    keyword_table,
-    select_keyword_images,
-)
-from jclip.probes.keyword_scores import KeywordScores
-from jclip.probes.keyword_statistics_table import keyword_statistics_table
+from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
+from jclip.probes.scores import fill_scores, score_table
 from jclip.statistics.keyword import keyword_statistics
 
 
@@ -32,7 +28,7 @@ def scores(images=2, **changes):
         "identifier_scores": generic[:, :2] + rng.normal(0.6, 1, (images, 2)),
         "generic_scores": generic,
     }
-    return KeywordScores(**(values | changes))
+    return keyword_scores(**(values | changes))
 
 
 def numbered():
@@ -44,7 +40,7 @@ def numbered():
 
 def test_scores_have_a_row_per_image_and_word():
     words = ["a 360 photo of", "a view of", "a photo of", "an image of", "a view of"]
-    assert keyword_table([numbered()]).to_pydict() == {
+    assert score_table([numbered()]).to_pydict() == {
         "image_set": ["rooms"] * 10,
         "control": [False] * 10,
         "model": ["a/b"] * 10,
@@ -60,14 +56,9 @@ def test_scores_have_a_row_per_image_and_word():
 def test_scores_of_a_table_are_filled_in_by_name():
     whole = numbered(), dataclasses.replace(numbered(), fit="crop")
     whole[1].identifier_scores[:] += 20
-    part = keyword_table([select_keyword_images(one, [1]) for one in whole])
-    empty = [
-        dataclasses.replace(
-            one, identifier_scores=np.full((2, 2), np.nan), generic_scores=np.full((2, 3), np.nan)
-        )
-        for one in whole
-    ]
-    fill_from_keyword_table(empty, [part])
+    part = score_table([one.select([1]) for one in whole])
+    empty = [dataclasses.replace(one, values=np.full((2, 5), np.nan)) for one in whole]
+    fill_scores(empty, [part])
     for filled, more in zip(empty, (0, 20), strict=True):
         expected = [[np.nan, np.nan], [6 + more, 7 + more]]
         np.testing.assert_array_equal(filled.identifier_scores, expected)
@@ -113,3 +104,35 @@ def test_statistics_have_their_values_under_their_names():
         for name, value in expected.items():
             exact = isinstance(value, str | bool)
             assert row[name] == (value if exact else pytest.approx(value, rel=1e-9)), name
+
+
+def test_the_summary_counts_the_pairs_found_and_takes_medians_over_pairs():
+    result, other = scores(12), scores(12, control=True, image_set="photos")
+    statistics = [
+        keyword_statistics(r.identifier_scores, r.generic_scores) for r in (result, other)
+    ]
+    adjusted = [np.array([[0.001, 0.02, 0.049], [0.05, 0.5, 1.0]]), np.ones((2, 3))]
+    found, control = keyword_summary([result, other], statistics, adjusted, 0.05).to_pylist()
+    differences = [
+        result.values[:, v] - result.values[:, 2 + u] for v in range(2) for u in range(3)
+    ]
+    walsh = [[(a + b) / 2 for i, a in enumerate(d) for b in d[i:]] for d in differences]
+    wins = [np.mean(d > 0) for d in differences]
+    assert min(wins) < max(wins)
+    expected = {
+        "image_set": "rooms",
+        "control": False,
+        "model": "a/b",
+        "fit": "pad",
+        "n": 12,
+        "pairs_found": 3,
+        "pairs": 6,
+        "median_difference": np.median([np.median(d) for d in differences]),
+        "location": np.median([np.median(w) for w in walsh]),
+        "fewest_wins": min(wins),
+        "most_wins": max(wins),
+    }
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert found[name] == (value if isinstance(value, str) else pytest.approx(value)), name
+    assert (control["image_set"], control["control"], control["pairs_found"]) == ("photos", True, 0)

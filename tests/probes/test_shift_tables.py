@@ -5,16 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.stats
+from made_scores import shift_scores, with_scores
 from plain_holm import plain_holm
 
-from jclip.probes.scores import ShiftScores
-from jclip.probes.shift_table import (
-    fill_from_table,
-    scores_table,
-    select_images,
-    statistics_table,
-    write_reference_text_files,
-)
+from jclip.probes.reference_files import write_reference_text_files
+from jclip.probes.scores import fill_scores, score_table
+from jclip.probes.shift_tables import statistics_table, summary_table
 from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import shift_statistics
 
@@ -27,7 +23,9 @@ def result():
     rng = np.random.default_rng(32)
     change = np.abs(rng.normal(0, 1, (IMAGES, SHIFTS))) * [0, 0.3, 0.7, 1.0, 1.6, 2.4]
     unshifted = rng.normal(25, 2, (IMAGES, 1))
-    return ShiftScores(
+    return shift_scores(
+        unshifted + change,
+        unshifted[:, 0] + rng.normal(0, 0.4, IMAGES),
         image_set="rooms",
         model="ViT-B-32/openai",
         fit="squash",
@@ -36,8 +34,6 @@ def result():
         heights=np.full(IMAGES, 30),
         widths=np.full(IMAGES, 60),
         shifts=np.tile([0, 7, 15, 30, 40, 55], (IMAGES, 1)),
-        scores=unshifted + change,
-        mirrored=unshifted[:, 0] + rng.normal(0, 0.4, IMAGES),
     )
 
 
@@ -52,14 +48,14 @@ def small(**changes):
         "heights": np.array([30, 50]),
         "widths": np.array([60, 100]),
         "shifts": np.array([[0, 15, 45], [0, 25, 75]]),
-        "scores": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
-        "mirrored": np.array([7.0, 8.0]),
+        "scores": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+        "mirrored": [7.0, 8.0],
     }
-    return ShiftScores(**(values | changes))
+    return shift_scores(**(values | changes))
 
 
 def test_scores_have_a_row_per_image_and_shift():
-    assert scores_table([small()]).to_pydict() == {
+    assert score_table([small()]).to_pydict() == {
         "image_set": ["rooms"] * 6,
         "model": ["a/b"] * 6,
         "fit": ["pad"] * 6,
@@ -71,20 +67,18 @@ def test_scores_have_a_row_per_image_and_shift():
         "score": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
         "mirrored_score": [7.0, None, None, 8.0, None, None],
     }
-    unflipped = scores_table([small(mirrored=np.full(2, np.nan))])
+    unflipped = score_table([small(mirrored=None)])
     assert unflipped["mirrored_score"].to_pylist() == [None] * 6
 
 
 def test_scores_of_a_table_are_filled_in_by_name():
-    whole = small(), small(fit="crop", scores=small().scores + 10, mirrored=np.array([1.0, 2.0]))
-    some = select_images(whole[0], [1]), select_images(whole[1], [1])
+    whole = small(), small(fit="crop", scores=small().scores + 10, mirrored=[1.0, 2.0])
+    some = whole[0].select([1]), whole[1].select([1])
     assert (some[0].images, some[0].captions) == (("x.png",), ("ex",))
     assert (some[0].widths.tolist(), some[0].heights.tolist()) == ([100], [50])
-    empty = [
-        dataclasses.replace(r, scores=np.full((2, 3), np.nan), mirrored=np.full(2, np.nan))
-        for r in whole
-    ]
-    fill_from_table(empty, [scores_table(some)])
+    empty = [dataclasses.replace(r, values=np.full((2, 4), np.nan)) for r in whole]
+    fill_scores(empty, [score_table(some)])
+    assert [r.done.tolist() for r in empty] == [[False, True]] * 2
     np.testing.assert_array_equal(empty[0].scores, [[np.nan] * 3, [4, 5, 6]])
     np.testing.assert_array_equal(empty[1].scores, [[np.nan] * 3, [14, 15, 16]])
     np.testing.assert_array_equal(empty[0].mirrored, [np.nan, 8])
@@ -125,6 +119,8 @@ def test_statistics_have_their_values_under_their_names(result):
             "fit": "squash",
             "shift_index": t + 1,
             "shift": [7, 15, 30, 40, 55][t],
+            "shift_least": [7, 15, 30, 40, 55][t],
+            "shift_most": [7, 15, 30, 40, 55][t],
             "yaw": [42.0, 90.0, 180.0, 240.0, 330.0][t],
             "n": 40,
             "median_abs_d": np.median(own),
@@ -145,6 +141,7 @@ def test_statistics_have_their_values_under_their_names(result):
             "share_above_beta": above[t] / IMAGES,
             "share_above_low": share.low,
             "share_above_high": share.high,
+            "median_excess": np.median(own) - beta,
             "median_excess_low": excess_limits[0, t],
             "median_excess_high": excess_limits[1, t],
             "median_excess_share_below": np.mean(excess[:, t] < 0),
@@ -171,11 +168,69 @@ def test_what_was_not_tested_is_empty(result):
     assert "beta" not in untested.schema.names
 
 
+def test_the_summary_has_its_values_under_its_names(result):
+    bound = calibrate_flip_bound(result.scores[:, 0], result.mirrored)
+    statistics = shift_statistics(result.scores, bound, 0.02)
+    (row,) = summary_table([result], [statistics]).to_pylist()
+    medians = np.median(np.abs(result.scores[:, 1:] - result.scores[:, :1]), axis=0)
+    first, third = np.quantile(np.abs(result.scores[:, 0] - result.mirrored), (0.25, 0.75))
+    beta = third + 1.5 * (third - first)
+    change = np.abs(result.scores[:, 1:] - result.scores[:, :1])
+    below = [int(k) for k in np.sum(change < beta, axis=0)]
+    sign_p = [scipy.stats.binomtest(k, IMAGES, alternative="greater").pvalue for k in below]
+    wilcoxon = [scipy.stats.wilcoxon(c - beta, alternative="less").pvalue for c in change.T]
+    assert np.argmax(medians) == 4
+    expected = {
+        "image_set": "rooms",
+        "model": "ViT-B-32/openai",
+        "fit": "squash",
+        "n": 40,
+        "median_unshifted_score": np.median(result.scores[:, 0]),
+        "half_turn_yaw": 180.0,
+        "half_turn_median_abs_d": medians[2],
+        "largest_median_abs_d": medians[4],
+        "largest_at_yaw": 330.0,
+        "largest_at_shift_index": 5,
+        "beta": beta,
+        "beta_from": "flip calibration",
+        "stable_shifts": sum(p < 0.02 for p in plain_holm(sign_p)),
+        "tested_shifts": 5,
+        "all_shifts_p": max(sign_p),
+        "stable_shifts_by_wilcoxon": sum(p < 0.02 for p in wilcoxon),
+    }
+    assert list(row) == list(expected)
+    for name, value in expected.items():
+        assert row[name] == (value if isinstance(value, str) else pytest.approx(value)), name
+
+
+def test_a_summary_without_tests_is_empty_there_and_a_given_beta_is_called_so(result):
+    identity = np.arange(SHIFTS) == 3
+    given = with_scores(result, result.scores)
+    untested, tested = summary_table(
+        [result, given],
+        [
+            shift_statistics(result.scores, None),
+            shift_statistics(result.scores, 1.0, identity=identity),
+        ],
+    ).to_pylist()
+    names = ("beta", "beta_from", "stable_shifts", "tested_shifts", "all_shifts_p")
+    assert [untested[name] for name in (*names, "stable_shifts_by_wilcoxon")] == [None] * 6
+    assert (tested["beta"], tested["beta_from"], tested["tested_shifts"]) == (
+        1.0,
+        "given by value",
+        4,
+    )
+
+
 def test_pixels_are_empty_where_widths_differ():
     one = small()
     (first, second) = statistics_table([one], [shift_statistics(one.scores, None)]).to_pylist()
     assert (first["shift"], first["yaw"], first["n"]) == (None, 90.0, 2)
     assert (second["shift"], second["yaw"]) == (None, 270.0)
+    assert [(row["shift_least"], row["shift_most"]) for row in (first, second)] == [
+        (15, 25),
+        (45, 75),
+    ]
     assert (first["mean_abs_d"], second["mean_abs_d"]) == (1.0, 2.0)
 
 
