@@ -12,9 +12,10 @@ from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import plan_batches, stream_batches
 from jclip.images import Fit
-from jclip.probes.embeddings import TEXT_BATCH, embed_texts
-from jclip.probes.shift import empty_scores, shifts_by_width, stream_scores
-from jclip.probes.shift_table import scores_table
+from jclip.probes.embed import TEXT_BATCH, embed_texts
+from jclip.probes.probe import stream_scores
+from jclip.probes.scores import score_table
+from jclip.probes.shift import ShiftProbe, shifts_by_width
 from jclip.probes.subjects import make_subjects
 
 SHIFTS = 8
@@ -52,15 +53,17 @@ def prepared_sweep(
         A function from files to scores `[N, 8]`. Its argument is how many batches to sweep, all for
         None; rows that it does not reach are NaN.
     """
-    shifts = shifts_by_width([image.width for image in images], SHIFTS)
-    subjects, _ = make_subjects(checkpoint, [fit], prompts)
+    widths = [image.width for image in images]
+    probe = ShiftProbe(widths, SHIFTS, fits=[fit], views_per_step=batch)
+    subjects, _ = make_subjects(checkpoint, [fit], [[prompt] for prompt in prompts])
 
     def sweep(batches: int | None) -> Float[np.ndarray, "n s"]:
         scores = np.full((len(images), SHIFTS), np.nan, np.float32)
         plans = plan_batches(images, max(1, batch // SHIFTS), jax.local_device_count())
         stream = stream_batches(images, plans[:batches], record_failures=False)
-        for done, found in stream_scores(stream, subjects, shifts, batch):
-            scores[list(done.indices)] = found[0]
+        for done, found in stream_scores(stream, subjects, probe):
+            if found is not None:
+                scores[list(done.indices)] = found[0]
         return scores
 
     return sweep
@@ -76,6 +79,7 @@ def prepared_texts(
 
 def prepared_table(panoramas: ImageSet, fit: Fit) -> Callable[[], pa.Table]:
     """A function that makes the table of a sweep's scores, as it is written to disk."""
-    shifts = shifts_by_width([image.width for image in panoramas.images], SHIFTS)
-    result = empty_scores("model", fit, panoramas, shifts)
-    return lambda: scores_table([result])
+    widths = [image.width for image in panoramas.images]
+    probe = ShiftProbe(widths, SHIFTS, fits=[fit], views_per_step=SHIFTS)
+    result = probe.empty(panoramas, "model", fit)
+    return lambda: score_table([result])

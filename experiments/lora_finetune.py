@@ -98,7 +98,7 @@ def main(options: Options) -> int:
     steps_per_epoch(training.images, recipe.batch_size_train)
     (fit,) = fits_of([options.fit], models[0].image_config)
     views = options.output.images_per_step()
-    probe = ShiftProbe([test], SHIFTS, fits=[fit], views_per_step=views, mirror=True)
+    probe = ShiftProbe([test.images[0].width], SHIFTS, fits=[fit], views_per_step=views, mirror=True)
     with open_run(
         "lora_finetune", options, models=models, image_sets=sets, out=options.output.out
     ) as run:

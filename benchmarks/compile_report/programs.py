@@ -20,7 +20,8 @@ from jclip.distributed import DATA
 from jclip.heads import HeadConfig
 from jclip.images import Fit, plan_views
 from jclip.models import CLIP
-from jclip.probes.shift import score_shifts, shifts_that_fit
+from jclip.probes.embed import embed_views
+from jclip.probes.shift import shifts_that_fit
 from jclip.training.head_batches import RECIPES as HEAD_RECIPES
 from jclip.training.head_batches import CaptionPairs, HeadRecipe
 from jclip.training.head_epoch import epoch_of_all
@@ -92,13 +93,11 @@ def sweep_program(
         for which in (equal_shifts(WIDTH), (0,))
     )
     panoramas = _shape(rows, HEIGHT, WIDTH, 3, dtype=jnp.uint8)
-    texts = _shape(rows, described.config.embedding_width)
-    traced = score_shifts.trace(
+    traced = embed_views.trace(
         graph,
         _whole(mesh, state),
         _split(mesh, panoramas),
         _whole(mesh, plan),
-        _split(mesh, texts),
         _whole(mesh, unshifted),
         image_config=config,
         fit=fit,

@@ -62,6 +62,52 @@ def test_memory_work_and_bound_are_there(tmp_path):
     assert figure.png.startswith(b"\x89PNG")
 
 
+def cells(section):
+    """The first row of a section's table by its headings."""
+    (table,) = section.tables
+    headings = [column.heading for column in table.columns]
+    return dict(zip(headings, table.rows[0], strict=True))
+
+
+def test_the_least_time_may_be_that_of_moving():
+    _, work, *_ = page([row("v5e:4x4", roofline_ms=3000.0, bound="memory")]).sections
+    assert cells(work)["least time, ms"] == 3000.0
+    assert cells(work)["images/s at most"] == pytest.approx(16 * 2304 / 3)
+
+
+def test_every_number_stands_under_its_own_heading():
+    memory, work, *_ = page([row("v5e:4x4")]).sections
+    assert cells(memory) == {
+        "topology": "v5e:4x4",
+        "images per chip": 2304,
+        "arguments, GB": 1.2,
+        "outputs, GB": 1e-5,
+        "temporaries, GB": 6.543,
+        "code, GB": 0.05,
+        "total, GB": 7.79301,
+        "the chip's, GB": 16.0,
+        "share": 0.487,
+        "fits": True,
+    }
+    found = cells(work)
+    assert found.pop("images/s at most") == pytest.approx(16 * 2304 / 1.89)
+    assert found == {
+        "topology": "v5e:4x4",
+        "TFLOP": 372.0,
+        "over the formula": 1.0027,
+        "XLA's over ours, loops once": 1.01,
+        "GB moved": 800.0,
+        "FLOP per byte": 465.0,
+        "the chip's": 240.5,
+        "computing, ms": 1890.0,
+        "moving, ms": 977.0,
+        "least time, ms": 1890.0,
+        "bound by": "compute",
+        "collectives": "none",
+        "seconds to compile": 14.2,
+    }
+
+
 def test_what_does_not_fit_is_said_with_the_compilers_words(tmp_path):
     failed = row("v5e:1x1", **{**UNKNOWN, "fits": False, "problem": "ran out of memory in hbm"})
     write_page(tmp_path / "page.html", page([row("v5e:4x4"), failed]))

@@ -76,6 +76,53 @@ def test_the_page_begins_with_the_finding():
     assert "bfloat16 it is 4.90 times as fast as the faster way of open_clip in float32" in lead
 
 
+def cells(page, section, row):
+    """The cells of a table's row by their headings."""
+    (table,) = page.sections[section].tables
+    headings = [column.heading for column in table.columns]
+    assert len(set(headings)) == len(headings)
+    return dict(zip(headings, table.rows[row], strict=True))
+
+
+def test_every_number_stands_under_its_own_heading():
+    made = page([compared("bfloat16", 2.5)])
+    assert cells(made, 0, 1) == {
+        "sweep": "bfloat16, batch 64, crop",
+        "panoramas/s": 5.0,
+        "images/s": 40.0,
+        "ms per step": 1600.0,
+        "seconds to compile": 3.5,
+        "tower alone, images/s": 19.0,
+        "its dense layers, GFLOP/s": 166.0,
+        "bare products, GFLOP/s": 190.0,
+        "tower's share of that": 0.87,
+        "peak memory so far, MiB": 1234.0,
+    }
+    assert cells(made, 1, 0) == {
+        "sweep": "float32, batch 64, crop",
+        "decode, ms": 5.0,
+        "resize, ms": 20.0,
+        "text, ms": 40.0,
+        "tower, ms": 400.0,
+        "write, ms": 0.01,
+        "whole sweep, ms": 500.0,
+        "resize of the whole": 0.0375,
+        "bound by": "tower",
+    }
+    assert cells(made, 2, 0) == {
+        "library": "open_clip",
+        "its way": "panorama by panorama, view by view",
+        "its precision": "float32",
+        "by": "float32",
+        "per second": 1.02,
+        "our precision": "bfloat16",
+        "ours per second": 2.55,
+        "of": "panoramas/s",
+        "times as fast": 2.5,
+        "quartiles over rounds": (2.4, 2.7),
+    }
+
+
 def test_without_another_library_nothing_is_compared(tmp_path):
     write_page(tmp_path / "page.html", page())
     assert "Beside PyTorch" not in (tmp_path / "page.html").read_text()

@@ -7,7 +7,9 @@ from flax import nnx
 
 from jclip.checkpoints import load_checkpoint
 from jclip.images import plan_views
-from jclip.probes.shift import score_shifts, shifts_that_fit
+from jclip.probes.embed import embed_views
+from jclip.probes.probe import score_views
+from jclip.probes.shift import shifts_that_fit
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "hf_full"
 
@@ -31,19 +33,23 @@ def test_rounds_change_no_score():
     config = checkpoint.image_config
     rng = np.random.default_rng(0)
     panoramas = jnp.asarray(rng.integers(0, 256, (3, 32, 64, 3), np.uint8))
-    texts = jnp.asarray(rng.normal(size=(3, checkpoint.clip.config.embedding_width)), jnp.float32)
+    texts = jnp.asarray(
+        rng.normal(size=(3, 1, checkpoint.clip.config.embedding_width)), jnp.float32
+    )
     plan = plan_views(32, 64, (0, 5, 16, 33), config.size, "tiles", config.interpolation)
     whole, rounds = (
-        score_shifts(
-            graph,
-            state,
-            panoramas,
-            plan,
+        score_views(
+            embed_views(
+                graph,
+                state,
+                panoramas,
+                plan,
+                image_config=config,
+                fit="tiles",
+                shifts_at_once=at_once,
+            ),
             texts,
-            image_config=config,
-            fit="tiles",
-            shifts_at_once=at_once,
-        )[0]
+        )
         for at_once in (None, 2)
     )
     assert whole.shape == (3, 4) and len(np.unique(whole)) == 12
