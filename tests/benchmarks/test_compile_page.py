@@ -1,6 +1,7 @@
 """The page of programs that were compiled for TPUs."""
 
 import pyarrow as pa
+import pytest
 
 from benchmarks.compile_report.page import compile_page
 from jclip.report.page import write_page
