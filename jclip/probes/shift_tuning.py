@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import scipy.stats
+import scipy
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
