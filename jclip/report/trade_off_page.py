@@ -141,11 +141,14 @@ def _summary(rows: pa.Table, means: pa.Table, fit: str) -> Section:
     text = (
         f"{lambdas} {'lambda' if lambdas == 1 else 'lambdas'}, {seeds} "
         f"{'seed' if seeds == 1 else 'seeds'}, targets {first['targets']}: "
-        f"{first['trainable']:,} trained parameters; fit {fit}. Everything below is measured on "
-        "test panoramas. |d| is the change of score under seven shifts by eighths of a turn; a "
-        "shift is stable where the exact sign test with Holm's correction finds the median |d| "
-        "below the flip bound of the untuned network. Lambda weighs the shifted against the "
-        "original score, 1 - lambda anchors it to the untuned score."
+        f"{first['trainable']:,} trained parameters; fit {fit}. Everything is measured on test "
+        "panoramas."
+    )
+    method = (
+        "|d| is the change of score under seven shifts by eighths of a turn; a shift is stable "
+        "where the exact sign test with Holm's correction finds the median |d| below the flip "
+        "bound of the untuned network. Lambda weighs the shifted against the original score, "
+        "1 - lambda anchors it to the untuned score."
     )
     columns = {
         "lambda": None,
@@ -156,7 +159,7 @@ def _summary(rows: pa.Table, means: pa.Table, fit: str) -> Section:
         **{(k, f"{k}_deviation"): v for k, v in _MEASURES.items() if k != "median_change"},
     }
     table = page_table("Mean and standard deviation over seeds", means, columns)
-    return Section(heading="Summary", text=text, tables=(table,))
+    return Section(heading="Summary", text=text, tables=(table,), method=method)
 
 
 def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
