@@ -9,7 +9,6 @@ before. It needs a Python with torch, open_clip and peft.
 """
 
 import dataclasses
-import subprocess
 import time
 from pathlib import Path
 from typing import Literal
@@ -19,16 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from benchmarks.timing import take_turns
+from benchmarks.torch_process import torch_process
 from jclip.adapters import add_adapter
 from jclip.checkpoints import load_checkpoint
-from jclip.errors import InputError
 from jclip.images import plan_views
 from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
 from jclip.training.loop import compiled_step
 from jclip.training.lora import LORA_RECIPES, TuningConstants, adapter_step
 
-SCRIPT = Path(__file__).with_name("torch_lora_step.py")
+SCRIPT = Path(__file__).with_name("lora_step_in_torch.py")
 HEIGHT = 256
 OURS = {"reference": "reference", "mlp": r"image_tower\..*\.mlp\..*"}
 
@@ -52,22 +52,14 @@ class Options:
 def main(options: Options) -> int:
     """Print seconds per step and the ratio."""
     command = [options.torch_python, str(SCRIPT), str(options.batch_size), options.targets]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as theirs:
-        assert theirs.stdin is not None and theirs.stdout is not None
-        if theirs.stdout.readline().strip() != "ready":
-            raise InputError(f"{options.torch_python}: cannot run PyTorch's side, see above")
+    with torch_process(command) as (ask, _):
         take_steps = _our_steps(options)
-        take_steps(1)
-        seconds = {"jclip": [], "pytorch": []}
-        for _ in range(options.rounds):
-            seconds["jclip"].append(take_steps(options.steps) / options.steps)
-            theirs.stdin.write(f"{options.steps}\n")
-            theirs.stdin.flush()
-            seconds["pytorch"].append(float(theirs.stdout.readline()) / options.steps)
-        theirs.stdin.close()
-    medians = {name: float(np.median(values)) for name, values in seconds.items()}
+        sides = {
+            "jclip": lambda: take_steps(options.steps),
+            "pytorch": lambda: ask({"steps": options.steps})["seconds"],
+        }
+        seconds = take_turns(sides, options.rounds)
+    medians = {name: taken.median / options.steps for name, taken in seconds.items()}
     print("side,seconds per step")
     for name, median in medians.items():
         print(f"{name},{median:.3f}")

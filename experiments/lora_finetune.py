@@ -140,8 +140,9 @@ def _tune_and_measure(
     views = options.output.images_per_step()
     adapted = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(0))
     common = {"targets": recipe.targets, "trainable": parameter_counts(adapted).trainable}
+    width = test.images[0].width
     probe = ShiftProbe(
-        [test], SHIFTS, fits=[fit], views_per_step=views, mirror=True, prompt_prefix=prefix
+        [width], SHIFTS, fits=[fit], views_per_step=views, mirror=True, prompt_prefix=prefix
     )
 
     def prompted(prompts: list[list[str]]) -> Subject:

@@ -44,7 +44,7 @@ def stream_detector_scores(
     graph, state = nnx.split(checkpoint.detector)
     for some in itertools.batched(images, images_per_step):
         rows = [row for batch in some for row in batch.indices]
-        pixels = [detector_pixels(batch.pixels[0], checkpoint.images) for batch in some]
+        pixels = [detector_pixels(batch.pixels[0], checkpoint.image_config) for batch in some]
         # The last step is filled up, lest the tower be compiled anew.
         pixels += pixels[-1:] * (images_per_step - len(pixels))
         predictions = _predict(graph, state, np.stack(pixels))
@@ -71,7 +71,7 @@ def _pose(table: BoxTable, rows: Sequence[int], checkpoint: DetectorCheckpoint, 
         image = table.images[row]
         asked[i, : len(distinct[i])] = distinct[i]
         annotated[i, : len(boxes)] = tower_boxes(
-            table.boxes[boxes], image.height, image.width, checkpoint.images
+            table.boxes[boxes], image.height, image.width, checkpoint.image_config
         )
         found = np.searchsorted(distinct[i], captions[i])
         columns[i, : len(boxes)] = np.where(captions[i] >= 0, found, -1)

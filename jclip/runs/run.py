@@ -137,11 +137,6 @@ class Run:
             self.confirm(f"weights of {identity.name}", identity.sha256)
             nnx.update(checkpoint.clip, replicate(local_mesh(), nnx.state(checkpoint.clip)))
             self.note(*(f"{identity.name}: {notice}" for notice in identity.notices))
-            if identity.overridden:
-                self.note(
-                    f"{identity.name}: runs with {identity.activation} although its weights were "
-                    f"trained with {identity.own_activation}."
-                )
             checkpoints.append(checkpoint)
         return checkpoints
 

@@ -18,7 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1
 
-from jclip.distributed import place
+from jclip.distributed import put
 from jclip.errors import InputError, RunStopped
 from jclip.files.digests import json_digest, tensor_digest
 
@@ -233,7 +233,7 @@ def _put_like(array: np.ndarray, like: jax.Array) -> jax.Array:
     value: Any = array
     if _is_key(like):
         value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(like))
-    return place(value, like.sharding)
+    return put(value, like.sharding)
 
 
 def _kind(array: Any) -> str:

@@ -155,6 +155,9 @@ def test_checkpoints_and_logs_do_not_change_the_result(undisturbed, tmp_path):
     state = tiny_run.train(tmp_path, log_every=50, checkpoint_every=50, validate=None)
     assert_equal(state, undisturbed[1])
     assert not (tmp_path / "metrics.csv").exists()
+    # The last step always is a checkpoint.
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.steps == (20,)
 
 
 def test_a_run_killed_midway_ends_with_the_same_bits(undisturbed, tmp_path):
