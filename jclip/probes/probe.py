@@ -1,7 +1,7 @@
 """What a probe of captioned images has to say, and the scoring that all of them share."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
 
+@runtime_checkable
 class Probe[Result: Scores](Protocol):
     """Which views of an image are scored against which prompts.
 

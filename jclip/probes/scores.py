@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +33,14 @@ class Scores:
     values: Float[np.ndarray, "n k"]
 
     @classmethod
-    def empty(
-        cls, opened: ImageSet, model: str, fit: Fit, columns: Sequence[str], **more: Any
-    ) -> Self:
+    def empty[Kind: "Scores"](
+        cls: type[Kind],
+        opened: ImageSet,
+        model: str,
+        fit: Fit,
+        columns: Sequence[str],
+        **more: Any,
+    ) -> Kind:
         """A result still to be filled; `more` are the fields that a subclass adds."""
         return cls(
             image_set=opened.name,
@@ -57,7 +62,7 @@ class Scores:
         """Which images have all their scores, `[N]`."""
         return np.isfinite(self.values).all(axis=1)
 
-    def select(self, rows: Sequence[int]) -> Self:
+    def select[Kind: "Scores"](self: Kind, rows: Sequence[int]) -> Kind:
         """The same for some of the images, by row: every field of N items is cut."""
         index = np.asarray(rows, int)
         changed: dict[str, Any] = {"values": self.values[index]}
