@@ -9,16 +9,15 @@ embeddings in memory; compiling is in `first`. Each part runs in a process of it
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
+from benchmarks.timing import peak_memory, timed
 from jclip.data.features import BoxSet
 from jclip.probes.fine_grained import cosine_scores
 from jclip.probes.retrieval import cosine_retrieval
@@ -59,19 +58,13 @@ PARTS = {
 }
 
 
-def _seconds(run: Callable) -> float:
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
-
-
 def measure(name: str, repeat: int) -> None:
     """Print one line of the table."""
     title, make = PARTS[name]
-    run = make()
-    first = _seconds(run)
-    median = statistics.median(_seconds(run) for _ in range(repeat))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    run = timed(make())
+    first = run()
+    median = statistics.median(run() for _ in range(repeat))
+    peak = peak_memory() / 2**10
     print(f"{title:32}{first:8.2f}{median:9.2f}{peak:10.2f}", flush=True)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
-from experiments import extract_features
+from . import extract_features
 from jclip.data.features import FEATURES_FILE, Features, read_features, require_same_model
 from jclip.errors import InputError
 from jclip.files.digests import sha256

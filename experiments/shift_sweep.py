@@ -75,7 +75,7 @@ def main(options: Options) -> int:
     """Check everything, then load, score, test and tell; returns the exit status."""
     sets, models = options.image.open(), describe_models(options.model)
     probe = ShiftProbe(
-        sets,
+        [image.width for opened in sets for image in opened.images],
         options.shifts,
         options.shift_pixels,
         fits=options.fits,

@@ -13,7 +13,6 @@ from jclip.data.arguments import (
     images_argument,
     texts_argument,
 )
-from jclip.data.image_sets import ImageSet
 from jclip.data.images import decode
 from jclip.data.pipeline import stream_batches
 from jclip.errors import InputError
@@ -83,8 +82,8 @@ def shift_scores(
     """
     files = images_argument(panoramas, "panoramas")
     captions, fit = texts_argument(captions, count=len(files)), model.settled_fit(fit, files)
-    opened = ImageSet("panoramas", tuple(files), tuple(captions), lines=(), caption_file="")
-    probe = ShiftProbe([opened], shifts, fits=(fit,), views_per_step=_VIEWS_PER_STEP)
+    widths = [file.width for file in files]
+    probe = ShiftProbe(widths, shifts, fits=(fit,), views_per_step=_VIEWS_PER_STEP)
     texts = model.embed_texts(captions)[:, None]
     subject = Subject(model.name, fit, model.network, model.image_config, texts)
     batches = stream_batches(files, rounded_plans(files, probe.views), record_failures=False)

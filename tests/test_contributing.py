@@ -26,6 +26,7 @@ def test_the_worked_example_runs_resumes_and_has_a_page(tmp_path):
     by_sigma = [scores["score"].to_numpy()[k::3] for k in range(3)]
     sharp, blurred = abs(by_sigma[1] - by_sigma[0]).mean(), abs(by_sigma[2] - by_sigma[0]).mean()
     assert 0 < sharp < blurred
-    assert "Blurring by sigma 4 changes the median score by" in (
-        tmp_path / "run" / "report.html"
-    ).read_text()
+    assert (
+        "Blurring by sigma 4 changes the median score by"
+        in (tmp_path / "run" / "report.html").read_text()
+    )

@@ -20,8 +20,8 @@ def merge_adapter(clip: CLIP) -> CLIP:
     def merge(_: str, layer: DenseLayer) -> DenseLayer:
         if isinstance(layer, Linear):
             return layer
-        kernel = layer.base.kernel[...]
-        layer.base.kernel[...] = (kernel.astype(jnp.float32) + layer.update()).astype(kernel.dtype)
+        kernel = layer.kernel[...]
+        layer.kernel[...] = (kernel.astype(jnp.float32) + layer.update()).astype(kernel.dtype)
         return layer.base
 
     return map_dense_layers(clip, merge)

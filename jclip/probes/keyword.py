@@ -41,6 +41,10 @@ class KeywordScores(Scores):
         """Scores with each generic word, `[N, U]`."""
         return self.values[:, len(self.identifiers) :]
 
+    @property
+    def _kinds(self) -> list[str]:
+        return ["identifier"] * len(self.identifiers) + ["generic"] * len(self.generics)
+
     def _per_image(self) -> tuple[str, ...]:
         return ("images", "contents")
 
@@ -50,10 +54,9 @@ class KeywordScores(Scores):
         Columns image_set, control, model, fit, image, content, kind (identifier or generic), words,
         score.
         """
-        kinds = ["identifier"] * len(self.identifiers) + ["generic"] * len(self.generics)
         own = {
             "content": self._repeated(self.contents, len(self.columns)),
-            "kind": self._tiled(kinds),
+            "kind": self._tiled(self._kinds),
             "words": self._tiled(self.columns),
         }
         table = self._table(own, self.values)
@@ -61,8 +64,10 @@ class KeywordScores(Scores):
 
     def fill(self, table: pa.Table) -> None:
         """Take in what `to_table` wrote of some images, by their names."""
-        at = {word: column for column, word in enumerate(self.columns)}
-        columns = [at[word] for word in table["words"].to_pylist()]
+        words = zip(self._kinds, self.columns, strict=True)
+        at = {word: column for column, word in enumerate(words)}
+        own = zip(table["kind"].to_pylist(), table["words"].to_pylist(), strict=True)
+        columns = [at[word] for word in own]
         self.values[self._rows_of(table), columns] = table["score"].to_numpy()
 
 

@@ -33,14 +33,9 @@ class Scores:
     values: Float[np.ndarray, "n k"]
 
     @classmethod
-    def empty[Kind: "Scores"](
-        cls: type[Kind],
-        opened: ImageSet,
-        model: str,
-        fit: Fit,
-        columns: Sequence[str],
-        **more: Any,
-    ) -> Kind:
+    def empty[Own: "Scores"](
+        cls: type[Own], opened: ImageSet, model: str, fit: Fit, columns: Sequence[str], **more: Any
+    ) -> Own:
         """A result still to be filled; `more` are the fields that a subclass adds."""
         return cls(
             image_set=opened.name,
@@ -62,7 +57,7 @@ class Scores:
         """Which images have all their scores, `[N]`."""
         return np.isfinite(self.values).all(axis=1)
 
-    def select[Kind: "Scores"](self: Kind, rows: Sequence[int]) -> Kind:
+    def select[Own: "Scores"](self: Own, rows: Sequence[int]) -> Own:
         """The same for some of the images, by row: every field of N items is cut."""
         index = np.asarray(rows, int)
         changed: dict[str, Any] = {"values": self.values[index]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-type Cell = str | bool | int | float | tuple[float, float] | None
+type Cell = str | bool | int | float | tuple[int | float, int | float] | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,21 +53,22 @@ def content_section(
     shares = [_median_share(result) for result in results]
     lost = any(np.any(share < 1) for share in shares)
     fits = {result.fit for result in results}
-    figures = (
-        Illustration(
-            "shared-content",
-            "Median |d| with quartiles over panoramas, one point per shift, against the share of "
-            "the unshifted view's content that the shifted view still shows. Points with the "
-            "same share stand side by side, those that share everything in the grey band; shifts "
-            "that map the views onto themselves by construction are left out.",
-            png(content_figure(results)),
-        ),
-    )
     return Section(
         heading="Where does the change come from?",
         text="\n\n".join(_reading(fits, lost)),
-        figures=figures if lost else (),
+        figures=(_illustration(results),) if lost else (),
         tables=tuple(_tables(results, statistics, shares)),
+    )
+
+
+def _illustration(results: Sequence[ShiftScores]) -> Illustration:
+    return Illustration(
+        "shared-content",
+        "Median |d| with quartiles over panoramas, one point per shift, against the share of the "
+        "unshifted view's content that the shifted view still shows. Points with the same share "
+        "stand side by side, those that share everything in the grey band; shifts that map the "
+        "views onto themselves by construction are left out.",
+        png(content_figure(results)),
     )
 
 

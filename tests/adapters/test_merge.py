@@ -75,8 +75,13 @@ def test_merged_kernels_keep_their_dtype(adapted):
         layer.kernel.set_value(layer.kernel[...].astype(jnp.bfloat16))
         return layer
 
-    exact, merged = kernels(merge_adapter(adapted)), merge_adapter(map_dense_layers(adapted, halve))
+    halved = map_dense_layers(adapted, halve)
+    exact, merged = kernels(merge_adapter(adapted)), merge_adapter(halved)
     up = merged.image_tower.transformer.blocks.mlp.up.kernel[...]
     assert up.dtype == jnp.bfloat16
+    # The sum is taken in float32 and rounded once.
+    layer = halved.image_tower.transformer.blocks.mlp.up
+    whole = layer.base.kernel[...].astype(jnp.float32) + layer.update()
+    np.testing.assert_array_equal(up, whole.astype(jnp.bfloat16))
     path = "image_tower.transformer.blocks.mlp.up.kernel"
     np.testing.assert_allclose(np.asarray(up, np.float32), exact[path], rtol=0.01, atol=0.005)

@@ -8,7 +8,14 @@ import zipfile
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jclip.checkpoints import PAPER_1, REGISTRY, describe_checkpoint, expand_names, load_checkpoint
+from jclip.checkpoints import (
+    PAPER_1,
+    REGISTRY,
+    ImageConfig,
+    describe_checkpoint,
+    expand_names,
+    load_checkpoint,
+)
 from jclip.checkpoints import checkpoint as module
 from jclip.checkpoints.locate import Location, locate
 from jclip.errors import InputError
@@ -22,8 +29,21 @@ def test_activation_and_mean_belong_to_the_checkpoint():
     assert len(openai) == 4
     half = {name for name, entry in REGISTRY.items() if entry.mean == (0.5, 0.5, 0.5)}
     assert half == {"ViT-L-14/laion2b_s32b_b82k"}
+    assert half == {name for name, entry in REGISTRY.items() if entry.std == (0.5, 0.5, 0.5)}
+    for name in REGISTRY.keys() - half:
+        entry = REGISTRY[name]
+        # OpenAI's, as its repository has them.
+        assert entry.mean == (0.48145466, 0.4578275, 0.40821073)
+        assert entry.std == (0.26862954, 0.26130258, 0.27577711)
     for name, entry in REGISTRY.items():
         assert name.startswith(f"{entry.architecture}/")
+        assert entry.image_config == ImageConfig(
+            size=336 if "336" in name else 224,
+            mean=entry.mean,
+            std=entry.std,
+            interpolation="bicubic",
+            fit="crop",
+        )
         assert entry.config.vision.image_size == entry.image_config.size
         assert entry.config.with_activation("gelu") == ARCHITECTURES[entry.architecture]
 

@@ -60,6 +60,9 @@ WRONG = [
     (("annotations", 0, "bbox"), [0, 0, 3, 0], "height 0"),
     (("annotations", 0, "bbox"), [35, 0, 6, 5], "reaches 1 pixels out of its image, 40 x 30"),
     (("annotations", 0, "bbox"), [-1, 0, 6, 5], "reaches 1 pixels out"),
+    (("annotations", 0, "bbox"), [0, 28, 5, 4], "reaches 2 pixels out of its image, 40 x 30"),
+    (("annotations", 0, "bbox"), [0, -1, 5, 4], "reaches 1 pixels out"),
+    (("annotations", 0, "bbox"), [35, 0, 5.06, 5], "reaches 0.06 pixels out"),
     (("annotations", 0, "bbox"), [0, 0, 5], "not [x, y, w, h]"),
     (("annotations", 0, "bbox"), [0, 0, 5, None], "not [x, y, w, h]"),
     (("images", 1, "id"), 7, "image 7: second entry"),
@@ -102,3 +105,10 @@ def test_equal_texts_under_two_ids_are_equal_captions(write):
     content["categories"][1]["name"] = "A red cup."
     with pytest.raises(InputError, match=r"annotation 1: a negative .* is the right caption"):
         read_fg_ovd(write(content))
+
+
+def test_a_box_may_fill_its_image_and_end_a_rounding_outside(write):
+    content = copy.deepcopy(CONTENT)
+    for whole in ([0, 0, 40, 30], [-0.04, -0.04, 40.08, 30.08]):
+        content["annotations"][0]["bbox"] = whole
+        assert read_fg_ovd(write(content)).boxes[0].box == tuple(whole)

@@ -1,9 +1,11 @@
 """A set of images is checked before anything is computed, and streamed batch by batch."""
 
+import io
 import time
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 from jclip.data.demo_builders import DemoConfig, DemoPanoramas, prepare
@@ -152,7 +154,7 @@ def prepared(tmp_path_factory):
         yield f"tfds:demo_panoramas/{config.name}"
 
 
-@pytest.mark.parametrize("suffix", ["", ":test", ":1.1.0", ":1.1.0:test"])
+@pytest.mark.parametrize("suffix", ["", ":test", ":2.0.0", ":2.0.0:test"])
 def test_prepared_data_sets_are_sets_of_images(prepared, suffix):
     opened = open_image_set(prepared + suffix)
     drawn = open_demo_panoramas(2, 16)
@@ -174,3 +176,41 @@ def test_prepared_data_sets_are_sets_of_images(prepared, suffix):
 def test_data_sets_that_cannot_be_opened(prepared, source, message):
     with pytest.raises(InputError, match=message):
         open_image_set(source.format(prepared))
+
+
+PICTURE, TEXT = tfds.features.Image(shape=(4, 4, 3), encoding_format="png"), tfds.features.Text()
+
+
+def black_png():
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, format="png")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("features", "example"),
+    [
+        ({"image": PICTURE, "captions": TEXT}, (black_png(), "a")),
+        ({"image": PICTURE, "caption": tfds.features.Sequence(TEXT)}, (black_png(), ["a", "b"])),
+        ({"photo": PICTURE, "caption": TEXT}, (black_png(), "a")),
+        ({"image": TEXT, "caption": TEXT}, ("black", "a")),
+    ],
+)
+def test_data_sets_of_something_else_are_refused(features, example, tmp_path, monkeypatch):
+    class Others(tfds.core.ShardBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+        url_infos = None
+
+        def _info(self):
+            features_ = tfds.features.FeaturesDict(features)
+            return tfds.core.DatasetInfo(builder=self, features=features_, disable_shuffling=True)
+
+        def _shard_iterators_per_split(self, dl_manager):
+            row = dict(zip(features, example, strict=True))
+            return {"test": [lambda: iter([(0, row)])]}
+
+    prepare(Others(data_dir=tmp_path))
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path))
+    wanted = f"tfds:others: needs a picture named image .* has {', '.join(sorted(features))}$"
+    with pytest.raises(InputError, match=wanted):
+        open_image_set("tfds:others")

@@ -109,3 +109,13 @@ def test_scores_of_each_box_s_own_captions():
     np.testing.assert_allclose(corrected[:2], [[0.4, 0.5, nan], [0.2, 0.3, 0.1]])
     # The third prediction is the more confident one of caption 2, and wins the suppression.
     np.testing.assert_allclose(reference, [[0.4, 0.5, nan], [0.1, 0.1, 0.8], [0, 0, 0]])
+
+
+def test_the_padding_of_a_row_is_no_caption():
+    """The best caption of a box is one of its own: -1 is not the last column."""
+    predicted = jnp.array([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0]])
+    annotated, captions = jnp.array([[0.0, 0.0, 10.0, 10.0]]), jnp.array([[0, 1, -1]])
+    scores = jnp.array([[0.5, 0.4, 0.1], [0.2, 0.3, 0.9]])
+    for rule in ("corrected", "reference"):
+        found = np.asarray(caption_scores(predicted, scores, annotated, captions, rule))
+        np.testing.assert_allclose(found, [[0.5, 0.4, np.nan]], rtol=1e-6)

@@ -45,6 +45,23 @@ def test_cut_captions_are_counted():
     assert (colour.cut, colour.alike, colour.annotations.tolist()) == (2, 0, [])
 
 
+def test_the_padding_of_a_row_reads_as_no_caption():
+    """The last text of the table reads as the right caption of a box with fewer captions."""
+    table = box_table([FineGrainedSet("color", (box(1, "a", "b", "c"), box(4, "e", "a")), "c")])
+    assert table.texts == ("a", "b", "c", "e")
+    tokens = TokenIds(
+        np.array([[1], [2], [3], [3]], np.int32), np.array([False, False, False, True])
+    )
+    (found,) = truncations(table, tokens)
+    assert (found.boxes, found.cut, found.alike) == (2, 1, 0)
+    last_is_cut = box_table(
+        [FineGrainedSet("color", (box(1, "a", "b", "c"), box(4, "a", "b")), "c")]
+    )
+    tokens = TokenIds(np.array([[1], [2], [3]], np.int32), np.array([False, False, True]))
+    (found,) = truncations(last_is_cut, tokens)
+    assert (found.cut, found.annotations.tolist()) == (1, [4])
+
+
 def test_ranks_of_each_set_in_the_paper_s_order():
     ranked = detector_ranks(TABLE, {"corrected": SCORES, "reference": 0 * SCORES}, "owl")
     labels = [("owl, corrected", "color"), ("owl, corrected", "transparency"),

@@ -2,9 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from made_scores import with_scores
 from matplotlib.collections import PolyCollection
 
-from jclip.report.shift_figures import change_figure, panel_names, yaw_degrees, yaw_figure, yaw_label
+from jclip.probes.shift_tables import median_yaws
+from jclip.report.shift_figures import change_figure, panel_names, yaw_figure, yaw_label
 from jclip.report.style import fit_colours, png
 
 
@@ -18,9 +20,9 @@ def _labels(figure):
 
 def test_yaw_is_a_share_of_each_width(make_scores):
     result = make_scores(shifts=4, images=3)
-    np.testing.assert_allclose(yaw_degrees(result), [0, 90, 180, 270])
+    np.testing.assert_allclose(median_yaws(result), [0, 90, 180, 270])
     mixed = dataclasses.replace(result, widths=np.array([512, 1024, 1024]))
-    np.testing.assert_allclose(yaw_degrees(mixed), [0, 45, 90, 135])
+    np.testing.assert_allclose(median_yaws(mixed), [0, 45, 90, 135])
     assert [yaw_label(yaw) for yaw in (45.0, 22.5, 0.3515625)] == ["45", "22.5", "0.3516"]
 
 
@@ -53,9 +55,7 @@ def test_change_figure_draws_the_medians_and_every_panorama(make_scores):
 def test_boxes_stand_in_order_of_yaw(make_scores):
     result = make_scores(shifts=4)
     reverse = [0, 3, 2, 1]
-    shuffled = dataclasses.replace(
-        result, shifts=result.shifts[:, reverse], scores=result.scores[:, reverse]
-    )
+    shuffled = with_scores(result, result.scores[:, reverse], shifts=result.shifts[:, reverse])
     pictures = [png(change_figure([r], [None]), 40) for r in (result, shuffled)]
     assert pictures[0] == pictures[1]
 
@@ -136,7 +136,7 @@ def test_yaws_far_apart_are_not_joined(make_scores):
 
 
 def test_equal_scores_still_give_a_figure(make_scores):
-    result = dataclasses.replace(make_scores(), scores=np.full((12, 8), 20.0))
+    result = with_scores(make_scores(), np.full((12, 8), 20.0))
     png(change_figure([result], [None]), 40)
     png(yaw_figure([result], [None]), 40)
 

@@ -164,6 +164,35 @@ def test_every_loss_falls_along_its_gradient(loss):
     assert 0 < after < before
 
 
+@pytest.mark.parametrize(("learned", "temperature"), [(True, 1.0), (False, 0.07)])
+def test_info_nce_divides_by_the_temperature_unless_the_scale_is_learned(learned, temperature):
+    head = create_head(HeadConfig("linear", SIZE, "cosine", learned), nnx.Rngs(0))
+    if learned:
+        head.log_scale[...] = jnp.log(3.0)
+    data, _ = pairs()
+    found, _ = loss_and_gradients(dataclasses.replace(RECIPE, loss="info_nce"), head, data)
+    rows = np.asarray(data.examples)
+    scores = np.asarray(head.similarity(data.images[rows], data.captions[rows]), np.float64)
+    assert np.abs(scores).max() < 1 or learned
+    scores /= temperature
+    losses = [
+        np.mean([np.log(np.exp(row).sum()) - row[i] for i, row in enumerate(way)])
+        for way in (scores, scores.T)
+    ]
+    assert found == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_each_epoch_and_seed_has_an_order_of_its_own():
+    """Parameters that do not move: only which examples share a batch changes the mean loss."""
+    runs = [HeadRun(seed, 1e-12, 0.2) for seed in (0, 1)]
+    first, second = train_heads(CONFIG, RECIPE, runs, *pairs(), initial=[
+        create_head(CONFIG, nnx.Rngs(0)) for _ in runs
+    ])  # fmt: skip
+    losses = np.array([first.training_losses, second.training_losses])
+    assert len(np.unique(losses)) == 6
+    assert np.ptp(first.validation_losses) == 0
+
+
 @pytest.mark.parametrize("setting", ["same_image", "text_axis"])
 def test_reference_and_corrected_differ(setting):
     if setting == "same_image":
