@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from jclip.probes.embeddings import TEXT_BATCH
 
 from jclip.models import ARCHITECTURES
 from jclip.models.products import block_products, image_flops
-from jclip.probes.embeddings import TEXT_BATCH
 from jclip.speed.rates import speed_rows
 from jclip.speed.turns import Seconds
 
