@@ -21,6 +21,8 @@ from typing import Annotated, Literal, cast, get_args
 import jax
 import numpy as np
 import tyro
+from jclip.probes.embeddings import embed_texts
+from jclip.runs.publish import publish
 
 from jclip.checkpoints.owl import (
     DetectorCheckpoint,
@@ -45,16 +47,14 @@ from jclip.probes.detector_ranks import (
     truncations,
 )
 from jclip.probes.detector_scores import fill_scores, score_table, stream_detector_scores
-from jclip.probes.embeddings import embed_texts
 from jclip.probes.fine_grained import RankedSet
 from jclip.probes.fine_grained_table import mean_over_sets, paper_table, rank_table
 from jclip.report.detector_page import detector_page
 from jclip.report.provenance import FaultChoice
 from jclip.runs.command import run_command
-from jclip.runs.record import confirm, default_folder, open_run, read_parts
 from jclip.runs.options import Flag, ModelOptions, Names, comma_separated
 from jclip.runs.parts import keep_parts
-from jclip.runs.publish import publish
+from jclip.runs.record import confirm, default_folder, open_run, read_parts
 
 DEMO = "demo"
 

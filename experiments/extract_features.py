@@ -18,6 +18,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import tyro
+from jclip.probes.raw_embeddings import stream_image_embeddings, stream_text_embeddings
+from jclip.runs.failures import of_all_processes
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.data.coco_captions import read_coco_captions, select_splits
@@ -38,14 +40,12 @@ from jclip.distributed import is_lead, own_share, wait_for_all
 from jclip.errors import InputError, RunStopped
 from jclip.files.json_files import read_json
 from jclip.files.tables import write_csv
-from jclip.probes.raw_embeddings import stream_image_embeddings, stream_text_embeddings
 from jclip.runs.command import DONE, DONE_WITH_FAILURES, run_command
-from jclip.runs.failures import of_all_processes
-from jclip.runs.record import confirm, default_folder, finish_run, open_run, other_parts
 from jclip.runs.models import describe_models, load_models, models_identity
 from jclip.runs.options import ModelOptions, Names, OutputOptions
 from jclip.runs.parts import keep_parts
 from jclip.runs.processes import ProcessOptions
+from jclip.runs.record import confirm, default_folder, finish_run, open_run, other_parts
 
 DEMO = "demo"
 

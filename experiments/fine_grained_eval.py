@@ -13,6 +13,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from jclip.runs.publish import publish
+
 from jclip.data.features import FEATURES_FILE, Features, read_features
 from jclip.errors import InputError
 from jclip.files.digests import sha256
@@ -31,9 +33,8 @@ from jclip.probes.fine_grained_table import (
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.report.provenance import FaultChoice, activation_choice
 from jclip.runs.command import run_command
-from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Flag, Names
-from jclip.runs.publish import publish
+from jclip.runs.record import default_folder, open_run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
+from jclip.runs.publish import publish
 
-from . import extract_features
 from jclip.data.features import FEATURES_FILE, Features, read_features, require_same_model
 from jclip.errors import InputError
 from jclip.files.digests import sha256
@@ -38,12 +38,13 @@ from jclip.report.head_training_page import head_faults
 from jclip.report.heads_page import heads_page, heads_table
 from jclip.report.provenance import FaultChoice
 from jclip.runs.command import run_command
-from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Integers, ModelOptions, Names, OutputOptions
-from jclip.runs.publish import publish
+from jclip.runs.record import default_folder, open_run
 from jclip.training.head_batches import RECIPES, HeadRecipe, SameImage
 from jclip.training.head_data import box_captions, caption_pairs, retrieval_pairs
 from jclip.training.head_training import HeadRun, train_heads
+
+from . import extract_features
 
 HEADS = get_args(HeadKind)
 FOLDERS = (

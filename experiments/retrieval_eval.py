@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from jclip.runs.publish import publish
 
 from jclip.data.features import FEATURES_FILE, Features, read_features
 from jclip.errors import InputError
@@ -28,9 +29,8 @@ from jclip.probes.retrieval import (
 from jclip.report.provenance import FaultChoice, activation_choice
 from jclip.report.retrieval_page import retrieval_page
 from jclip.runs.command import run_command
-from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Flag
-from jclip.runs.publish import publish
+from jclip.runs.record import default_folder, open_run
 
 
 @dataclasses.dataclass(frozen=True)

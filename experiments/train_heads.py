@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from jclip.runs.publish import publish
 
 from jclip.data.features import FEATURES_FILE, Features, read_features, require_same_model
 from jclip.errors import InputError
@@ -38,9 +39,8 @@ from jclip.heads import (
 from jclip.report.head_training_page import head_faults, training_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.runs.command import run_command
-from jclip.runs.record import default_folder, open_run
 from jclip.runs.options import Flag, Integers, Numbers
-from jclip.runs.publish import publish
+from jclip.runs.record import default_folder, open_run
 from jclip.training.head_batches import RECIPES, HeadLoss, HeadRecipe, SameImage, Stage
 from jclip.training.head_data import TRAINING_SET, box_captions, caption_pairs
 from jclip.training.head_training import HeadRun, TrainedHead, train_heads

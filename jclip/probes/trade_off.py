@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Float, UInt8
 
 from jclip.data.image_sets import ImageSet

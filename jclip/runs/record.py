@@ -7,6 +7,7 @@ is refused. Several processes share the folder: process 0 keeps the record.
 
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import platform
 import shlex
@@ -82,6 +83,7 @@ def _command() -> str:
     return shlex.join([Path(program).name, *rest])
 
 
+@functools.cache
 def _commit() -> str | None:
     """The commit of the checkout that this package is part of, and whether files differ from it."""
     checkout = Path(__file__).parents[2]
@@ -124,7 +126,7 @@ def _open(folder: Path, identity: Mapping[str, Any]) -> None:
     try:
         earlier = {}
         if record.exists():
-            earlier = read_json(record)
+            earlier = _earlier(record)
             _check_same(folder, earlier["identity"], identity)
         elif folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder}: not empty and not a run; name another folder")
@@ -139,6 +141,13 @@ def _open(folder: Path, identity: Mapping[str, Any]) -> None:
         raise InputError(f"{record}: not the record of a run ({error})") from None
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _earlier(record: Path) -> dict[str, Any]:
+    try:
+        return read_json(record)
+    except InputError as error:
+        raise InputError(f"{record}: not the record of a run ({error})") from None
 
 
 def _remove_leftovers(folder: Path) -> None:
