@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from jclip.data.boxes import Box
 from jclip.data.coco_captions import CaptionedImage, read_coco_captions
-from jclip.data.fg_ovd import AnnotatedBox, read_fg_ovd
+from jclip.data.fg_ovd import read_fg_ovd
 from jclip.errors import InputError
 
 # TFDS keeps a file's examples in memory while it writes the file.
@@ -53,8 +54,8 @@ class _ManualBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _generate(self, folder: Path, items: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
         for item in items:
-            file, example = self._example(item)
-            yield item.id, {"image": _encoded(folder / file), "file": file, **example}
+            key, file, example = self._example(item)
+            yield key, {"image": _encoded(folder / file), "file": file, **example}
 
     def _features(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -62,7 +63,7 @@ class _ManualBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _splits(self, folder: Path) -> dict[str, Sequence[Any]]:
         raise NotImplementedError
 
-    def _example(self, item: Any) -> tuple[str, dict[str, Any]]:
+    def _example(self, item: Any) -> tuple[int, str, dict[str, Any]]:
         raise NotImplementedError
 
 
@@ -85,16 +86,20 @@ class FineGrainedBoxes(_ManualBuilder):
             "negatives": tfds.features.Sequence(tfds.features.Text()),
         }
 
-    def _splits(self, folder: Path) -> dict[str, Sequence[AnnotatedBox]]:
-        return {path.stem: read_fg_ovd(path).boxes for path in _annotation_files(folder)}
+    def _splits(self, folder: Path) -> dict[str, Sequence[Box]]:
+        return {path.stem: list(read_fg_ovd(path)) for path in _annotation_files(folder)}
 
-    def _example(self, item: AnnotatedBox) -> tuple[str, dict[str, Any]]:
-        return item.image.file, {
-            "annotation": item.id,
-            "bbox": np.asarray(item.box),
-            "caption": item.caption,
-            "negatives": list(item.negatives),
-        }
+    def _example(self, item: Box) -> tuple[int, str, dict[str, Any]]:
+        return (
+            item.annotation,
+            item.image.file,
+            {
+                "annotation": item.annotation,
+                "bbox": np.asarray(item.box),
+                "caption": item.captions[0],
+                "negatives": list(item.captions[1:]),
+            },
+        )
 
 
 class CaptionedPhotos(_ManualBuilder):
@@ -121,8 +126,8 @@ class CaptionedPhotos(_ManualBuilder):
             split: [image for image in read.images if image.split == split] for split in read.splits
         }
 
-    def _example(self, item: CaptionedImage) -> tuple[str, dict[str, Any]]:
-        return item.file, {"image_id": item.id, "captions": list(item.captions)}
+    def _example(self, item: CaptionedImage) -> tuple[int, str, dict[str, Any]]:
+        return item.id, item.file, {"image_id": item.id, "captions": list(item.captions)}
 
 
 def _annotation_files(folder: Path) -> list[Path]:

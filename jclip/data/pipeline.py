@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import grain
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Array, Shaped
 
 from jclip.data.images import ImageFile, decode
 from jclip.errors import InputError
@@ -35,10 +35,14 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Decoded images: the first `len(indices)` of `rows` are real, the others repeat the last."""
+    """Decoded images: the first `len(indices)` of `rows` are real, the others repeat the last.
+
+    `pixels` are `[rows, h, w, 3] uint8` as they are decoded; some streams pass on in their place
+    what a network takes, such as token ids.
+    """
 
     indices: tuple[int, ...]
-    pixels: UInt8[np.ndarray, "rows h w 3"]
+    pixels: Shaped[Array | np.ndarray, "rows *shape"]
     failures: tuple[Failure, ...]
 
 

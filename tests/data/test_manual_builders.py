@@ -47,13 +47,14 @@ def test_boxes_are_read_as_they_are_in_the_files(downloaded, tmp_path):
     sources = prepare_from(FineGrainedBoxes(data_dir=tmp_path / "tfds"), downloaded)
     assert sorted(sources) == ["1_attributes", "color"]
     for name, source in sources.items():
-        expected = read_fg_ovd(downloaded / f"{name}.json").boxes
+        expected = list(read_fg_ovd(downloaded / f"{name}.json"))
         assert len(source) == len(expected)
         for example, box in zip(source, expected, strict=True):
-            assert (example["annotation"], example["file"].decode()) == (box.id, box.image.file)
+            found = example["annotation"], example["file"].decode()
+            assert found == (box.annotation, box.image.file)
             np.testing.assert_array_equal(example["bbox"], box.box)
-            assert example["caption"].decode() == box.caption
-            assert tuple(text.decode() for text in example["negatives"]) == box.negatives
+            assert example["caption"].decode() == box.captions[0]
+            assert tuple(text.decode() for text in example["negatives"]) == box.captions[1:]
             picture = np.asarray(Image.open(downloaded / box.image.file))
             np.testing.assert_array_equal(example["image"], picture)
 

@@ -6,7 +6,9 @@ import dataclasses
 import numpy as np
 import pyarrow.parquet
 import pytest
+import scipy.stats
 from flax import nnx
+from plain_holm import plain_holm
 
 from experiments import fine_grained_eval
 from jclip.data.features import BoxSet, Features, Origin, padded_negatives, write_features
@@ -121,7 +123,27 @@ def test_models_are_compared_on_the_same_boxes(evaluate):
     ]
     difference = expected_ranks(make(0), 10) - expected_ranks(make(1), 10)
     assert float(compared[0]["mean_difference"]) == pytest.approx(difference.mean())
-    assert all(float(c["holm_p"]) >= float(c["p"]) for c in compared)
+    found = pyarrow.parquet.read_table(out / "ranks.parquet").to_pylist()
+    p = []
+    for row, name in zip(compared, ("1_attributes", "transparency"), strict=True):
+        first, second = (
+            {r["annotation"]: r["rank"] for r in found if (r["model"], r["set"]) == (model, name)}
+            for model in ("small", "other")
+        )
+        difference = np.array([first[box] - second[box] for box in first])
+        difference = difference[np.isfinite(difference)]
+        test = scipy.stats.wilcoxon(difference)
+        p.append(test.pvalue)
+        kept = difference[difference != 0]
+        signed = np.sign(kept) * scipy.stats.rankdata(np.abs(kept))
+        expected = {
+            "mean_difference": difference.mean(),
+            "rank_biserial": signed.sum() / np.abs(signed).sum(),
+            "statistic": test.statistic,
+            "p": test.pvalue,
+        }
+        assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
+    assert [float(row["holm_p"]) for row in compared] == pytest.approx(plain_holm(p))
 
 
 def test_a_head_stands_beside_its_model(evaluate, tmp_path):

@@ -66,7 +66,9 @@ def test_a_split_is_retrieved_among_itself(evaluate, normalisation):
     table = rows(out / "retrieval.csv")
     assert [(row["queries"], row["among"]) for row in table] == [("12", "36"), ("36", "12")]
     for row, ranks in zip(table, expected, strict=True):
-        assert float(row["recall_at_5"]) == pytest.approx(100 * np.mean(ranks <= 5))
+        for k in (1, 5, 10):
+            assert float(row[f"recall_at_{k}"]) == pytest.approx(100 * np.mean(ranks <= k))
+        assert float(row["median_rank"]) == np.median(ranks)
         assert float(row["mean_rank"]) == pytest.approx(ranks.mean())
     fault = json.loads((out / "run.json").read_text())["faults"][0]
     assert fault["choice"] == normalisation

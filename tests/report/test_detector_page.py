@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import scipy.stats
+from plain_holm import plain_holm
 
 from jclip.probes.detector_ranks import Scope, Truncation
 from jclip.probes.fine_grained import RankedSet
@@ -31,6 +33,67 @@ def test_tables_of_a_scope():
     assert len(tests.rows) == 1 and tests.rows[0][:2] == ("owl, corrected", "some CLIP")
     (cut,) = made.sections[1].tables
     assert cut.rows == (("transparency", 4, 1, 0.25, 1),)
+
+
+def test_every_number_stands_under_its_own_heading():
+    """Two models on two sets, with ties and a box without the last negative."""
+    first = np.array([[1, 1], [1, 2], [1, 3], [2, 3], [2, 3], [2, 3], [2, np.nan]])
+    second = np.array([[2, 2], [1, 2], [2, 3], [1, 1], [1, 2], [1, 1], [1, 1.0]])
+    ranked = [
+        RankedSet(model, name, np.arange(7), ranks, ranks - 0.25, 2)
+        for name, flip in (("transparency", 1), ("own", -1))
+        for model, ranks in (("owl, corrected", first), ("some CLIP", second[::flip]))
+    ]
+    summaries, comparisons = summarise_sets(ranked), compare_models(ranked)
+    made = page(Scope("all boxes", "Every box.", summaries, comparisons))
+    mean, details, tests = made.sections[0].tables
+    assert [column.heading for column in mean.columns] == [
+        "model", "ties", "Transparency", "own", "mean of sets",
+    ]  # fmt: skip
+    assert mean.rows[0][2:] == pytest.approx((2.5, 2.5, 2.5))
+    assert mean.rows[1] == ("owl, corrected", "averaged", 2.25, 2.25, 2.25)
+    assert mean.rows[2][2:] == pytest.approx((12 / 7,) * 3)
+    assert mean.rows[-2:] == (("chance", "", 2.0, 2.0, 2.0), ("boxes", "", "6", "6", ""))
+    assert [column.heading for column in details.columns] == [
+        "model", "name", "negatives", "boxes", "mean rank", "mean rank low", "mean rank high",
+        "mean rank ties averaged", "median rank", "median rank reference", "chance",
+    ]  # fmt: skip
+    row = details.rows[0]
+    assert row[:5] == ("owl, corrected", "Transparency", 2, 6, 2.5)
+    assert row[5] < 2.5 < row[6]
+    assert row[7:] == (2.25, 3.0, 3.0, 2.0)
+    row = details.rows[1]
+    assert row[:4] == ("some CLIP", "Transparency", 2, 7)
+    assert row[7:] == (pytest.approx(12 / 7 - 0.25), 2.0, 2.0, 2.0)
+    headings = [column.heading for column in tests.columns]
+    assert headings == [
+        "first", "second", "set", "boxes", "mean difference", "rank biserial", "statistic", "p",
+        "holm p",
+    ]  # fmt: skip
+    p = []
+    for row, flip in zip(tests.rows, (1, -1), strict=True):
+        difference = (first - second[::flip])[:6, 1]
+        test = scipy.stats.wilcoxon(difference)
+        p.append(test.pvalue)
+        kept = np.abs(difference) > 0
+        ranks = scipy.stats.rankdata(np.abs(difference[kept]))
+        effect = np.sum(np.sign(difference[kept]) * ranks) / ranks.sum()
+        assert row[3] == 6
+        assert row[4:8] == pytest.approx((difference.mean(), effect, *test))
+    assert p[0] != p[1]
+    assert [row[8] for row in tests.rows] == pytest.approx(plain_holm(p))
+
+
+def test_what_was_cut_is_counted_set_by_set():
+    truncated = [
+        Truncation("color", 8, 4, 3, np.arange(4)),
+        Truncation("own", 5, 1, 0, np.arange(4)),
+    ]
+    made = detector_page(
+        [scope("owl, corrected")], truncated, context=16, settings={}, faults=(), notices=()
+    )
+    (cut,) = made.sections[1].tables
+    assert cut.rows == (("color", 8, 4, 0.5, 3), ("own", 5, 1, 0.2, 0))
 
 
 def test_a_detector_alone_is_compared_with_nothing():

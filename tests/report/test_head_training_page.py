@@ -41,6 +41,54 @@ def test_tables():
     assert [row["validation_loss"] for row in curve] == [9.0, 5.0, 3.0, 4.5]
 
 
+def test_every_number_stands_under_its_own_name():
+    uneven = [
+        TrainedHead(HeadRun(seed, 1e-3, 0.25), RUNS[0].head, best, np.ones(epochs), losses)
+        for seed, best, epochs, losses in (
+            (4, 2, 3, np.array([9.0, 5.0, 3.0, 4.0])),
+            (7, 1, 2, np.array([8.0, 6.0, 7.0])),
+        )
+    ]
+    names = ["seed-4_lr-0.001_margin-0.25", "seed-7_lr-0.001_margin-0.25"]
+    assert run_table(uneven).to_pydict() == {
+        "run": names,
+        "seed": [4, 7],
+        "learning_rate": [1e-3, 1e-3],
+        "margin": [0.25, 0.25],
+        "best_epoch": [2, 1],
+        "epochs": [3, 2],
+        "validation_loss": [3.0, 6.0],
+    }
+    assert setting_table(uneven).to_pylist() == [
+        {
+            "learning_rate": 1e-3,
+            "margin": 0.25,
+            "seeds": 2,
+            "validation_loss": 4.5,
+            "validation_loss_deviation": pytest.approx(np.sqrt(4.5)),
+            "best_epoch": 1.5,
+        }
+    ]
+    curves = curve_table(uneven).to_pydict()
+    assert curves["run"] == names[:1] * 4 + names[1:] * 3
+    assert curves["epoch"] == [0, 1, 2, 3, 0, 1, 2]
+    page = training_page(uneven, CONFIG, RECIPE, (100, 20), settings={}, faults=())
+    settings, runs = page.sections[0].tables[0], page.sections[2].tables[0]
+    assert [column.heading for column in settings.columns] == [
+        "learning rate", "margin", "seeds", "validation loss", "deviation over seeds",
+        "best epoch, mean",
+    ]  # fmt: skip
+    assert settings.rows == ((1e-3, 0.25, 2, 4.5, pytest.approx(np.sqrt(4.5)), 1.5),)
+    assert [column.heading for column in runs.columns] == [
+        "run", "seed", "learning rate", "margin", "best epoch", "epochs", "validation loss",
+    ]  # fmt: skip
+    assert runs.rows == (
+        (names[0], 4, 1e-3, 0.25, 2, 3, 3.0),
+        (names[1], 7, 1e-3, 0.25, 1, 2, 6.0),
+    )
+    assert "100 examples and validated on 20" in page.lead
+
+
 @pytest.mark.parametrize(("best_epoch", "warned"), [(2, False), (3, True)])
 def test_the_page(best_epoch, warned, tmp_path):
     runs = [trained(seed, 1e-3, best_epoch) for seed in (0, 1)]
@@ -52,7 +100,16 @@ def test_the_page(best_epoch, warned, tmp_path):
 
 
 def test_a_panel_per_setting():
-    assert len(curve_figure(RUNS).axes) == 2
+    panels = curve_figure(RUNS).axes
+    assert len(panels) == 2
+    for panel in panels:
+        for seed in (0, 1):
+            training, validation, best = panel.lines[3 * seed : 3 * seed + 3]
+            assert list(training.get_xdata()) == [1, 2, 3]
+            assert list(training.get_ydata()) == [6, 5, 4]
+            assert list(validation.get_xdata()) == [0, 1, 2, 3]
+            assert list(validation.get_ydata()) == [9 + seed, 5 + seed, 3 + seed, 4.5 + seed]
+            assert (best.get_xdata()[0], best.get_ydata()[0]) == (2, 3 + seed)
     with pytest.raises(ValueError, match="nothing was trained"):
         curve_figure([])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jclip.probes.head_measures import RECALLS
-from jclip.report.heads_page import heads_page, heads_table, rank_gain
+from jclip.report.heads_page import heads_page, heads_table, rank_gain, trade_off_figure
 from jclip.report.page import write_page
 
 SETS = ("Easy", "Hard")
@@ -35,6 +35,57 @@ def test_means_and_deviations_over_seeds():
     assert third["mean_rank"] == pytest.approx(1.6)
     assert third["mean_rank_deviation"] == pytest.approx(np.std([1.5, 1.7], ddof=1))
     assert np.isnan(first["mean_rank_deviation"])
+
+
+def test_every_number_stands_under_its_own_name():
+    summary, sets = page().sections[0].tables[0], page().sections[2].tables[0]
+    assert [column.heading for column in summary.columns] == [
+        "head", "stage", "seeds", "mean rank",
+        "i2t R@1", "i2t R@5", "i2t R@10", "t2i R@1", "t2i R@5", "t2i R@10",
+    ]  # fmt: skip
+    assert summary.rows[0] == (
+        "CLIP", "before", 1, "3.00", "0.0", "10.0", "20.0", "30.0", "40.0", "50.0",
+    )  # fmt: skip
+    # Recalls of the seeds 0 and 1 are one apart, ranks 0.2.
+    assert summary.rows[2] == (
+        "linear", "hard-negatives", 2, "1.60 ± 0.14",
+        *(f"{10 * number}.5 ± 0.7" for number in range(6)),
+    )  # fmt: skip
+    headings = [column.heading for column in sets.columns]
+    assert headings == ["head", "stage", "Easy", "Hard", "way to 1 gone, Hard"]
+    assert sets.rows[0] == ("CLIP", "before", "2.50", "3.50", None)
+    assert sets.rows[1][:4] == ("linear", "warm-up", "3.10 ± 0.14", "4.10 ± 0.14")
+    assert sets.rows[2][:4] == ("linear", "hard-negatives", "1.10 ± 0.14", "2.10 ± 0.14")
+    assert sets.rows[1][4] == pytest.approx(-0.6 / 2.5)
+    assert sets.rows[2][4] == pytest.approx(1.4 / 2.5)
+
+
+def test_the_table_of_heads_has_a_mean_and_a_deviation_of_everything():
+    third = heads_table(ROWS).to_pylist()[2]
+    expected = {"head": "linear", "stage": "hard-negatives", "seeds": 2}
+    means = {"mean_rank": 1.6, "Easy": 1.1, "Hard": 2.1}
+    means |= {name: 10.0 * number + 0.5 for number, name in enumerate(RECALLS)}
+    for name, mean in means.items():
+        spread = np.sqrt(0.02) if mean < 3 and name not in RECALLS else np.sqrt(0.5)
+        expected |= {name: pytest.approx(mean), f"{name}_deviation": pytest.approx(spread)}
+    assert third == expected
+
+
+def test_the_way_to_one_is_that_of_the_first_set_without_hard():
+    rows = [{**row, "Medium": row["Hard"] + 1} for row in ROWS]
+    made = heads_page(rows, ("Medium", "Easy"), settings={}, faults=(), notices=())
+    table = made.sections[2].tables[0]
+    assert table.columns[-1].heading == "way to 1 gone, Medium"
+    assert table.rows[2][-1] == pytest.approx((4.5 - 3.1) / 3.5)
+
+
+def test_the_figure_is_ranks_against_recall():
+    image, text = trade_off_figure(heads_table(ROWS).to_pylist()).axes
+    for panel, recalls in ((image, [0, 0.5, 0.5]), (text, [30, 30.5, 30.5])):
+        path = panel.lines[0]
+        np.testing.assert_allclose(path.get_xdata(), recalls)
+        np.testing.assert_allclose(path.get_ydata(), [3.0, 3.6, 1.6])
+    assert "image to text" in image.get_xlabel() and "text to image" in text.get_xlabel()
 
 
 @pytest.mark.parametrize(

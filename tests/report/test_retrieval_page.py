@@ -15,9 +15,20 @@ def test_the_page_says_what_the_ranks_say(tmp_path):
     made = retrieval_page(RESULTS, settings={"split": "test"}, faults=(), notices=())
     write_page(tmp_path / "report.html", made)
     assert "small" in (tmp_path / "report.html").read_text()
-    first, second = made.sections[0].tables[0].rows
+    table = made.sections[0].tables[0]
+    assert [column.heading for column in table.columns] == [
+        "model", "direction", "queries", "among", "R@1 (%)", "R@5 (%)", "R@10 (%)",
+        "median rank", "mean rank",
+    ]  # fmt: skip
+    first, second = table.rows
     assert first == ("small", "image to text", 4, 20, 50.0, 75.0, 75.0, 2.0, 4.25)
-    assert second[4:7] == (25.0, 100.0, 100.0)
+    assert second == ("small", "text to image", 4, 4, 25.0, 100.0, 100.0, 2.0, 2.25)
+    ranks = np.array([1, 1, 5, 5, 5, 10, 11, 12])
+    uneven = [RankedQueries("m", "text to image", 30, ranks)]
+    made = retrieval_page(uneven, settings={}, faults=(), notices=())
+    # At most k: the ranks 5 and 10 count.
+    (row,) = made.sections[0].tables[0].rows
+    assert row == ("m", "text to image", 8, 30, 25.0, 62.5, 75.0, 5.0, 6.25)
     with pytest.raises(ValueError, match="no results"):
         retrieval_page([], settings={}, faults=(), notices=())
 
