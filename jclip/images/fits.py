@@ -1,7 +1,7 @@
 """Which fits a person can ask for: those of `place`, and the checkpoint's own."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from jclip.images.geometry import Fit
 
@@ -9,6 +9,7 @@ OWN = "own"
 FitOption = Literal["own", "crop", "squash", "pad", "tiles"]
 
 
+@runtime_checkable
 class HasFit(Protocol):
     """What says how a checkpoint wants its images fitted."""
 
