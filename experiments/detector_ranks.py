@@ -11,9 +11,10 @@ report.html. On two CPU cores OWL-ViT B/32 takes about 3 seconds per image, OWLv
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import jax
 import numpy as np
@@ -36,16 +37,17 @@ from jclip.report import faults
 from jclip.report.detector_page import detector_page
 from jclip.runs.boxes import DEMO, BoxOptions
 from jclip.runs.command import run_command
-from jclip.runs.options import Flag, OutFolder, Precision, comma_separated, dtype_of
+from jclip.runs.options import (
+    Flag,
+    OutFolder,
+    Precision,
+    comma_separated,
+    dtype_of,
+    one_of,
+)
 from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
 from jclip.text.tokenizer import TokenIds
-
-
-def _matching(text: str) -> Matching:
-    if text not in get_args(Matching):
-        raise ValueError(f"{text!r} is not one of {', '.join(get_args(Matching))}")
-    return cast(Matching, text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Options:
 
     model: Annotated[str, Silent]
     """OWL-ViT or OWLv2: a folder in transformers' layout or a hub id."""
-    boxes: tyro.conf.OmitArgPrefixes[BoxOptions] = BoxOptions(annotations=(DEMO,))
+    boxes: tyro.conf.OmitArgPrefixes[BoxOptions] = dataclasses.field(
+        default_factory=lambda: BoxOptions(annotations=(DEMO,))
+    )
     rules: Annotated[
         tuple[Matching, ...],
-        comma_separated(_matching, "RULE,.."),
+        comma_separated(one_of(Matching), "RULE,.."),
         tyro.conf.arg(aliases=["--rule"]),
     ] = ("corrected", "reference")
     """Which prediction speaks for a box: corrected (the one that overlaps it most), reference (the
@@ -80,37 +84,33 @@ def main(options: Options) -> int:
         raise InputError("--rules: a rule is given twice")
     model = describe_detector(options.model, allow_pickle=options.allow_pickle)
     _ = model.tokenizer
-    features = None if options.clip_features is None else read_features(options.clip_features)
+    features = options.clip_features and read_features(options.clip_features)
     opened = _open(options.boxes)
-    if features is not None and opened is not None:
+    if features and opened:
         clip_ranks(features, opened[0])
     facts = {
         "model": model.identity.name,
         "source": model.identity.source,
         "precision": dtype_of(options.precision).name,
-        "data": opened and _digests(*opened),
-        "clip": None if features is None else dataclasses.asdict(features.origin),
+        "data": opened and {**opened[0].digests, "images": images_digest(opened[1])},
+        "clip": features and dataclasses.asdict(features.origin),
     }
     with open_run("detector_ranks", options, out=options.out, **facts) as run:
         opened = opened or _open(options.boxes, run.folder)
         assert opened is not None
         table, files = opened
-        run.confirm("data", _digests(table, files))
-        clip = [] if features is None else clip_ranks(features, table)
+        run.confirm("data", {**table.digests, "images": images_digest(files)})
+        clip = clip_ranks(features, table) if features else []
         print(f"loading {model.identity.name} ...", flush=True)
         checkpoint = load_detector(model, dtype=dtype_of(options.precision))
         run.confirm(f"weights of {model.identity.name}", checkpoint.identity.sha256)
         run.note(*checkpoint.identity.notices)
         tokens = checkpoint.tokenizer(table.texts)
-        scores = _score(run, options, table, files, checkpoint, tokens)
+        scores = _score(run, options, table, list(files.values()), checkpoint, tokens)
         run.write("scores", score_table(table, scores, np.ones(len(table.sets), bool)))
         name, context = checkpoint.identity.name, checkpoint.tokenizer.context_length
-        ranked = [
-            one
-            for rule, found in scores.items()
-            for one in rank_boxes(table, found, f"{name}, {rule}")
-        ]
-        ranked += clip
+        ranked = [rank_boxes(table, found, f"{name}, {rule}") for rule, found in scores.items()]
+        ranked = [*itertools.chain(*ranked), *clip]
         run.write("ranks", rank_table(ranked))
         cut = truncations(table, tokens)
         subsets = rank_subsets(ranked, cut, context)
@@ -122,21 +122,22 @@ def main(options: Options) -> int:
             for subset in subsets
             for model, own in mean_over_sets(subset.summaries).items()
         ]
-        page = detector_page(subsets, cut, context=context)
-        return run.publish(page, lines, _faults(options, bool(clip)))
+        rules, both = ", ".join(options.rules), "both on all boxes and both on the common ones"
+        choices = [
+            faults.SUPPRESSED.choose(options.rules == ("reference",), f"rules: {rules}"),
+            faults.SHORT_CAPTIONS.choose(False, both if clip else "all boxes, and the short ones"),
+        ]
+        return run.publish(detector_page(subsets, cut, context=context), lines, choices)
 
 
-def _open(options: BoxOptions, run: Path | None = None) -> tuple[BoxTable, list[ImageFile]] | None:
+def _open(
+    options: BoxOptions, run: Path | None = None
+) -> tuple[BoxTable, dict[str, ImageFile]] | None:
     """The boxes and the files of their images, by their headers; None before the demo's are."""
     if (folder := options.folder(run)) is None:
         return None
     table = options.read_boxes(folder)
     return table, inspect_box_images(table, folder, options.pixel_limit)
-
-
-def _digests(table: BoxTable, files: Sequence[ImageFile]) -> dict[str, str]:
-    named = {image.file: file for image, file in zip(table.images, files, strict=True)}
-    return {**table.digests, "images": images_digest(named)}
 
 
 def _score(
@@ -148,10 +149,8 @@ def _score(
     tokens: TokenIds,
 ) -> dict[Matching, np.ndarray]:
     """Scores `[N, K]` of every box's captions per rule, keeping parts on the way."""
-    shape = table.caption_rows.shape
-    scores: dict[Matching, np.ndarray] = {
-        rule: np.full(shape, np.nan, np.float32) for rule in options.rules
-    }
+    empty = np.full(table.caption_rows.shape, np.nan, np.float32)
+    scores: dict[Matching, np.ndarray] = {rule: empty.copy() for rule in options.rules}
     fill_scores(scores, run.earlier("scores"))
     missing = sorted(set(table.image_rows[np.isnan(scores[options.rules[0]][:, 0])].tolist()))
     plans = [BatchPlan((row,), 1) for row in missing]
@@ -194,17 +193,6 @@ def _notices(
             f"Under the rule reference no prediction speaks for {silent} of {boxes} boxes: their "
             "right captions rank last."
         )
-
-
-def _faults(options: Options, with_clip: bool) -> list[faults.FaultChoice]:
-    """Which faults of the paper's code this run repeats: all that it has a choice in."""
-    both = "both on all boxes and both on the common ones"
-    return [
-        faults.SUPPRESSED.choose(
-            options.rules == ("reference",), f"rules: {', '.join(options.rules)}"
-        ),
-        faults.SHORT_CAPTIONS.choose(False, both if with_clip else "all boxes, and the short ones"),
-    ]
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ DEMO_RATES, DEMO_EPOCHS = (1e-3, 5e-4), 40
 class Options:
     """Which features, which heads, and how they are trained."""
 
-    features: tyro.conf.OmitArgPrefixes[HeadFeatureOptions] = HeadFeatureOptions()
+    features: tyro.conf.OmitArgPrefixes[HeadFeatureOptions] = dataclasses.field(
+        default_factory=HeadFeatureOptions
+    )
     heads: Names = HEADS
     """Kinds of heads: linear, linear_visual, linear_text, mlp, attention."""
     score_function: ScoreFunction = "cosine"

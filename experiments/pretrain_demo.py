@@ -29,7 +29,7 @@ from jclip.runs.command import DONE, run_command
 from jclip.runs.record import finish_run, open_run
 from jclip.runs.options import Integers
 from jclip.text.tokenizer import Tokenizer
-from jclip.training.loop import fit, init_state, make_train_step
+from jclip.training.loop import init_state, make_train_step, train
 from jclip.training.losses import info_nce
 
 
@@ -113,7 +113,7 @@ def main(options: Options) -> int:
     batches = pair_batches(
         options.seed, "train", sum(options.cycles), composition, IMAGE_SIZE, tokenizer, style
     )
-    state = fit(
+    state = train(
         make_train_step(loss, optimizer, options.clip_norm),
         state,
         frozen,

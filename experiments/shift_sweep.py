@@ -6,51 +6,37 @@ Visual semantics in paper 1. Scores every panorama against its caption at every 
 model under every fit, and tests the changes against what a left-right flip changes. Writes
 scores.parquet, statistics.csv, figures/ and report.html. On two CPU cores ViT-B/32 in float32 takes
 about a second per panorama and eight shifts.
+
+Without arguments the demo model scores its own rendered world in half a minute: under crop the
+median score change reaches 7.65 at half a turn, where the two crops share nothing.
 """
 
 import dataclasses
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import jax
 import numpy as np
 import tyro
 
-from jclip.checkpoints import Checkpoint, CheckpointDescription
-from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
-from jclip.data.pipeline import BatchPlan, Failure, plan_batches, stream_batches
-from jclip.distributed import is_lead, own_share, wait_for_all
-from jclip.errors import InputError, RunStopped
-from jclip.files.tables import write_csv, write_table
-from jclip.images.geometry import place
-from jclip.probes.scores import ShiftScores
-from jclip.probes.shift import empty_scores, same_views, shifts_by_width, stream_scores
-from jclip.probes.shift_table import (
-    fill_from_table,
-    reference_file_name,
-    scores_table,
-    select_images,
-    statistics_table,
-    write_reference_text_files,
-)
-from jclip.probes.subjects import Subject, make_subjects
-from jclip.report.provenance import FaultChoice, activation_choice, crop_choice
-from jclip.report.shift_examples import extreme_examples
-from jclip.report.shift_page import shift_page
+from jclip.checkpoints import CheckpointDescription
+from jclip.data.image_sets import ImageSet, not_two_to_one
+from jclip.errors import InputError
+from jclip.images.fits import OWN
+from jclip.probes.reference_files import check_reference_layout, write_reference_text_files
+from jclip.probes.scores import score_table
+from jclip.probes.shift import ShiftProbe, ShiftScores, same_views
+from jclip.probes.shift_tables import statistics_table, summary_table
+from jclip.report import faults
 from jclip.runs.command import DONE, run_command
-from jclip.runs.failures import of_all_processes, without_failures
-from jclip.runs.record import default_folder, open_run, other_parts, read_parts
-from jclip.runs.models import describe_models, load_models, models_identity
+from jclip.runs.models import describe_models
 from jclip.runs.options import Fits, Flag, ImageOptions, Integers, ModelOptions, OutputOptions
-from jclip.runs.parts import keep_parts
 from jclip.runs.processes import ProcessOptions
-from jclip.runs.publish import publish
+from jclip.runs.record import Silent
+from jclip.runs.run import Run, open_run
+from jclip.runs.sets import check_sets, score_sets
 from jclip.statistics.bound_tests import minimum_images
 from jclip.statistics.calibration import FlipBound, calibrate_flip_bound, check_quantile_method
-from jclip.statistics.stability import ShiftStatistics, shift_statistics
+from jclip.statistics.stability import shift_statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +53,7 @@ class Options:
     """Number of equal shifts k W // K, k = 0 .. K - 1."""
     shift_pixels: Integers = ()
     """Shifts in pixels instead, to the right; 0 is always added."""
-    fits: Annotated[Fits, tyro.conf.arg(aliases=["--fit"])] = ("crop",)
-    """How a panorama becomes a square: crop (the paper's), squash, pad, tiles."""
+    fits: Fits = (OWN,)
     beta: Literal["flip"] | float | None = "flip"
     """Stability bound: flip calibrates it per model, fit and set from left-right flips; a number in
     score units is taken as it is (the paper's is 1.7919); None tests nothing."""
@@ -82,162 +67,96 @@ class Options:
     """Of the bootstrap."""
     clamp: Flag = False
     """Scores as the paper writes them, max(score, 0); its code does not."""
-    reference_text_files: Flag = False
+    reference_text_files: Annotated[Flag, Silent] = False
     """Also write the text files that the paper's scripts read."""
 
 
 def main(options: Options) -> int:
-    """Check everything, then load, score, summarise and write; returns the exit status."""
-    sets = open_image_sets(options.image.images, options.image.captions, options.image.pixel_limit)
-    widths = [image.width for opened in sets for image in opened.images]
-    shifts = shifts_by_width(widths, options.shifts, options.shift_pixels)
-    models = describe_models(options.model)
-    results = [
-        empty_scores(model.identity.name, fit, opened, shifts)
-        for opened in sets
-        for model in models
-        for fit in options.fits
-    ]
-    _check(options, sets, models, results)
-    identity = _identity(options, sets, models)
-    folder = options.output.out or default_folder("shift_sweep", identity)
-    open_run(folder, "shift_sweep", identity)
-    fill_from_table(results, read_parts(folder, "scores"))
-    wait_for_all("earlier parts are read")
-    checkpoints = list(load_models(folder, options.model, models))
-    notices, subjects, failures = [], [], {}
-    for opened in sets:
-        notices += [*opened.notices, *not_two_to_one(opened.images)]
-        own = [result for result in results if result.image_set == opened.name]
-        plans, done = _plans(options, opened, own)
-        probed, said = _subjects(options, opened, checkpoints, plans)
-        notices += [notice for notice in said if notice not in notices]
-        failures[opened.name] = _sweep(options, folder, opened, own, probed, plans, done)
-        subjects += probed
-    failures = of_all_processes(folder, failures)
-    if not is_lead():
-        return DONE
-    fill_from_table(results, other_parts(folder))
-    try:
-        return _write(options, folder, sets, models, results, subjects, failures, notices)
-    except OSError as error:
-        raise RunStopped(f"{error}; the scores are kept in {folder}") from error
+    """Check everything, then load, score, test and tell; returns the exit status."""
+    sets, models = options.image.open(), describe_models(options.model)
+    probe = ShiftProbe(
+        [image.width for opened in sets for image in opened.images],
+        options.shifts,
+        options.shift_pixels,
+        fits=options.fits,
+        views_per_step=options.output.images_per_step(),
+        mirror=options.beta == "flip",
+        prompt_prefix=options.image.prompt_prefix,
+    )
+    _check(options, sets, models, probe)
+    with open_run(
+        "shift_sweep", options, models=models, image_sets=sets, out=options.output.out
+    ) as run:
+        run.note(*(notice for opened in sets for notice in not_two_to_one(opened.images)))
+        checkpoints = run.load(options.model, models)
+        results = score_sets(
+            run, sets, checkpoints, probe, options.output, record_failures=options.image.record
+        )
+        if results is None:
+            return DONE
+        if options.clamp:
+            results = [dataclasses.replace(r, values=np.maximum(r.values, 0)) for r in results]
+            run.write("scores", score_table(results))
+        for result in results if options.reference_text_files else ():
+            write_reference_text_files(run.folder, result)
+        return _report(options, run, results, sets, models)
 
 
 def _check(
     options: Options,
     sets: Sequence[ImageSet],
     models: Sequence[CheckpointDescription],
-    results: Sequence[ShiftScores],
+    probe: ShiftProbe,
 ) -> None:
     """Refuse what could only fail after the expensive part."""
-    repeated = [label for label, n in Counter(r.label for r in results).items() if n > 1]
-    if repeated:
-        _, model, fit = repeated[0]
-        raise InputError(f"{model} with fit {fit}: given twice, or two folders of a name")
-    for image in (image for opened in sets for image in opened.images):
-        for fit in options.fits:
-            place(image.height, image.width, models[0].image_config.size, fit)
-    needed = minimum_images(options.alpha)
-    for opened in sets:
-        if options.beta is not None and len(opened.images) < needed:
-            raise InputError(
-                f"--beta: the tests cannot reach p < {options.alpha:g} with fewer than {needed} "
-                f"images, and {opened.name} has {len(opened.images)}; --beta None tests nothing"
-            )
+    check_sets(sets, models, probe)
+    minimum_images(options.alpha)
     if isinstance(options.beta, float) and not 0 <= options.beta < float("inf"):
         raise InputError(f"--beta {options.beta}: has to be a finite score difference, 0 or more")
     check_quantile_method(options.flip_quantiles)
     if options.reference_text_files:
-        widths = {image.width for opened in sets for image in opened.images}
-        names = {reference_file_name(model.identity.name) for model in models}
-        if max(len(widths), len(sets), len(options.fits)) > 1 or len(names) < len(models):
-            raise InputError(
-                "--reference-text-files: that layout holds one set, one width, one fit and one "
-                "checkpoint per architecture"
-            )
-    for model in models:
-        _ = model.tokenizer
+        check_reference_layout(probe.results(sets, models))
 
 
-def _identity(
-    options: Options, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-) -> dict[str, object]:
-    """What makes two runs the same: everything that changes a number."""
-    ignored = {"model", "image", "output", "processes", "reference_text_files"}
-    own = {k: v for k, v in dataclasses.asdict(options).items() if k not in ignored}
-    return {
-        **models_identity(options.model, models),
-        "image_sets": {opened.name: opened.identity for opened in sets},
-        "prompt_prefix": options.image.prompt_prefix,
-        **own,
-    }
-
-
-def _plans(options: Options, opened: ImageSet, results: Sequence[ShiftScores]):
-    """The batches that this process has to score, and how many images are scored already."""
-    mirror = options.beta == "flip"
-    filled = [np.isfinite(r.scores).all(axis=1) for r in results]
-    filled += [np.isfinite(r.mirrored) for r in results if mirror]
-    done = np.all(filled, axis=0)
-    views = results[0].scores.shape[1] + mirror
-    largest = max(1, options.output.images_per_step() // views)
-    plans = plan_batches(opened.images, largest, jax.local_device_count())
-    plans = [plan for plan in plans if not done[list(plan.indices)].all()]
-    return own_share(plans), int(done.sum())
-
-
-def _subjects(
+def _report(
     options: Options,
-    opened: ImageSet,
-    checkpoints: Sequence[Checkpoint],
-    plans: Sequence[BatchPlan],
-):
-    """Every model under every fit, with the prompts of planned images embedded; and notices."""
-    prompts = [options.image.prompt_prefix + caption for caption in opened.captions]
-    rows = [row for plan in plans for row in plan.indices]
-    made = [make_subjects(checkpoint, options.fits, prompts, rows) for checkpoint in checkpoints]
-    return [s for some, _ in made for s in some], [n for _, said in made for n in said]
-
-
-def _sweep(
-    options: Options,
-    folder: Path,
-    opened: ImageSet,
+    run: Run,
     results: Sequence[ShiftScores],
-    subjects: Sequence[Subject],
-    plans: Sequence[BatchPlan],
-    done: int,
-) -> list[Failure]:
-    """Score the planned batches, keeping parts on the way; returns undecodable images."""
-    mirror, views = options.beta == "flip", options.output.images_per_step()
-    shifts = dict(
-        zip(results[0].widths.tolist(), map(tuple, results[0].shifts.tolist()), strict=True)
-    )
-    record = options.image.on_error == "record"
-    batches = stream_batches(opened.images, plans, record_failures=record)
+    sets: Sequence[ImageSet],
+    models: Sequence[CheckpointDescription],
+) -> int:
+    """Statistics, tables and the page."""
+    # Drawing takes a second to import, and nothing before needs it.
+    from jclip.report.shift_examples import extreme_examples
+    from jclip.report.shift_page import shift_page
 
-    def store(batch, scores):
-        rows = list(batch.indices)
-        for result, part in zip(results, scores, strict=True):
-            count = result.scores.shape[1]
-            if rows:
-                result.scores[rows] = part[:, :count]
-            if rows and mirror:
-                result.mirrored[rows] = part[:, count]
-
-    return keep_parts(
-        folder,
-        stream_scores(batches, subjects, shifts, views, mirror=mirror),
-        store,
-        lambda rows: scores_table([select_images(r, rows) for r in results]),
-        total=done + sum(len(plan.indices) for plan in plans),
-        done=done,
-        name=opened.name,
-    )
+    statistics = [
+        shift_statistics(
+            result.scores,
+            _bound(options, run, result),
+            options.alpha,
+            identity=same_views(result),
+            seed=options.seed,
+        )
+        for result in results
+    ]
+    run.write("statistics", statistics_table(results, statistics))
+    summary = summary_table(results, statistics)
+    run.write("summary", summary)
+    page = shift_page(results, statistics, extreme_examples(results, sets, models[0]))
+    lines = [_line(row) for row in summary.to_pylist()]
+    return run.publish(page, lines, _faults(options, sets, models, results))
 
 
-def _bound(options: Options, result: ShiftScores) -> float | FlipBound | None:
+def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound | None:
+    """The stability bound; None where no test is asked for or possible."""
+    needed, images = minimum_images(options.alpha), len(result.images)
+    if options.beta is None:
+        return None
+    if images < needed:
+        why = f"no test can reach p < {options.alpha:g} with fewer than {needed} images"
+        run.note(f"{result.image_set}: not tested against beta; {why}, and there are {images}.")
+        return None
     if options.beta != "flip":
         return options.beta
     return calibrate_flip_bound(
@@ -248,121 +167,32 @@ def _bound(options: Options, result: ShiftScores) -> float | FlipBound | None:
     )
 
 
-def _write(
-    options: Options,
-    folder: Path,
-    sets: Sequence[ImageSet],
-    models: Sequence[CheckpointDescription],
-    results: Sequence[ShiftScores],
-    subjects: Sequence[Subject],
-    failures: Mapping[str, Sequence[Failure]],
-    notices: Sequence[str],
-) -> int:
-    """Tables, statistics, report; the scores first, so that nothing after them can lose them."""
-    kept, said = without_failures(folder, sets, failures)
-    notices = [*notices, *said]
-    results = [select_images(result, kept[result.image_set]) for result in results]
-    if options.clamp:
-        results = [_clamped(result) for result in results]
-    write_table(folder, "scores", scores_table(results))
-    try:
-        statistics = [
-            shift_statistics(
-                r.scores,
-                _bound(options, r),
-                options.alpha,
-                identity=same_views(r),
-                seed=options.seed,
-            )
-            for r in results
-        ]
-    except InputError as error:
-        raise RunStopped(f"{error}; the scores are in {folder}") from error
-    write_csv(folder / "statistics.csv", statistics_table(results, statistics))
-    if options.reference_text_files:
-        for result in results:
-            write_reference_text_files(folder, result)
-    faults = _faults(options, sets, models)
-    page = shift_page(
-        results,
-        statistics,
-        settings=json.loads((folder / "run.json").read_text()),
-        faults=faults,
-        notices=notices,
-        examples=_examples(sets, results, subjects),
-    )
-    return publish(
-        folder,
-        page,
-        lines=[_line(result, summary) for result, summary in zip(results, statistics, strict=True)],
-        notices=notices,
-        faults=faults,
-        failures=sum(map(len, failures.values())),
-    )
-
-
-def _clamped(result: ShiftScores) -> ShiftScores:
-    scores, mirrored = (np.maximum(values, 0) for values in (result.scores, result.mirrored))
-    return dataclasses.replace(result, scores=scores, mirrored=mirrored)
-
-
-def _examples(sets: Sequence[ImageSet], results, subjects: Sequence[Subject]):
-    """The first model's most and least stable panoramas of every set, under every fit."""
-    files = {opened.name: {image.name: image for image in opened.images} for opened in sets}
-    return [
-        example
-        for result, subject in zip(results, subjects, strict=True)
-        if subject.model == subjects[0].model
-        for example in extreme_examples(
-            result, files[result.image_set], subject.image_config, subject.fit
-        )
-    ]
-
-
-def _line(result: ShiftScores, summary: ShiftStatistics) -> str:
-    worst, tests = int(np.argmax(summary.median)), summary.corrected
+def _line(row: dict) -> str:
     line = (
-        f"{result.image_set}, {result.model}, {result.fit}: largest median |d| "
-        f"{summary.median[worst]:.3f} at shift index {summary.shift_index[worst]}, "
-        f"{len(result.images)} panoramas"
+        "{image_set}, {model}, {fit}: largest median |d| {largest_median_abs_d:.3f} at yaw "
+        "{largest_at_yaw:.4g} (shift index {largest_at_shift_index}), {n} panoramas"
     )
-    if tests is None:
-        return line
-    stable, tested = int(tests.stable.sum()), int(tests.tested.sum())
-    return f"{line}; beta {tests.beta:.3f}, stable at {stable} of {tested} shifts"
+    if row["beta"] is not None:
+        line += "; beta {beta:.3f}, stable at {stable_shifts} of {tested_shifts} shifts"
+    return line.format(**row)
 
 
 def _faults(
-    options: Options, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-) -> list[FaultChoice]:
-    """Which faults of the paper's code this run repeats: all that a sweep has a choice in."""
+    options: Options,
+    sets: Sequence[ImageSet],
+    models: Sequence[CheckpointDescription],
+    results: Sequence[ShiftScores],
+) -> list[faults.FaultChoice]:
+    """All faults of paper 1's code that a sweep has a choice in."""
     by_order = [opened.caption_file for opened in sets if opened.caption_file.endswith(".txt")]
-    choices = [
-        crop_choice(options.fits),
-        activation_choice(any(m.identity.overridden for m in models), options.model.activation),
-        FaultChoice(
-            "images and prompts paired by lexicographic order",
-            "corrected",
-            f"{', '.join(by_order)}: natural order, counted" if by_order else "by name",
-        ),
+    paired = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
+    overridden = any(model.identity.overridden for model in models)
+    return [
+        faults.crop_choice(list(dict.fromkeys(result.fit for result in results))),
+        faults.activation_choice(overridden, options.model.activation),
+        faults.PAIRED_BY_ORDER.choose(False, paired),
+        *(() if options.beta is None else faults.beta_choices(options.beta)),
     ]
-    if options.beta is not None:
-        calibrated = options.beta == "flip"
-        choices += [
-            FaultChoice(
-                "one beta for every model",
-                "corrected" if calibrated else "reference",
-                "calibrated per model, fit and set by left-right flips"
-                if calibrated
-                else f"--beta {options.beta:g}",
-            ),
-            FaultChoice(
-                "Wilcoxon as the only test, uncorrected",
-                "corrected",
-                "beside it: exact sign test, Holm over shifts, intersection-union test",
-            ),
-        ]
-    return choices
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class Options:
     """Of Adam. 5e-5 in the warm-up, 1e-5 for hard negatives, as in the paper."""
     margins: Annotated[Numbers | None, Silent] = None
     """Of triplets. 0.2 in the warm-up, 0.05 for hard negatives, as in the paper."""
-    recipe: tyro.conf.OmitArgPrefixes[HeadRecipe] = HeadRecipe()
+    recipe: tyro.conf.OmitArgPrefixes[HeadRecipe] = dataclasses.field(default_factory=HeadRecipe)
     out: OutFolder = None
 
     def runs(self) -> list[HeadRun]:

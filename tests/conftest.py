@@ -1,12 +1,44 @@
 """What all tests share."""
 
 import os
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from noise_panoramas import write_panoramas
 
+from jclip.runs.command import run_command
+
 # Set but empty: the commands that tests run, in processes of their own too, keep nothing compiled.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit status, its folder of results, and what it printed."""
+
+    status: int
+    folder: Path
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_experiment(monkeypatch, tmp_path, capsys):
+    """A function that runs an experiment, a module, as a person does on the command line.
+
+    `run_experiment(shift_sweep, "--shifts", 4, out="again")` writes into `tmp_path / "again"`.
+    """
+
+    def run(module, *arguments, out="run"):
+        folder = tmp_path / out
+        typed = [*map(str, arguments), "--out", str(folder)]
+        monkeypatch.setattr("sys.argv", [module.__file__, *typed])
+        monkeypatch.setattr("sys.orig_argv", ["python", "-m", module.__name__, *typed])
+        with pytest.raises(SystemExit) as end:
+            run_command(module.Options, module.main, module.__doc__)
+        return Ended(end.value.code, folder, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jclip.data.boxes import AnnotatedImage, BoxTable, padded_rows
+from jclip.data.boxes import AnnotatedImage, Box, BoxTable, padded_rows
 from jclip.data.features import Features, Origin
 
 SIZE = 8
@@ -44,6 +44,17 @@ def box_features(images, captions, sets, origin, *, files=None, texts=None) -> F
         boxes=table,
         box_images=rows,
     )
+
+
+def boxes_of(table) -> list[Box]:
+    """The boxes of a table one by one, with their texts."""
+    rows = zip(table.sets.tolist(), table.annotations.tolist(), table.image_rows,
+               table.boxes.tolist(), table.caption_rows, strict=True)  # fmt: skip
+    return [
+        Box(name, annotation, table.images[image], tuple(box),
+            tuple(table.texts[row] for row in captions if row >= 0))
+        for name, annotation, image, box, captions in rows
+    ]  # fmt: skip
 
 
 def _world(count, seed):

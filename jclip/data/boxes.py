@@ -1,7 +1,7 @@
 """Annotated boxes of several sets as one flat table, and their images."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,14 +62,6 @@ class BoxTable:
     def counts(self) -> dict[str, int]:
         """How many boxes each set has."""
         return {name: int((self.sets == name).sum()) for name in self.set_names}
-
-    def __iter__(self) -> Iterator[Box]:
-        """The boxes one by one, with their texts."""
-        rows = zip(self.sets.tolist(), self.annotations.tolist(), self.image_rows,
-                   self.boxes.tolist(), self.caption_rows, strict=True)  # fmt: skip
-        for name, annotation, image, box, captions in rows:
-            texts = tuple(self.texts[row] for row in captions if row >= 0)
-            yield Box(name, annotation, self.images[image], tuple(box), texts)
 
     def name(self, row: int) -> str:
         """A box in words: its file and its sides."""
@@ -137,8 +129,8 @@ def padded_rows(rows: Sequence[Sequence[int]]) -> Int64[np.ndarray, "n k"]:
 
 def inspect_box_images(
     table: BoxTable, folder: Path, pixel_limit: int = DEFAULT_PIXEL_LIMIT
-) -> list[ImageFile]:
-    """The files of `table.images`, below a folder, by their headers.
+) -> dict[str, ImageFile]:
+    """The files of `table.images`, below a folder, inspected by their headers; by name.
 
     Raises:
         InputError: one is missing, no image, too large, or not of the size that was annotated.
@@ -151,4 +143,4 @@ def inspect_box_images(
                 f"{name}: {image.file} is said to be {image.width} x {image.height} pixels, and "
                 f"is {file.width} x {file.height}"
             )
-    return found
+    return {image.file: file for image, file in zip(table.images, found, strict=True)}

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Key, UInt8
 
 from jclip.demo import (
-    Camera,
     Scene,
     describe,
     draw_many,
@@ -33,36 +32,19 @@ _LEAST_HEIGHT = 16
 _BYTES_AT_ONCE = 1 << 26
 
 
-class PanoramaOfScene(NamedTuple):
-    """A panorama, with the index of its scene.
+class DrawnScene(NamedTuple):
+    """A picture of a scene, with the scene's index in its split.
 
-    `caption` begins with a 360-degree format word; `content` is the same without that word.
+    `caption` begins with a format word such as "a photo of"; `content` is the same without it.
     """
 
     index: int
-    scene: Scene
     pixels: UInt8[np.ndarray, "height width 3"]
     caption: str
     content: str
 
 
-class PhotoOfScene(NamedTuple):
-    """A photo of a scene, with its index; boxes and visible fractions are those of `object_boxes`.
-
-    `caption` begins with a photo word; `content` is the same without that word.
-    """
-
-    index: int
-    scene: Scene
-    camera: Camera
-    boxes: Float[np.ndarray, "objects 4"]
-    visible: Float[np.ndarray, "objects"]
-    pixels: UInt8[np.ndarray, "size size 3"]
-    caption: str
-    content: str
-
-
-class CaptionedImages(NamedTuple):
+class DemoImages(NamedTuple):
     """Images `[N, H, W, 3] uint8`, with N names such as `demo-0003.png` and N captions."""
 
     names: tuple[str, ...]
@@ -84,7 +66,7 @@ def check_seed_and_height(seed: int, height: int) -> None:
 
 def open_demo_panoramas(
     count: int, height: int, *, seed: int = 0, split: str = "test"
-) -> CaptionedImages:
+) -> DemoImages:
     """The panoramas of a split's first scenes, with captions of their content alone.
 
     No caption has a format word such as "a photo of", so a probe can put its own before any.
@@ -101,9 +83,7 @@ def open_demo_panoramas(
     return _opened(draw_panoramas, "demo", count, height, seed, split)
 
 
-def open_demo_photos(
-    count: int, size: int, *, seed: int = 0, split: str = "test"
-) -> CaptionedImages:
+def open_demo_photos(count: int, size: int, *, seed: int = 0, split: str = "test") -> DemoImages:
     """The same of perspective photos `[N, size, size, 3]`, one of each scene.
 
     Raises:
@@ -112,13 +92,13 @@ def open_demo_photos(
     return _opened(draw_photos, "demo-photo", count, size, seed, split)
 
 
-def _opened(draw, prefix: str, count: int, height: int, seed: int, split: str) -> CaptionedImages:
+def _opened(draw, prefix: str, count: int, height: int, seed: int, split: str) -> DemoImages:
     if count < 1:
         raise InputError(f"count {count}: need at least one image of the demo world")
     check_seed_and_height(seed, height)
     at_once = min(count, SCENES_AT_ONCE)
     drawn = list(draw(range(count), height, seed=seed, split=split, at_once=at_once))
-    return CaptionedImages(
+    return DemoImages(
         names=tuple(f"{prefix}-{one.index:04d}.png" for one in drawn),
         pixels=np.stack([one.pixels for one in drawn]),
         captions=tuple(one.content for one in drawn),
@@ -127,7 +107,7 @@ def _opened(draw, prefix: str, count: int, height: int, seed: int, split: str) -
 
 def draw_panoramas(
     indices: Sequence[int], height: int, *, seed: int, split: str, at_once: int = SCENES_AT_ONCE
-) -> Iterator[PanoramaOfScene]:
+) -> Iterator[DrawnScene]:
     """Draws the panorama `[height, 2 height, 3]` of each scene of a split, by index.
 
     A call with another `at_once`, the number of scenes drawn together, compiles anew.
@@ -140,16 +120,15 @@ def draw_panoramas(
     drawn = _draw_scenes(lambda keys: _panoramas(keys, height), indices, seed, split, at_once)
     for index, (scene, pixels) in drawn:
         words = _captions(scene, seed, split, index, "panorama")
-        yield PanoramaOfScene(index, scene, pixels, *words)
+        yield DrawnScene(index, pixels, *words)
 
 
 def draw_photos(
     indices: Sequence[int], size: int, *, seed: int, split: str, at_once: int = SCENES_AT_ONCE
-) -> Iterator[PhotoOfScene]:
+) -> Iterator[DrawnScene]:
     """Draws one photo `[size, size, 3]` of each scene of a split, by index.
 
-    A call with another `at_once`, the number of scenes drawn together, compiles anew. Cameras are
-    those of `jclip.demo.fine_grained_sets`, so scene `i` is its photo `i`.
+    A call with another `at_once`, the number of scenes drawn together, compiles anew.
 
     Raises:
         InputError: The split is unknown, or see `check_seed_and_height`.
@@ -157,9 +136,9 @@ def draw_photos(
     check_seed_and_height(seed, size)
     at_once = min(at_once, _BYTES_AT_ONCE // (3 * size**2))
     drawn = _draw_scenes(lambda keys: _photos(keys, size), indices, seed, split, at_once)
-    for index, (scene, camera, boxes, visible, pixels) in drawn:
+    for index, (scene, camera, visible, pixels) in drawn:
         words = _captions(scene, seed, split, index, "photo", camera=camera, visible=visible)
-        yield PhotoOfScene(index, scene, camera, boxes, visible, pixels, *words)
+        yield DrawnScene(index, pixels, *words)
 
 
 @functools.partial(jax.jit, static_argnames="height")
@@ -176,12 +155,8 @@ def _photos(keys: Key[Array, "scenes"], size: int):
     def one(key):
         scene = sample_scene(key)
         camera = sample_camera(jax.random.fold_in(key, 1), scene)
-        return (
-            scene,
-            camera,
-            *object_boxes(scene, *camera, size),
-            render_photo(scene, *camera, size),
-        )
+        _, visible = object_boxes(scene, *camera, size)
+        return scene, camera, visible, render_photo(scene, *camera, size)
 
     return draw_many(one, keys)
 

@@ -107,16 +107,15 @@ def box_inputs(
     decoded = functools.lru_cache(_DECODED_AT_ONCE)(decode)
     squares = []
     for row in rows.tolist():
-        image = files[table.image_rows[row]]
+        image = files[table.images[table.image_rows[row]].file]
         cut = crop_box(table.boxes[row].tolist(), box_scale, image.width, image.height)
         squares.append(_square(table.name(row), image, cut, config, fit, decoded))
-    named = {image.file: file for image, file in zip(table.images, files, strict=True)}
     return FeatureInputs(
         squares=tuple(squares),
         texts=table.texts,
         fit=fit,
         box_scale=box_scale,
-        data={**table.digests, "images": images_digest(named)},
+        data={**table.digests, "images": images_digest(files)},
         boxes=table,
         box_squares=box_squares,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import grain
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Shaped
 
 from jclip.data.images import ImageFile, decode
 from jclip.errors import InputError
@@ -37,12 +37,11 @@ class Failure:
 class Batch:
     """Decoded images: the first `len(indices)` of `rows` are real, the others repeat the last.
 
-    `pixels` are `[rows, h, w, 3] uint8` as they are decoded; some streams pass on in their place
-    what a network takes, such as token ids.
+    `pixels` are uint8 as they are decoded; a stream may pass on what a network takes instead.
     """
 
     indices: tuple[int, ...]
-    pixels: Shaped[Array | np.ndarray, "rows *shape"]
+    pixels: Shaped[np.ndarray, "rows h w 3"]
     failures: tuple[Failure, ...]
 
 

@@ -49,7 +49,7 @@ def stream_detector_scores(
         posed = _pose(table, batch.indices, checkpoint, images_per_step)
         return _score(predictions, texts, *posed, tuple(matchings))
 
-    steps = _steps(images, checkpoint.images, images_per_step)
+    steps = _steps(images, checkpoint.image_config, images_per_step)
     for batch, found in one_behind(steps, score):
         boxes = [int((table.image_rows == row).sum()) for row in batch.indices]
         yield (
@@ -89,7 +89,7 @@ def _pose(table: BoxTable, rows: Sequence[int], checkpoint: DetectorCheckpoint, 
         image = table.images[row]
         asked[i, : len(distinct[i])] = distinct[i]
         annotated[i, : len(boxes)] = tower_boxes(
-            table.boxes[boxes], image.height, image.width, checkpoint.images
+            table.boxes[boxes], image.height, image.width, checkpoint.image_config
         )
         found = np.searchsorted(distinct[i], captions[i])
         columns[i, : len(boxes)] = np.where(captions[i] >= 0, found, -1)

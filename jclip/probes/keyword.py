@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Float
 
 from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.images.fits import FitOption, fits_of
-from jclip.probes.embed import DevicePlans, embed_views
+from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
-from jclip.probes.subjects import Subject
 from jclip.text.prompts import make_prompts
 
 
@@ -42,6 +41,10 @@ class KeywordScores(Scores):
         """Scores with each generic word, `[N, U]`."""
         return self.values[:, len(self.identifiers) :]
 
+    @property
+    def _kinds(self) -> list[str]:
+        return ["identifier"] * len(self.identifiers) + ["generic"] * len(self.generics)
+
     def _per_image(self) -> tuple[str, ...]:
         return ("images", "contents")
 
@@ -51,10 +54,9 @@ class KeywordScores(Scores):
         Columns image_set, control, model, fit, image, content, kind (identifier or generic), words,
         score.
         """
-        kinds = ["identifier"] * len(self.identifiers) + ["generic"] * len(self.generics)
         own = {
             "content": self._repeated(self.contents, len(self.columns)),
-            "kind": self._tiled(kinds),
+            "kind": self._tiled(self._kinds),
             "words": self._tiled(self.columns),
         }
         table = self._table(own, self.values)
@@ -62,12 +64,14 @@ class KeywordScores(Scores):
 
     def fill(self, table: pa.Table) -> None:
         """Take in what `to_table` wrote of some images, by their names."""
-        at = {word: column for column, word in enumerate(self.columns)}
-        columns = [at[word] for word in table["words"].to_pylist()]
+        words = zip(self._kinds, self.columns, strict=True)
+        at = {word: column for column, word in enumerate(words)}
+        own = zip(table["kind"].to_pylist(), table["words"].to_pylist(), strict=True)
+        columns = [at[word] for word in own]
         self.values[self._rows_of(table), columns] = table["score"].to_numpy()
 
 
-class KeywordProbe:
+class KeywordProbe(CaptionProbe):
     """Every image, not shifted, against its content behind every format word.
 
     Args:
@@ -79,8 +83,6 @@ class KeywordProbe:
         prompt_prefix: put before every format word.
     """
 
-    views = 1
-
     def __init__(
         self,
         contents: Mapping[str, Sequence[str]],
@@ -91,10 +93,14 @@ class KeywordProbe:
         controls: Sequence[str] = (),
         prompt_prefix: str = "",
     ):
-        self.fits = tuple(fits)
-        self._contents, self._controls, self._prefix = contents, controls, prompt_prefix
+        super().__init__((*identifiers, *generics), fits, prompt_prefix)
+        self._contents, self._controls = contents, controls
         self._identifiers, self._generics = tuple(identifiers), tuple(generics)
-        self._plans = DevicePlans()
+
+    @property
+    def views(self) -> int:
+        """How many views of an image are embedded: only the columns' words differ."""
+        return 1
 
     def results(
         self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
@@ -105,7 +111,7 @@ class KeywordProbe:
                 opened,
                 model.identity.name,
                 fit,
-                (*self._identifiers, *self._generics),
+                self.columns,
                 control=opened.name in self._controls,
                 contents=tuple(self._contents[opened.name]),
                 identifiers=self._identifiers,
@@ -118,11 +124,4 @@ class KeywordProbe:
 
     def prompts(self, opened: ImageSet) -> list[list[str]]:
         """One prompt for each image and format word, identifiers first."""
-        words = (*self._identifiers, *self._generics)
-        return make_prompts(self._contents[opened.name], words, self._prefix)
-
-    def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
-        """Normalised embeddings of the images, `[N, 1, E]`."""
-        config, fit = subject.image_config, subject.fit
-        (plan,) = self._plans(pixels.shape[1:3], (0,), config, fit)
-        return embed_views(*subject.network, pixels, plan, image_config=config, fit=fit)
+        return make_prompts(self._contents[opened.name], self.columns, self.prompt_prefix)

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
 from jclip.data.image_sets import ImageSet
+from jclip.images import Fit
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -26,15 +27,15 @@ class Scores:
 
     image_set: str
     model: str
-    fit: str
+    fit: Fit
     images: tuple[str, ...]
     columns: tuple[str, ...]
     values: Float[np.ndarray, "n k"]
 
     @classmethod
-    def empty(
-        cls, opened: ImageSet, model: str, fit: str, columns: Sequence[str], **more: Any
-    ) -> Self:
+    def empty[Own: "Scores"](
+        cls: type[Own], opened: ImageSet, model: str, fit: Fit, columns: Sequence[str], **more: Any
+    ) -> Own:
         """A result still to be filled; `more` are the fields that a subclass adds."""
         return cls(
             image_set=opened.name,
@@ -56,9 +57,10 @@ class Scores:
         """Which images have all their scores, `[N]`."""
         return np.isfinite(self.values).all(axis=1)
 
-    def select(self, rows: Sequence[int]) -> Self:
+    def select[Own: "Scores"](self: Own, rows: Sequence[int]) -> Own:
         """The same for some of the images, by row: every field of N items is cut."""
-        index, changed = np.asarray(rows, int), {"values": self.values[np.asarray(rows, int)]}
+        index = np.asarray(rows, int)
+        changed: dict[str, Any] = {"values": self.values[index]}
         for name in self._per_image():
             values = getattr(self, name)
             changed[name] = (

@@ -75,6 +75,17 @@ def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:
     return CENTRE_CROP.choose("crop" in fits, meaning)
 
 
+def beta_choices(beta: float | Literal["flip"]) -> list[FaultChoice]:
+    """Where the stability bound comes from, and by which tests scores are held to it."""
+    calibrated = beta == "flip"
+    meaning = "calibrated per model, fit and set by left-right flips"
+    tests = "beside it: exact sign test, Holm over shifts, intersection-union test"
+    return [
+        ONE_BETA.choose(not calibrated, meaning if calibrated else f"beta {beta:g}"),
+        WILCOXON_ALONE.choose(False, tests),
+    ]
+
+
 def activation_choice(overridden: bool, activation: str | None) -> FaultChoice:
     """Whether weights run with another activation than they were trained with."""
     return ACTIVATION.choose(overridden, f"activation: {activation or 'the checkpoints own'}")

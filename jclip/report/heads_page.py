@@ -10,10 +10,18 @@ from matplotlib.figure import Figure
 from jclip.probes.heads import RECALLS
 from jclip.report.page import Column, Illustration, Page, Section, Table
 from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
-from jclip.report.tables import page_table
+from jclip.report.tables import MeanColumn, page_table
 
 Row = Mapping[str, Any]
 
+_SUMMARY: dict[Any, Column | None] = {
+    **dict.fromkeys(("head", "stage", "seeds")),
+    ("mean_rank", "mean_rank_deviation"): MeanColumn("mean rank", ".2f"),
+    **{
+        (name, f"{name}_deviation"): MeanColumn(name.replace("_r", " R@"), ".1f")
+        for name in RECALLS
+    },
+}
 _MARKERS = {"before": "x", "warm-up": "o", "hard-negatives": "s"}
 
 
@@ -48,7 +56,7 @@ def heads_page(table: pa.Table, sets: Sequence[str]) -> Page:
                 "count against it); recall of retrieval in per cent of queries. Before is the "
                 "cosine of the embeddings themselves. All heads are measured on boxes and images "
                 "that they were not trained on.",
-                tables=(_summary_table(summary),),
+                tables=(page_table("Mean and standard deviation over seeds", table, _SUMMARY),),
             ),
             Section(
                 heading="Trade-off",
@@ -62,7 +70,7 @@ def heads_page(table: pa.Table, sets: Sequence[str]) -> Page:
                     ),
                 ),
             ),
-            Section(heading="Mean rank of every set", tables=(_set_table(summary, sets),)),
+            Section(heading="Mean rank of every set", tables=(_set_table(table, sets),)),
         ),
     )
 
@@ -80,43 +88,20 @@ def _finding(summary: Sequence[Row]) -> str:
     )
 
 
-def _spread(summary: Sequence[Row], name: str, form: str) -> list[str]:
-    """Mean and deviation of a number, in words."""
-    means = [format(row[name], form) for row in summary]
-    spreads = [row[f"{name}_deviation"] for row in summary]
-    return [
-        mean if np.isnan(spread) else f"{mean} ± {format(spread, form)}"
-        for mean, spread in zip(means, spreads, strict=True)
-    ]
-
-
-def _table(summary: Sequence[Row], columns: Mapping[str, Sequence[Any]], more: Mapping) -> Table:
-    named = {name: [row[name] for row in summary] for name in ("head", "stage")}
-    shown = dict.fromkeys((*named, *columns)) | dict(more)
-    return page_table(
-        "Mean and standard deviation over seeds", pa.table({**named, **columns}), shown
-    )
-
-
-def _summary_table(summary: Sequence[Row]) -> Table:
-    columns = {
-        "seeds": [row["seeds"] for row in summary],
-        "mean_rank": _spread(summary, "mean_rank", ".2f"),
-        **{name: _spread(summary, name, ".1f") for name in RECALLS},
-    }
-    return _table(summary, columns, {name: Column(name.replace("_r", " R@")) for name in RECALLS})
-
-
-def _set_table(summary: Sequence[Row], sets: Sequence[str]) -> Table:
-    before = next(row for row in summary if row["stage"] == "before")
+def _set_table(table: pa.Table, sets: Sequence[str]) -> Table:
+    before = next(row for row in table.to_pylist() if row["stage"] == "before")
     hard = "Hard" if "Hard" in sets else sets[0]
-    gains = [None if r is before else rank_gain(before[hard], r[hard]) for r in summary]
-    columns = {**{name: _spread(summary, name, ".2f") for name in sets}, "gain": gains}
-    more = {
-        **{name: Column(name) for name in sets},
+    gains = [
+        None if stage == "before" else rank_gain(before[hard], rank)
+        for stage, rank in zip(table["stage"].to_pylist(), table[hard].to_pylist(), strict=True)
+    ]
+    columns = {
+        **dict.fromkeys(("head", "stage")),
+        **{(name, f"{name}_deviation"): MeanColumn(name, ".2f") for name in sets},
         "gain": Column(f"way to 1 gone, {hard}", ".0%"),
     }
-    return _table(summary, columns, more)
+    table = table.append_column("gain", pa.array(gains, pa.float64()))
+    return page_table("Mean and standard deviation over seeds", table, columns)
 
 
 def trade_off_figure(summary: Sequence[Row]) -> Figure:

@@ -8,7 +8,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from jclip.probes.keyword_scores import KeywordScores
+from jclip.probes.keyword import KeywordScores
 from jclip.report.style import COLOURS, INK, MUTED, drawable, panels, tidy
 from jclip.statistics.keyword import KeywordStatistics
 

@@ -1,41 +1,41 @@
 """The page of a keyword probe."""
 
+import functools
+import operator
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float
 
-from jclip.probes.keyword_scores import KeywordScores
+from jclip.probes.keyword import KeywordScores
+from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
 from jclip.report.keyword_figures import difference_figure, effect_figure
-from jclip.report.page import Cell, Column, Illustration, Page, Section, Table
-from jclip.report.provenance import FaultChoice, fault_section, settings_section
-from jclip.report.shift_tables import written_p
+from jclip.report.page import Column, Illustration, Page, Section, Table
 from jclip.report.style import png
+from jclip.report.tables import P, page_table
 from jclip.statistics.keyword import KeywordStatistics
 
 Found = tuple[KeywordScores, KeywordStatistics, Float[np.ndarray, "v u"]]
+_DIFFERENCE, _SHARE = "+.3f", ".1%"
+# More cases than these are counted in the first sentence, not listed.
+_MOST_NAMED = 4
 
 
 def keyword_page(
     results: Sequence[KeywordScores],
     statistics: Sequence[KeywordStatistics],
     adjusted_p: Sequence[Float[np.ndarray, "v u"]],
-    *,
     alpha: float,
-    settings: dict[str, object],
-    faults: Sequence[FaultChoice],
-    notices: Sequence[str],
 ) -> Page:
-    """Assembles the report of a keyword probe.
+    """The report of a keyword probe.
 
     Args:
         results: one per set, model and fit.
         statistics: those of each result, in the same order.
         adjusted_p: p values of each result after Holm's adjustment.
         alpha: level at which a difference counts as found.
-        settings: what was run; a mapping inside becomes a table of its own.
-        faults: one per fault of the papers' code that the run had a choice in.
-        notices: warnings that precede everything else.
 
     Raises:
         ValueError: no results, or not one statistics per result.
@@ -45,25 +45,43 @@ def keyword_page(
     found = list(zip(results, statistics, adjusted_p, strict=True))
     models = list(dict.fromkeys(result.model for result in results))
     title = models[0] if len(models) == 1 else f"{len(models)} models"
+    summary = keyword_summary(results, statistics, adjusted_p, alpha)
     return Page(
         title=f"Keyword probe: {title}",
-        lead="Does a CLIP score notice words that say a picture is a 360-degree panorama?",
-        notices=tuple(notices),
+        lead=_finding(summary),
         sections=(
-            _summary(found, alpha, faults),
+            _summary(results[0], summary, alpha),
             _differences(found, alpha),
             _distributions(found),
-            _pairs(found, models),
-            fault_section(faults),
-            settings_section(settings),
+            _pairs(found, keyword_statistics_table(results, statistics, adjusted_p)),
         ),
     )
 
 
-def _summary(found: Sequence[Found], alpha: float, faults: Sequence[FaultChoice]) -> Section:
-    first = found[0][0]
-    repeated = [choice.fault for choice in faults if choice.choice == "reference"]
-    text = [
+def _finding(summary: pa.Table) -> str:
+    """What the probe found, in a sentence or two."""
+    rows = summary.to_pylist()
+    if len(rows) > _MOST_NAMED:
+        tested = [row for row in rows if not row["control"]]
+        noticed = sum(row["pairs_found"] == row["pairs"] for row in tested)
+        return (
+            "Words that say a picture is a 360-degree panorama raise the score in all pairs of "
+            f"words in {noticed} of {len(tested)} cases of set, model and fit."
+        )
+    cases = (
+        f"{row['median_difference']:+.2f} on {row['image_set']}"
+        f"{' (control)' if row['control'] else ''} ({row['model']}, {row['fit']}; higher in "
+        f"{row['pairs_found']} of {row['pairs']} pairs of words)"
+        for row in rows
+    )
+    return (
+        "Words that say a picture is a 360-degree panorama change its score by a median of "
+        f"{', '.join(cases)}."
+    )
+
+
+def _summary(first: KeywordScores, summary: pa.Table, alpha: float) -> Section:
+    method = [
         f"{len(first.identifiers)} identifiers of 360-degree panoramas and {len(first.generics)} "
         "generic words are put before the same content. A positive difference means that the "
         "identifier scores higher than the generic word on the same image (score = 100 x cosine). "
@@ -72,33 +90,23 @@ def _summary(found: Sequence[Found], alpha: float, faults: Sequence[FaultChoice]
         f"A difference counts as found where the paired one-sided Wilcoxon test, adjusted by "
         f"Holm's method over all pairs of words, models, fits and sets, gives p < {alpha:g}. "
         "Control sets are a family of their own.",
-        f"Faults of the papers' code that this run repeats: {'; '.join(repeated) or 'none'}.",
     ]
-    columns = (
-        Column("image set"),
-        Column("model"),
-        Column("fit"),
-        Column("images"),
-        Column("identifier higher (pairs found)"),
-        Column("median of the pairs' differences", "+.3f"),
-        Column("images won: fewest", ".1%"),
-        Column("images won: most", ".1%"),
-    )
-    rows = tuple(
-        (
-            f"{result.image_set} (control)" if result.control else result.image_set,
-            result.model,
-            result.fit,
-            own.n,
-            f"{int((p < alpha).sum())} of {p.size}",
-            float(np.median(own.location)),
-            float(own.wins.min()),
-            float(own.wins.max()),
-        )
-        for result, own, p in found
-    )
-    table = Table("Identifiers against generic words", columns, rows)
-    return Section(heading="Summary", text="\n\n".join(text), tables=(table,))
+    rows = summary.to_pylist()
+    sets = [f"{r['image_set']} (control)" if r["control"] else r["image_set"] for r in rows]
+    found = [f"{row['pairs_found']} of {row['pairs']}" for row in rows]
+    table = summary.append_column("set", pa.array(sets)).append_column("found", pa.array(found))
+    columns = {
+        "set": Column("image set"),
+        "model": None,
+        "fit": None,
+        "n": None,
+        "found": Column("identifier higher (pairs found)"),
+        "location": Column("median of the pairs' differences", _DIFFERENCE),
+        "fewest_wins": Column("images won: fewest", _SHARE),
+        "most_wins": Column("images won: most", _SHARE),
+    }
+    shown = page_table("Identifiers against generic words", table, columns)
+    return Section(heading="Summary", tables=(shown,), method="\n\n".join(method))
 
 
 def _differences(found: Sequence[Found], alpha: float) -> Section:
@@ -125,15 +133,17 @@ def _distributions(found: Sequence[Found]) -> Section:
     )
 
 
-def _pairs(found: Sequence[Found], models: Sequence[str]) -> Section:
+def _pairs(found: Sequence[Found], table: pa.Table) -> Section:
+    models = list(dict.fromkeys(result.model for result, _, _ in found))
     parts = tuple(
         Section(
             heading=model,
-            tables=tuple(_pair_table(*own) for own in found if own[0].model == model),
+            tables=tuple(_pair_table(result, table) for result, _, _ in found
+                         if result.model == model),
             folded=len(models) > 1,
         )
         for model in models
-    )
+    )  # fmt: skip
     text = (
         "Differences with the Hodges-Lehmann estimate and its 95 % interval; the rank-biserial "
         "effect runs from -1 to 1; shares of images won with their Clopper-Pearson interval."
@@ -141,46 +151,24 @@ def _pairs(found: Sequence[Found], models: Sequence[str]) -> Section:
     return Section(heading="All pairs", text=text, parts=parts)
 
 
-def _pair_table(
-    result: KeywordScores, own: KeywordStatistics, adjusted: Float[np.ndarray, "v u"]
-) -> Table:
-    columns = (
-        Column("identifier"),
-        Column("generic"),
-        Column("median difference", "+.3f"),
-        Column("Hodges-Lehmann", "+.3f"),
-        Column("from", "+.3f"),
-        Column("to", "+.3f"),
-        Column("effect", "+.3f"),
-        Column("images won", ".1%"),
-        Column("from", ".1%"),
-        Column("to", ".1%"),
-        Column("Wilcoxon statistic", ".10g"),
-        Column("p", "#.2g"),
-        Column("Holm p", "#.2g"),
-    )
-    rows = tuple(
-        (identifier, generic, *_pair_cells(own, adjusted, (v, u)))
-        for v, identifier in enumerate(result.identifiers)
-        for u, generic in enumerate(result.generics)
-    )
+def _pair_table(result: KeywordScores, table: pa.Table) -> Table:
+    labels = zip(("image_set", "model", "fit"), result.label, strict=True)
+    own = table.filter(functools.reduce(operator.and_, (pc.field(k) == v for k, v in labels)))
+    columns = {
+        "identifier": None,
+        "generic": None,
+        "median_difference": Column("median difference", _DIFFERENCE),
+        "hodges_lehmann": Column("Hodges-Lehmann", _DIFFERENCE),
+        "hodges_lehmann_low": Column("from", _DIFFERENCE),
+        "hodges_lehmann_high": Column("to", _DIFFERENCE),
+        "rank_biserial": Column("effect", _DIFFERENCE),
+        "share_of_wins": Column("images won", _SHARE),
+        "wins_low": Column("from", _SHARE),
+        "wins_high": Column("to", _SHARE),
+        "wilcoxon_statistic": None,
+        "wilcoxon_p": Column("p", P),
+        "holm_p": None,
+    }
     control = ", control" if result.control else ""
-    return Table(f"{result.image_set}{control}, fit {result.fit}, {own.n} images", columns, rows)
-
-
-def _pair_cells(
-    own: KeywordStatistics, adjusted: Float[np.ndarray, "v u"], at: tuple[int, int]
-) -> tuple[Cell, ...]:
-    return (
-        float(own.median[at]),
-        float(own.location[at]),
-        float(own.location_interval.low[at]),
-        float(own.location_interval.high[at]),
-        float(own.effect[at]),
-        float(own.wins[at]),
-        float(own.wins_interval.low[at]),
-        float(own.wins_interval.high[at]),
-        float(own.statistic[at]),
-        written_p(float(own.p[at])),
-        written_p(float(adjusted[at])),
-    )
+    caption = f"{result.image_set}{control}, fit {result.fit}, {len(result.images)} images"
+    return page_table(caption, own, columns)

@@ -1,46 +1,187 @@
 """The panoramas that a shift report shows: those whose scores move least and most."""
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
-from jclip.checkpoints import ImageConfig
+from jclip.checkpoints import CheckpointDescription, ImageConfig
+from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile, decode
-from jclip.images import Fit, plan_views, shift_views
-from jclip.probes.scores import ShiftScores
-from jclip.report.examples import PanoramaExample
+from jclip.images import plan_views, shift_views
+from jclip.probes.shift import ShiftScores
+from jclip.report.shift_figures import yaw_label
+from jclip.report.style import INK, MUTED, drawable, fit_colours, tidy
 from jclip.statistics.stability import order_by_stability
 
+_MOST_SHOWN = 8
 # Of a thousand shifts nobody looks at every view; the curve needs no more points than this either.
 _MOST_VIEWS = 64
 _THUMBNAIL = (768, 384)
 
 
+@dataclasses.dataclass(frozen=True)
+class PanoramaExample:
+    """A panorama of one set under one model and fit, with the views behind its scores.
+
+    `panorama` is a thumbnail of the unshifted image; `views` are what the model sees at each of the
+    S shifts, `yaws` in degrees, `scores` in 100 x cosine; index 0 is unshifted. `label` says why it
+    is shown, such as "most stable".
+    """
+
+    image_set: str
+    image: str
+    caption: str
+    model: str
+    fit: str
+    label: str
+    panorama: UInt8[np.ndarray, "height width 3"]
+    views: UInt8[np.ndarray, "s view_height view_width 3"]
+    yaws: Float[np.ndarray, " s"]
+    scores: Float[np.ndarray, " s"]
+
+
+def example_figure(example: PanoramaExample, beta: float | None) -> Figure:
+    """Panorama and score against yaw above, up to eight of the views below.
+
+    For the fit `crop` the window that the unshifted view keeps is outlined in the panorama. With
+    beta the zone unshifted score +- beta is shaded.
+    """
+    # Places are given, not computed: a page may hold dozens of these.
+    figure = Figure(figsize=(10.4, 4.5), facecolor="white")
+    _draw_panorama(figure.add_axes((0.01, 0.42, 0.44, 0.46)), example)
+    _draw_scores(figure.add_axes((0.53, 0.47, 0.46, 0.37)), example, beta)
+    _draw_views(figure.add_axes((0.01, 0.01, 0.98, 0.27)), example)
+    label = drawable(example.label)
+    figure.suptitle(
+        f"{label[:1].upper()}{label[1:]}: {drawable(example.image)} · {drawable(example.model)} · "
+        f"{example.fit}",
+        fontsize=11,
+        color=INK,
+    )
+    return figure
+
+
+def _draw_panorama(axes: Axes, example: PanoramaExample) -> None:
+    height, width = example.panorama.shape[:2]
+    axes.imshow(example.panorama)
+    axes.set_axis_off()
+    if example.fit == "crop":
+        side = min(height, width)
+        corner = ((width - side) / 2 - 0.5, (height - side) / 2 - 0.5)
+        for colour, style in (("black", "-"), ("white", (0, (4, 3)))):
+            axes.add_patch(
+                Rectangle(corner, side, side, fill=False, edgecolor=colour, linestyle=style)
+            )
+        axes.set_title("panorama; outlined: what the crop keeps", fontsize=9, color=MUTED)
+    else:
+        axes.set_title("panorama", fontsize=9, color=MUTED)
+
+
+def _draw_scores(axes: Axes, example: PanoramaExample, beta: float | None) -> None:
+    tidy(axes)
+    order = np.argsort(example.yaws, kind="stable")
+    unshifted = example.scores[0]
+    if beta is not None:
+        axes.axhspan(
+            unshifted - beta,
+            unshifted + beta,
+            color="#8c959f",
+            alpha=0.18,
+            linewidth=0,
+            label=f"unshifted ± beta = {beta:g}",
+        )
+    axes.axhline(unshifted, color=INK, linewidth=1.1, label=f"unshifted score {unshifted:.2f}")
+    # A full turn is the unshifted panorama again.
+    axes.plot(
+        np.append(example.yaws[order], 360.0),
+        np.append(example.scores[order], unshifted),
+        color=fit_colours([example.fit])[example.fit],
+        linewidth=1.6,
+        marker="o" if len(order) <= 64 else None,
+        markersize=4,
+    )
+    axes.set_xlim(-4, 364)
+    axes.set_xticks(range(0, 361, 45))
+    axes.margins(y=0.18)
+    axes.set_xlabel("yaw (degrees)", fontsize=9)
+    axes.set_ylabel("score (100 x cosine)", fontsize=9)
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
+        frameon=False,
+        fontsize=8.5,
+        borderaxespad=0.2,
+    )
+
+
+def _draw_views(axes: Axes, example: PanoramaExample) -> None:
+    by_yaw = np.argsort(example.yaws, kind="stable")
+    count = min(len(by_yaw), _MOST_SHOWN)
+    height, width = example.views.shape[1:3]
+    step = width + width // 14
+    strip = np.full((height, _MOST_SHOWN * step - width // 14, 3), 255, np.uint8)
+    for place, index in enumerate(by_yaw[np.arange(count) * len(by_yaw) // count]):
+        strip[:, place * step : place * step + width] = example.views[index]
+        axes.text(
+            place * step + width / 2,
+            -height / 20,
+            f"{yaw_label(float(example.yaws[index]))}°: {example.scores[index]:.2f}",
+            horizontalalignment="center",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.imshow(strip)
+    axes.set_axis_off()
+
+
 def extreme_examples(
-    result: ShiftScores, files: dict[str, ImageFile], config: ImageConfig, fit: Fit
+    results: Sequence[ShiftScores],
+    sets: Sequence[ImageSet],
+    model: CheckpointDescription,
 ) -> list[PanoramaExample]:
-    """The most and the least stable panorama of a result, with what the model saw of them.
+    """A model's most and least stable panorama of every set under every fit, with their views.
 
     Args:
-        result: scores of one model under one fit; fewer than two panoramas give no examples.
-        files: where the panoramas are, by name.
-        config: how the model's input is made.
-        fit: the fit of `result`.
+        results: of which those of the model are looked at; fewer than two panoramas give no
+            examples.
+        sets: where the panoramas are.
+        model: how its input is made.
     """
-    if len(result.images) < 2:
-        return []
-    order = order_by_stability(result.scores)
-    ends = ((order[0], "Most stable"), (order[-1], "Least stable"))
-    return [_example(result, row, label, files, config, fit) for row, label in ends]
+    files = {opened.name: {image.name: image for image in opened.images} for opened in sets}
+    return [
+        _example(result, row, label, files[result.image_set], model.image_config)
+        for result in results
+        if result.model == model.identity.name and len(result.images) > 1
+        for row, label in _extremes(result)
+    ]
 
 
-def _example(result, row, label, files, config, fit) -> PanoramaExample:
+def _extremes(result: ShiftScores) -> list[tuple[int, str]]:
+    order = order_by_stability(result.scores).tolist()
+    return [(order[0], "Most stable"), (order[-1], "Least stable")]
+
+
+def _example(
+    result: ShiftScores,
+    row: int,
+    label: str,
+    files: dict[str, ImageFile],
+    config: ImageConfig,
+) -> PanoramaExample:
     pixels = decode(files[result.images[row]])
     height, width, _ = pixels.shape
     count = result.shifts.shape[1]
     columns = np.arange(min(_MOST_VIEWS, count)) * count // min(_MOST_VIEWS, count)
     shifts = result.shifts[row, columns]
-    plan = plan_views(height, width, shifts.tolist(), config.size, fit, config.interpolation)
-    views = np.asarray(shift_views(pixels[None], plan, config.size, fit))[0]
+    plan = plan_views(height, width, shifts.tolist(), config.size, result.fit, config.interpolation)
+    views = np.asarray(shift_views(pixels[None], plan, config.size, result.fit))[0]
     thumbnail = Image.fromarray(pixels)
     thumbnail.thumbnail(_THUMBNAIL)
     return PanoramaExample(

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from jclip.probes.scores import ShiftScores
-from jclip.report.examples import PanoramaExample, example_figure
-from jclip.report.figures import change_figure, yaw_figure
+from jclip.probes.shift import ShiftScores
+from jclip.probes.shift_tables import statistics_table, summary_table
 from jclip.report.page import Illustration, Page, Section
-from jclip.report.provenance import FaultChoice, fault_section, settings_section
-from jclip.report.set_section import set_section
-from jclip.report.shared_content import content_section
-from jclip.report.shift_summary import summary_section
+from jclip.report.shift_content import content_section
+from jclip.report.shift_examples import PanoramaExample, example_figure
+from jclip.report.shift_figures import change_figure, yaw_figure
+from jclip.report.shift_sets import set_section
+from jclip.report.shift_summary import finding, summary_section
 from jclip.report.shift_tables import per_shift_section
 from jclip.report.style import png
 from jclip.statistics.stability import ShiftStatistics
@@ -21,21 +21,14 @@ from jclip.statistics.stability import ShiftStatistics
 def shift_page(
     results: Sequence[ShiftScores],
     statistics: Sequence[ShiftStatistics],
-    *,
-    settings: Mapping[str, object],
-    faults: Sequence[FaultChoice],
-    notices: Sequence[str],
-    examples: Sequence[PanoramaExample],
+    examples: Sequence[PanoramaExample] = (),
 ) -> Page:
-    """Assembles the report of a shift sweep.
+    """The report of a shift sweep.
 
     Args:
         results: one per image set, model and fit; those with mirrored scores are said to have
             their beta from them.
         statistics: those of each result, in the same order.
-        settings: what was run; a mapping inside becomes a table of its own.
-        faults: one per fault of the papers' code that the run had a choice in.
-        notices: warnings that precede everything else.
         examples: panoramas shown with their views, in the order given.
 
     Raises:
@@ -47,13 +40,12 @@ def shift_page(
     models = list(dict.fromkeys(result.model for result in results))
     several_sets = len({result.image_set for result in results}) > 1
     title = models[0] if len(models) == 1 else f"{len(models)} models"
+    summary = summary_table(results, statistics)
     return Page(
         title=f"Circular-shift sweep: {title}",
-        lead="How much does a CLIP score change when a panorama is turned around its vertical "
-        "axis, which changes nothing in what it shows?",
-        notices=tuple(notices),
+        lead=finding(summary),
         sections=(
-            summary_section(results, statistics, faults),
+            summary_section(results, statistics, summary),
             *_figures(results, betas),
             content_section(results, statistics),
             *((set_section(results),) if several_sets else ()),
@@ -62,15 +54,13 @@ def shift_page(
                 {result.label: beta for result, beta in zip(results, betas, strict=True)},
                 several_sets=several_sets,
             ),
-            per_shift_section(results, statistics),
-            fault_section(faults),
-            settings_section(settings),
+            per_shift_section(results, statistics, statistics_table(results, statistics)),
         ),
     )
 
 
 def _figures(results: Sequence[ShiftScores], betas: Sequence[float | None]) -> Iterator[Section]:
-    between = [np.ptp(360.0 * r.shifts / r.widths[:, None], axis=0).max() for r in results]
+    between = [np.ptp(r.yaws, axis=0).max() for r in results]
     note = (
         f"\n\nThe panoramas differ in width, so one shift is a different yaw in each, by up to "
         f"{max(between):.3g} degrees; the median yaw is drawn."

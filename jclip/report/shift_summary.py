@@ -1,34 +1,66 @@
 """What a shift sweep found, in two tables: the changes, and whether they stay below beta."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
+import pyarrow as pa
 
-from jclip.probes.scores import ShiftScores
-from jclip.report.figures import yaw_degrees, yaw_label
-from jclip.report.page import Cell, Column, Section, Table
-from jclip.report.provenance import FaultChoice
-from jclip.report.shift_tables import written_p
+from jclip.probes.shift import ShiftScores
+from jclip.report.page import Column, Section, Table
+from jclip.report.shift_figures import yaw_label
+from jclip.report.tables import CHANGE, SCORE, P, page_table
 from jclip.statistics.stability import ShiftStatistics
+
+# More cases than these are counted in the first sentence, not listed.
+_MOST_NAMED = 4
+
+
+def finding(summary: pa.Table) -> str:
+    """What a sweep found, in a sentence or two.
+
+    Args:
+        summary: from `summary_table`.
+    """
+    rows = summary.to_pylist()
+    least, most = (end(rows, key=lambda row: row["largest_median_abs_d"]) for end in (min, max))
+    text = (
+        f"Turning a panorama changes its score (median {most['median_unshifted_score']:.2f}) by up "
+        f"to a median of {most['largest_median_abs_d']:.2f}, at yaw "
+        f"{yaw_label(most['largest_at_yaw'])} ({_name(most, rows)})"
+    )
+    if least is not most:
+        text += f", and by up to {least['largest_median_abs_d']:.2f} ({_name(least, rows)})"
+    tested = [row for row in rows if row["beta"] is not None]
+    if not tested:
+        return f"{text}."
+    stable = (f"{r['stable_shifts']} of {r['tested_shifts']} ({_name(r, rows)})" for r in tested)
+    if len(tested) <= _MOST_NAMED:
+        return f"{text}. Within the stability bound beta stay {', '.join(stable)} shifts."
+    everywhere = sum(row["stable_shifts"] == row["tested_shifts"] for row in tested)
+    return f"{text}. All shifts stay within beta in {everywhere} of {len(tested)} cases."
+
+
+def _name(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """What tells a row from the others; its fit in any case."""
+    differing = [key for key in ("image_set", "model") if len({r[key] for r in rows}) > 1]
+    return ", ".join(row[key] for key in (*differing, "fit"))
 
 
 def summary_section(
-    results: Sequence[ShiftScores],
-    statistics: Sequence[ShiftStatistics],
-    faults: Sequence[FaultChoice],
+    results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics], summary: pa.Table
 ) -> Section:
     """Counts, score changes, and the tests against beta where one was given."""
     sets = list(dict.fromkeys(result.image_set for result in results))
-    tables = [_change_table(results, statistics, several_sets=len(sets) > 1)]
+    labels = ("model", *(("image_set",) if len(sets) > 1 else ()), "fit")
+    tables = [_change_table(summary, labels)]
     if any(s.corrected for s in statistics):
-        tables.append(_stability_table(results, statistics, several_sets=len(sets) > 1))
-    repeated = [choice.fault for choice in faults if choice.choice == "reference"]
-    text = [
-        _counts(results, statistics, sets),
-        f"Faults of the papers' code that this run repeats: {'; '.join(repeated) or 'none'}.",
-        *_reading(results, statistics),
-    ]
-    return Section(heading="Summary", text="\n\n".join(text), tables=tuple(tables))
+        tables.append(_stability_table(summary, labels))
+    return Section(
+        heading="Summary",
+        text=_counts(results, statistics, sets),
+        tables=tuple(tables),
+        method="\n\n".join(_reading(statistics, summary)),
+    )
 
 
 def _counts(
@@ -53,7 +85,7 @@ def _counts(
     )
 
 
-def _reading(results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics]) -> list[str]:
+def _reading(statistics: Sequence[ShiftStatistics], summary: pa.Table) -> list[str]:
     levels = sorted({s.corrected.alpha for s in statistics if s.corrected})
     if not levels:
         return ["No stability bound beta was given, so stability was not tested."]
@@ -72,7 +104,7 @@ def _reading(results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistic
         "for the number of models, fits and sets. A shift that maps the views onto themselves by "
         "construction is not tested (n/a).",
         "Beta is the largest score change that counts as none; the tests treat it as known."
-        + (_CALIBRATION if any(_calibrated(result) for result in results) else ""),
+        + (_CALIBRATION if "flip calibration" in summary["beta_from"].to_pylist() else ""),
     ]
 
 
@@ -82,88 +114,31 @@ _CALIBRATION = (
 )
 
 
-def _calibrated(result: ShiftScores) -> bool:
-    # Mirrored panoramas are scored for nothing but the calibration.
-    return bool(np.all(np.isfinite(result.mirrored)))
-
-
-def _change_table(
-    results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics], *, several_sets: bool
-) -> Table:
-    columns = (
-        *_label_columns(several_sets),
-        Column("panoramas"),
-        Column("median unshifted score", ".2f"),
-        Column(f"median |d| {_half_turn_wording(results, statistics)}", ".3f"),
-        Column("largest median |d|", ".3f"),
-        Column("at yaw (degrees)", ".4g"),
-    )
-    rows = []
-    for result, summary in zip(results, statistics, strict=True):
-        largest = int(np.argmax(summary.median))
-        rows.append(
-            (
-                *_label_cells(result, several_sets),
-                len(result.images),
-                float(np.median(result.scores[:, 0])),
-                float(summary.median[_nearest_half_turn(result, summary)]),
-                float(summary.median[largest]),
-                float(yaw_degrees(result)[summary.shift_index[largest]]),
-            )
-        )
-    return Table("Score changes over all shifts", columns, tuple(rows))
-
-
-def _stability_table(
-    results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics], *, several_sets: bool
-) -> Table:
-    columns = (
-        *_label_columns(several_sets),
-        Column("beta", ".5g"),
-        Column("beta from"),
-        Column("stable shifts (sign test, Holm)"),
-        Column("p, stable at all shifts", "#.2g"),
-        Column("stable shifts (Wilcoxon, the paper's)"),
-    )
-    rows = tuple(
-        (*_label_cells(result, several_sets), *_stability_cells(result, summary))
-        for result, summary in zip(results, statistics, strict=True)
-    )
-    return Table("Stability: is the median |d| below beta?", columns, rows)
-
-
-def _stability_cells(result: ShiftScores, statistics: ShiftStatistics) -> tuple[Cell, ...]:
-    corrected, reference = statistics.corrected, statistics.reference
-    if corrected is None or reference is None:
-        return (None,) * 5
-    tested = corrected.tested.sum()
-    return (
-        corrected.beta,
-        "flip calibration" if _calibrated(result) else "given by value",
-        f"{corrected.stable.sum()} of {tested}",
-        written_p(corrected.p_all_shifts),
-        f"{reference.stable.sum()} of {tested}",
-    )
-
-
-def _label_columns(several_sets: bool) -> tuple[Column, ...]:
-    sets = (Column("image set"),) if several_sets else ()
-    return (Column("model"), *sets, Column("fit"))
-
-
-def _label_cells(result: ShiftScores, several_sets: bool) -> tuple[str, ...]:
-    return (result.model, *((result.image_set,) if several_sets else ()), result.fit)
-
-
-def _nearest_half_turn(result: ShiftScores, statistics: ShiftStatistics) -> int:
-    return int(np.argmin(np.abs(yaw_degrees(result)[statistics.shift_index] - 180)))
-
-
-def _half_turn_wording(
-    results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics]
-) -> str:
-    yaws = {
-        yaw_label(yaw_degrees(result)[s.shift_index][_nearest_half_turn(result, s)])
-        for result, s in zip(results, statistics, strict=True)
+def _change_table(summary: pa.Table, labels: Sequence[str]) -> Table:
+    yaws = {yaw_label(yaw) for yaw in summary["half_turn_yaw"].to_pylist()}
+    half_turn = f"at yaw {yaws.pop()}" if len(yaws) == 1 else "at the yaw nearest 180"
+    columns = {
+        **dict.fromkeys(labels),
+        "n": Column("panoramas"),
+        "median_unshifted_score": Column("median unshifted score", SCORE),
+        "half_turn_median_abs_d": Column(f"median |d| {half_turn}", CHANGE),
+        "largest_median_abs_d": Column("largest median |d|", CHANGE),
+        "largest_at_yaw": Column("at yaw (degrees)", ".4g"),
     }
-    return f"at yaw {yaws.pop()}" if len(yaws) == 1 else "at the yaw nearest 180"
+    return page_table("Score changes over all shifts", summary, columns)
+
+
+def _stability_table(summary: pa.Table, labels: Sequence[str]) -> Table:
+    for name in ("stable_shifts", "stable_shifts_by_wilcoxon"):
+        counts = zip(summary[name].to_pylist(), summary["tested_shifts"].to_pylist(), strict=True)
+        written = [None if part is None else f"{part} of {whole}" for part, whole in counts]
+        summary = summary.append_column(f"{name}_of", pa.array(written, pa.string()))
+    columns = {
+        **dict.fromkeys(labels),
+        "beta": Column("beta", ".5g"),
+        "beta_from": None,
+        "stable_shifts_of": Column("stable shifts (sign test, Holm)"),
+        "all_shifts_p": Column("p, stable at all shifts", P),
+        "stable_shifts_by_wilcoxon_of": Column("stable shifts (Wilcoxon, the paper's)"),
+    }
+    return page_table("Stability: is the median |d| below beta?", summary, columns)

@@ -1,12 +1,17 @@
 """The tables of a shift sweep with a row per shift: what |d| is, and how it tests against beta."""
 
+import functools
+import operator
 from collections.abc import Sequence
 
-from jclip.probes.scores import ShiftScores
-from jclip.report.figures import panel_names, yaw_degrees
-from jclip.report.page import Cell, Column, Section, Table
-from jclip.statistics.intervals import Interval
-from jclip.statistics.stability import CorrectedTest, ShiftStatistics, StabilityTest
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jclip.probes.shift import ShiftScores
+from jclip.report.page import Column, Section, Table
+from jclip.report.shift_figures import panel_names
+from jclip.report.tables import CHANGE, SHARE, P, page_table
+from jclip.statistics.stability import ShiftStatistics
 
 # Longer tables are for the run's own files; the page shows shifts evenly spaced among them.
 _MOST_ROWS = 64
@@ -18,21 +23,25 @@ def listed_shifts(count: int) -> list[int]:
     return [row * count // rows for row in range(rows)]
 
 
-def written_p(p: float) -> Cell:
-    """A p value for a table: thousands of panoramas take it below the smallest float, not to 0."""
-    return "< 1e-300" if p == 0 else float(p)
-
-
 def per_shift_section(
-    results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics]
+    results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics], table: pa.Table
 ) -> Section:
-    """Two tables per result, grouped and folded by model (and set)."""
+    """Two tables per result, grouped and folded by model (and set).
+
+    Args:
+        results: one per set, model and fit.
+        statistics: those of each result, in the same order.
+        table: the same as `statistics_table` has them.
+    """
     names = panel_names(results)
     groups: dict[str, list[Table]] = {name: [] for name in names}
     for name, result, summary in zip(names, results, statistics, strict=True):
-        groups[name].append(_description_table(result, summary))
-        if summary.corrected and summary.reference:
-            groups[name].append(_test_table(result, summary, summary.corrected, summary.reference))
+        labels = zip(("image_set", "model", "fit"), result.label, strict=True)
+        own = table.filter(functools.reduce(operator.and_, (pc.field(k) == v for k, v in labels)))
+        own = own.take(listed_shifts(len(own)))
+        groups[name].append(_description_table(result, own))
+        if summary.corrected:
+            groups[name].append(_test_table(result, own, summary))
     parts = tuple(
         Section(heading=name, tables=tuple(tables), folded=len(groups) > 1)
         for name, tables in groups.items()
@@ -66,86 +75,44 @@ def _explanation(statistics: Sequence[ShiftStatistics]) -> str:
     return "\n\n".join(text)
 
 
-def _description_table(result: ShiftScores, statistics: ShiftStatistics) -> Table:
-    columns = (
-        Column("shift index"),
-        Column("yaw (degrees)", ".4g"),
-        Column("shift (pixels)"),
-        Column("panoramas"),
-        Column("median |d|", ".3f"),
-        Column("95 % interval", ".3f"),
-        Column("mean |d|", ".3f"),
-        Column("Shapiro-Wilk W", ".4f"),
-        Column("Shapiro-Wilk p", "#.2g"),
+def _description_table(result: ShiftScores, table: pa.Table) -> Table:
+    return page_table(
+        f"Fit {result.fit}: |d|",
+        table,
+        {
+            "shift_index": None,
+            "yaw": None,
+            ("shift_least", "shift_most"): Column("shift (pixels)"),
+            "n": Column("panoramas"),
+            "median_abs_d": None,
+            ("median_low", "median_high"): None,
+            "mean_abs_d": None,
+            "shapiro_statistic": None,
+            "shapiro_p": None,
+        },
     )
-    rows = []
-    for i in listed_shifts(len(statistics.shift_index)):
-        index = int(statistics.shift_index[i])
-        least, most = int(result.shifts[:, index].min()), int(result.shifts[:, index].max())
-        rows.append(
-            (
-                index,
-                float(yaw_degrees(result)[index]),
-                least if least == most else f"{least} to {most}",
-                int(statistics.n[i]),
-                float(statistics.median[i]),
-                _limits(statistics.median_interval, i),
-                float(statistics.mean[i]),
-                float(statistics.shapiro_statistic[i]),
-                written_p(statistics.shapiro_p[i]),
-            )
-        )
-    return Table(f"Fit {result.fit}: |d|", columns, tuple(rows))
 
 
-def _test_table(
-    result: ShiftScores,
-    statistics: ShiftStatistics,
-    corrected: CorrectedTest,
-    reference: StabilityTest,
-) -> Table:
+def _test_table(result: ShiftScores, table: pa.Table, statistics: ShiftStatistics) -> Table:
+    corrected = statistics.corrected
+    assert corrected is not None
     excess = corrected.median_excess
-    columns = (
-        Column("shift index"),
-        Column("yaw (degrees)", ".4g"),
-        Column("median |d| - beta", ".3f"),
-        *((Column(f"{excess.confidence:.0%} interval", ".3f"),) if excess else ()),
-        Column("share with |d| > beta", ".3f"),
-        Column(f"{corrected.confidence:.0%} interval", ".3f"),
-        Column("sign test p", "#.2g"),
-        Column("Holm p", "#.2g"),
-        Column("stable"),
-        Column("Wilcoxon statistic", ".10g"),
-        Column("Wilcoxon p", "#.2g"),
-        Column("stable (Wilcoxon)"),
+    columns = {
+        "shift_index": None,
+        "yaw": None,
+        "median_excess": Column("median |d| - beta", CHANGE),
+        ("median_excess_low", "median_excess_high"): None,
+        "share_above_beta": Column("share with |d| > beta", SHARE),
+        ("share_above_low", "share_above_high"): None,
+        "sign_test_p": Column("sign test p", P),
+        "sign_test_holm_p": Column("Holm p", P),
+        "stable": None,
+        "wilcoxon_statistic": None,
+        "wilcoxon_p": None,
+        "stable_by_wilcoxon": Column("stable (Wilcoxon)"),
+    }
+    if excess is None:
+        del columns["median_excess_low", "median_excess_high"]
+    return page_table(
+        f"Fit {result.fit}: tests against beta = {corrected.beta:.5g}", table, columns
     )
-    yaw = yaw_degrees(result)[statistics.shift_index]
-    rows = tuple(
-        (
-            int(statistics.shift_index[i]),
-            float(yaw[i]),
-            float(statistics.median[i] - corrected.beta),
-            *((_limits(excess.interval, i),) if excess else ()),
-            *_test_cells(corrected, reference, i),
-        )
-        for i in listed_shifts(len(statistics.shift_index))
-    )
-    return Table(f"Fit {result.fit}: tests against beta = {corrected.beta:.5g}", columns, rows)
-
-
-def _test_cells(corrected: CorrectedTest, reference: StabilityTest, i: int) -> tuple[Cell, ...]:
-    tested = bool(corrected.tested[i])
-    return (
-        float(corrected.share_above[i]),
-        _limits(corrected.share_above_interval, i),
-        written_p(corrected.p[i]),
-        written_p(corrected.adjusted_p[i]),
-        bool(corrected.stable[i]) if tested else None,
-        float(reference.statistic[i]),
-        written_p(reference.p[i]),
-        bool(reference.stable[i]) if tested else None,
-    )
-
-
-def _limits(interval: Interval, i: int) -> tuple[float, float]:
-    return float(interval.low[i]), float(interval.high[i])

@@ -41,7 +41,7 @@ def run_command[Options](
         else:
             status = _run(main, parsed)
     except InputError as error:
-        status = _say(BAD_INPUT, f"error: {error}")
+        status = _say(BAD_INPUT, f"error: {_in_options(error)}")
     except RunStopped as error:
         status = _say(STOPPED, f"stopped: {error}")
     except OSError as error:
@@ -54,6 +54,13 @@ def run_command[Options](
             _say(TERMINATED, f"stopped: ended by SIGTERM, results are kept; {_go_on()}")
         raise
     sys.exit(status)
+
+
+def _in_options(error: InputError) -> str:
+    """What went wrong, with the option in the place of the library's argument."""
+    if error.argument is None:
+        return str(error)
+    return f"{error.message} (see --{error.argument.replace('_', '-')})"
 
 
 def _go_on() -> str:

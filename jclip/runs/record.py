@@ -24,8 +24,8 @@ from jclip.distributed import agree, is_lead, wait_for_all
 from jclip.errors import InputError
 from jclip.files.digests import json_digest, sha256
 from jclip.files.json_files import as_json, read_json, write_json
+from jclip.runs.parts import PARTS
 
-PARTS = "parts"
 RECORD = "run.json"
 
 

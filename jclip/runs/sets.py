@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.checkpoints import DEMO_NOTICE, Checkpoint, CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
 from jclip.distributed import own_share
@@ -42,15 +42,15 @@ def check_sets(
                 place(height, width, model.image_config.size, fit)
 
 
-def score_sets(
+def score_sets[Result: Scores](
     run: Run,
     sets: Sequence[ImageSet],
     checkpoints: Sequence[Checkpoint],
-    probe: Probe,
+    probe: Probe[Result],
     output: OutputOptions,
     *,
     record_failures: bool = False,
-) -> list[Scores] | None:
+) -> list[Result] | None:
     """Score all images by all checkpoints, resumed and kept part by part, and write the scores.
 
     Args:
@@ -68,7 +68,9 @@ def score_sets(
     Raises:
         RunStopped: an image or a disk failed; what was computed is kept.
     """
-    results = list(probe.results(sets, [c.description for c in checkpoints]))
+    if any(c.identity.is_demo for c in checkpoints) and not all(s.demo_world for s in sets):
+        run.note(DEMO_NOTICE)
+    results = probe.results(sets, [checkpoint.description for checkpoint in checkpoints])
     fill_scores(results, run.earlier("scores"))
     for opened in sets:
         own = [result for result in results if result.image_set == opened.name]

@@ -36,7 +36,7 @@ class KeywordStatistics:
 def keyword_statistics(
     identifier_scores: Float[np.ndarray, "n v"],
     generic_scores: Float[np.ndarray, "n u"],
-    alpha: float = 0.01,
+    alpha: float | None = 0.01,
     confidence: float = 0.95,
 ) -> KeywordStatistics:
     """Compares every identifier with every generic word over the same N images.
@@ -47,15 +47,15 @@ def keyword_statistics(
     Args:
         identifier_scores: `[N, V]`, prompts with a word that names the format.
         generic_scores: `[N, U]`, the same prompts with a word that does not.
-        alpha: level that the caller will test at.
+        alpha: level that the caller will test at; None: there is none, and few images will do.
         confidence: level of the intervals.
 
     Raises:
         InputError: too few images for any p < alpha, scores that are not finite, a pair of words
             without any difference, or alpha or confidence outside (0, 1).
     """
-    images, needed = len(identifier_scores), minimum_images(alpha)
-    if images < needed:
+    images = len(identifier_scores)
+    if alpha is not None and images < (needed := minimum_images(alpha)):
         raise InputError(
             f"too few images: the Wilcoxon test can only reach p < {alpha:g} with {needed} images "
             f"or more, and there are {images}"

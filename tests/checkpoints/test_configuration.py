@@ -1,5 +1,6 @@
 """Configurations of both libraries: what loads, and what is refused by name."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,8 +8,6 @@ import pytest
 from jclip.checkpoints import ImageConfig, describe_checkpoint
 from jclip.checkpoints.open_clip import read_config as read_open_clip
 from jclip.checkpoints.preprocessing import (
-    CLIP_MEAN,
-    CLIP_STD,
     read_open_clip_preprocessing,
     read_transformers_preprocessing,
     transformers_preprocessing,
@@ -16,7 +15,8 @@ from jclip.checkpoints.preprocessing import (
 from jclip.checkpoints.transformers import config_values
 from jclip.checkpoints.transformers import read_config as read_transformers
 from jclip.errors import InputError
-from jclip.models import ARCHITECTURES
+from jclip.images import CLIP_MEAN, CLIP_STD
+from jclip.models import ARCHITECTURES, CLIPConfig, TextConfig, VisionConfig
 
 
 def open_clip(vision=None, text=None, **top):
@@ -272,3 +272,114 @@ def test_broken_json_is_named(copy_golden):
     (folder / "config.json").write_text("[]")
     with pytest.raises(InputError, match="not a JSON object"):
         describe_checkpoint(folder)
+
+
+def test_open_clip_defaults_are_the_library_s():
+    """`CLIPVisionCfg` and `CLIPTextCfg` of open_clip, field by field."""
+    config = read_open_clip({"embed_dim": 640, "vision_cfg": {}, "text_cfg": {}}, "file")
+    tower = {"layers": 12, "activation": "gelu", "layer_scale": False, "norm_epsilon": 1e-5}
+    vision = VisionConfig(
+        width=768, heads=12, mlp_width=3072, image_size=224, patch_size=16, **tower
+    )
+    text = TextConfig(
+        width=512,
+        heads=8,
+        mlp_width=2048,
+        context_length=77,
+        vocabulary_size=49408,
+        end_of_text=None,
+        **tower,
+    )
+    assert config == CLIPConfig(vision=vision, text=text, embedding_width=640)
+    wider = read_open_clip(
+        {"embed_dim": 640, "vision_cfg": {"width": 1024}, "text_cfg": {"width": 256}}, "file"
+    )
+    assert (wider.vision.heads, wider.vision.mlp_width) == (16, 4096)
+    assert (wider.text.heads, wider.text.mlp_width) == (8, 1024)
+
+
+def test_transformers_defaults_are_the_library_s():
+    """`CLIPConfig`, `CLIPVisionConfig` and `CLIPTextConfig` of transformers, field by field."""
+    tower = {"layers": 12, "activation": "quick_gelu", "layer_scale": False, "norm_epsilon": 1e-5}
+    expected = CLIPConfig(
+        vision=VisionConfig(
+            width=768, heads=12, mlp_width=3072, image_size=224, patch_size=32, **tower
+        ),
+        text=TextConfig(
+            width=512,
+            heads=8,
+            mlp_width=2048,
+            context_length=77,
+            vocabulary_size=49408,
+            end_of_text=49407,
+            **tower,
+        ),
+        embedding_width=512,
+    )
+    assert read_transformers({"model_type": "clip"}, "file") == expected
+    # An older copy is completed by the same defaults, whatever stands in the newer one.
+    other = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    other |= {"intermediate_size": 96, "hidden_act": "gelu", "layer_norm_eps": 1e-6}
+    values = {
+        "model_type": "clip",
+        "text_config": other | {"vocab_size": 99, "max_position_embeddings": 7, "eos_token_id": 5},
+        "text_config_dict": {"hidden_size": 640, "num_attention_heads": 10},
+        "vision_config": other | {"image_size": 64, "patch_size": 8},
+        "vision_config_dict": {"patch_size": 16},
+    }
+    found = read_transformers(values, "file")
+    assert found.text == dataclasses.replace(expected.text, width=640, heads=10)
+    assert found.vision == dataclasses.replace(expected.vision, patch_size=16)
+
+
+@pytest.mark.parametrize(
+    ("name", "vision", "text", "image", "patch"),
+    [
+        # Width, layers, heads and width of the MLP, as in OpenAI's and open_clip's model configs.
+        ("ViT-B-32", (768, 12, 12, 3072), (512, 12, 8, 2048), 224, 32),
+        ("ViT-B-16", (768, 12, 12, 3072), (512, 12, 8, 2048), 224, 16),
+        ("ViT-L-14", (1024, 24, 16, 4096), (768, 12, 12, 3072), 224, 14),
+        ("ViT-L-14-336", (1024, 24, 16, 4096), (768, 12, 12, 3072), 336, 14),
+        ("ViT-H-14", (1280, 32, 16, 5120), (1024, 24, 16, 4096), 224, 14),
+        ("ViT-bigG-14", (1664, 48, 16, 8192), (1280, 32, 20, 5120), 224, 14),
+    ],
+)
+def test_architectures_are_those_of_the_libraries(name, vision, text, image, patch):
+    config = ARCHITECTURES[name]
+    for tower, expected in ((config.vision, vision), (config.text, text)):
+        assert (tower.width, tower.layers, tower.heads, tower.mlp_width) == expected
+        assert (tower.activation, tower.norm_epsilon, tower.layer_scale) == ("gelu", 1e-5, False)
+    assert (config.vision.image_size, config.vision.patch_size) == (image, patch)
+    assert config.vision.tokens == (image // patch) ** 2 + 1
+    assert (config.text.context_length, config.text.vocabulary_size) == (77, 49408)
+    assert config.text.end_of_text is None
+    assert config.embedding_width == text[0]
+
+
+def test_preparation_by_default_is_openai_s(tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    for config in (
+        ImageConfig(size=224),
+        read_open_clip_preprocessing({}, 224, "file"),
+        read_transformers_preprocessing(tmp_path, 224),
+    ):
+        assert config.mean == (0.48145466, 0.4578275, 0.40821073)
+        assert config.std == (0.26862954, 0.26130258, 0.27577711)
+        assert (config.size, config.interpolation, config.fit) == (224, "bicubic", "crop")
+
+
+def test_preparation_is_read_channel_by_channel(tmp_path):
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    expected = ImageConfig(size=32, mean=mean, std=std, interpolation="bilinear", fit="squash")
+    values = {"mean": list(mean), "std": list(std), "interpolation": "bilinear"}
+    values |= {"resize_mode": "squash", "size": 99}
+    assert read_open_clip_preprocessing(values, 32, "file") == expected
+    stored = {
+        "image_mean": list(mean),
+        "image_std": list(std),
+        "resample": 2,
+        "size": {"height": 32, "width": 32},
+        "do_center_crop": False,
+    }
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(stored))
+    assert read_transformers_preprocessing(tmp_path, 32) == expected

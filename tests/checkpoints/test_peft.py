@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from jclip.adapters import LoRAConfig, add_adapter, merge_adapter, parameter_counts
 from jclip.adapters.lora import adapted_layers
 from jclip.checkpoints import load_clip
-from jclip.checkpoints.peft import load_adapter, save_adapter
+from jclip.checkpoints.peft import describe_adapter, load_adapter, save_adapter
 from jclip.errors import InputError
 from jclip.training import init_state, make_train_step
 from jclip.training.losses import stability_loss
@@ -427,3 +427,18 @@ def test_five_steps_of_training_equal_pytorch(tmp_path):
     assert ours.keys() == theirs.keys()
     for name in ours:
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5, err_msg=name)
+
+
+def test_defaults_are_those_of_peft(edited):
+    absent = ("r", "lora_alpha", "lora_dropout", "use_rslora")
+    config = describe_adapter(edited(settings=dict.fromkeys(absent)))
+    found = config.rank, config.alpha, config.dropout, config.use_rslora
+    assert found == (8, 8.0, 0.0, False)
+    assert config.scale == 1.0
+
+
+def test_the_scale_is_alpha_over_the_rank(edited):
+    adapter = load_adapter(load_clip(GOLDEN / "hf_gelu"), edited(settings={"lora_alpha": None}))
+    assert {layer.config.scale for layer in adapted_layers(adapter.clip).values()} == {8 / 4}
+    assert LoRAConfig(rank=16, alpha=4.0).scale == 0.25
+    assert LoRAConfig(rank=16, alpha=4.0, use_rslora=True).scale == 1.0

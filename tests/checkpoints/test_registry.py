@@ -8,7 +8,14 @@ import zipfile
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jclip.checkpoints import PAPER_1, REGISTRY, describe_checkpoint, expand_names, load_checkpoint
+from jclip.checkpoints import (
+    PAPER_1,
+    REGISTRY,
+    ImageConfig,
+    describe_checkpoint,
+    expand_names,
+    load_checkpoint,
+)
 from jclip.checkpoints import checkpoint as module
 from jclip.checkpoints.locate import Location, locate
 from jclip.errors import InputError
@@ -22,8 +29,21 @@ def test_activation_and_mean_belong_to_the_checkpoint():
     assert len(openai) == 4
     half = {name for name, entry in REGISTRY.items() if entry.mean == (0.5, 0.5, 0.5)}
     assert half == {"ViT-L-14/laion2b_s32b_b82k"}
+    assert half == {name for name, entry in REGISTRY.items() if entry.std == (0.5, 0.5, 0.5)}
+    for name in REGISTRY.keys() - half:
+        entry = REGISTRY[name]
+        # OpenAI's, as its repository has them.
+        assert entry.mean == (0.48145466, 0.4578275, 0.40821073)
+        assert entry.std == (0.26862954, 0.26130258, 0.27577711)
     for name, entry in REGISTRY.items():
         assert name.startswith(f"{entry.architecture}/")
+        assert entry.image_config == ImageConfig(
+            size=336 if "336" in name else 224,
+            mean=entry.mean,
+            std=entry.std,
+            interpolation="bicubic",
+            fit="crop",
+        )
         assert entry.config.vision.image_size == entry.image_config.size
         assert entry.config.with_activation("gelu") == ARCHITECTURES[entry.architecture]
 
@@ -70,7 +90,7 @@ def test_folder_without_weights(copy_golden):
 def test_pickles_are_refused_by_default(copy_golden):
     folder = copy_golden("hf_gelu")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"only as pytorch_model\.bin.*--allow-pickle"):
+    with pytest.raises(InputError, match=r"only as pytorch_model\.bin.*see allow_pickle"):
         describe_checkpoint(folder)
     location = locate(str(folder), allow_pickle=True)
     assert (location.weights, location.pickled) == (("pytorch_model.bin",), True)
@@ -90,6 +110,20 @@ def test_a_folder_is_called_by_its_name(copy_golden):
     assert (identity.name, identity.source, identity.layout) == ("mine", str(folder), "open_clip")
     assert identity.sha256.keys() == {"open_clip_model.safetensors"}
     assert not identity.random
+
+
+def test_a_checkpoint_is_shown_in_three_lines(copy_golden):
+    checkpoint = load_checkpoint(copy_golden("hf_gelu", into="mine"))
+    title, image, text = repr(checkpoint).splitlines()
+    assert title.startswith("Checkpoint mine of ") and "(transformers, gelu)" in title
+    assert image.startswith("  image tower: ") and text.startswith("  text tower: ")
+    assert repr(checkpoint.description) == f"CheckpointDescription {repr(checkpoint)[11:]}"
+
+
+def test_the_demo_model_is_told_from_a_copy_and_from_others(copy_golden):
+    assert describe_checkpoint("demo").identity.is_demo
+    assert not describe_checkpoint(copy_golden("hf_gelu", into="demo")).identity.is_demo
+    assert not describe_checkpoint("random:ViT-B-32").identity.is_demo
 
 
 def registered(monkeypatch, folder, name):

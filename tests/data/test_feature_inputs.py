@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from small_features import boxes_of
 
 from jclip.checkpoints import ImageConfig
 from jclip.data.coco_captions import CaptionedImage, CaptionSet
@@ -64,7 +65,7 @@ def test_shared_boxes_and_captions_come_once(sets, folder):
     np.testing.assert_array_equal(source.box_squares, [1, 0, 1])
     np.testing.assert_array_equal(sets.annotations, [0, 10, 0])
     expected = [(0, 1, 2), (3, 4), (0, 3)]
-    assert [box.captions for box in sets] == [
+    assert [box.captions for box in boxes_of(sets)] == [
         tuple(f"caption {number}" for number in own) for own in expected
     ]
     assert (source.fit, source.box_scale, list(source.data)) == (

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from small_features import box_features
+from small_features import box_features, boxes_of
 
 from jclip.data.boxes import BoxTable
 from jclip.data.features import (
@@ -66,7 +66,7 @@ def assert_equal(first, second):
     np.testing.assert_array_equal(first.box_images, second.box_images)
     assert (first.boxes is None) == (second.boxes is None)
     if first.boxes is not None:
-        assert list(first.boxes) == list(second.boxes)
+        assert boxes_of(first.boxes) == boxes_of(second.boxes)
         # Images are numbered as the boxes show them.
         for field in {field.name for field in dataclasses.fields(BoxTable)} - {
             "image_rows", "images",

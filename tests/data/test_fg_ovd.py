@@ -3,6 +3,7 @@ import hashlib
 import json
 
 import pytest
+from small_features import boxes_of
 
 from jclip.data.boxes import AnnotatedImage
 from jclip.data.fg_ovd import read_fg_ovd
@@ -39,7 +40,7 @@ def test_boxes_have_their_image_and_captions(write):
     read = read_fg_ovd(path)
     assert read.set_names == ("1_attributes",)
     assert read.digests == {"1_attributes": hashlib.sha256(path.read_bytes()).hexdigest()}
-    first, second = read
+    first, second = boxes_of(read)
     assert first.image == AnnotatedImage("val2017/a.jpg", 40, 30)
     assert first.box == (0.0, 2.5, 10.0, 20.0)
     assert (first.annotation, first.captions[0]) == (1, "A red cup.")
@@ -124,4 +125,4 @@ def test_a_box_may_fill_its_image_and_end_a_rounding_outside(write):
     content = copy.deepcopy(CONTENT)
     for whole in ([0, 0, 40, 30], [-0.04, -0.04, 40.08, 30.08]):
         content["annotations"][0]["bbox"] = whole
-        assert next(iter(read_fg_ovd(write(content)))).box == tuple(whole)
+        assert boxes_of(read_fg_ovd(write(content)))[0].box == tuple(whole)

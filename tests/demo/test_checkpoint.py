@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jclip.probes.embeddings import embed_texts
 
 import jclip
 from jclip.checkpoints import describe_checkpoint, load_checkpoint
 from jclip.data.demo_world import open_demo_panoramas
 from jclip.images import plan_views
-from jclip.probes.embeddings import embed_texts
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import embed_shifts
 

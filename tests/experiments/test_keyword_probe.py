@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+import scipy.stats
+from plain_holm import plain_holm
 
 from experiments import keyword_probe
 from jclip.checkpoints import load_checkpoint
@@ -69,14 +71,30 @@ def test_scores_are_cosines_of_the_prompts(probe, folders):
     statistics = list(csv.DictReader((out / "statistics.csv").read_text().splitlines()))
     assert len(statistics) == 2 * 2
     assert [s["control"] for s in statistics] == ["false"] * 2 + ["true"] * 2
+    for control in ("false", "true"):
+        # The control is a family of its own.
+        family = [s for s in statistics if s["control"] == control]
+        adjusted = plain_holm([float(s["wilcoxon_p"]) for s in family])
+        assert [float(s["holm_p"]) for s in family] == pytest.approx(adjusted)
     for s in statistics:
-        assert float(s["holm_p"]) >= float(s["wilcoxon_p"])
         own = [r for r in found if r["image_set"] == s["image_set"]]
         higher = [r["score"] for r in own if r["words"] == s["identifier"]]
         lower = [r["score"] for r in own if r["words"] == s["generic"]]
         difference = np.subtract(higher, lower)
         assert float(s["median_difference"]) == pytest.approx(np.median(difference), abs=1e-4)
         assert float(s["share_of_wins"]) == pytest.approx((difference > 0).mean())
+        won = scipy.stats.binomtest(int((difference > 0).sum()), 8)
+        limits = won.proportion_ci(0.95, "exact")
+        assert float(s["wins_low"]) == pytest.approx(limits.low)
+        assert float(s["wins_high"]) == pytest.approx(limits.high)
+        walsh = [(a + b) / 2 for i, a in enumerate(difference) for b in difference[i:]]
+        # P(T+ <= 3) <= 0.025 < P(T+ <= 4) of eight images.
+        low, high = np.sort(walsh)[[3, -4]]
+        assert float(s["hodges_lehmann"]) == pytest.approx(np.median(walsh), abs=1e-4)
+        assert float(s["hodges_lehmann_low"]) == pytest.approx(low, abs=1e-4)
+        assert float(s["hodges_lehmann_high"]) == pytest.approx(high, abs=1e-4)
+        test = scipy.stats.wilcoxon(difference, alternative="greater")
+        assert float(s["wilcoxon_p"]) == pytest.approx(test.pvalue)
     assert (out / "report.html").stat().st_size > 10_000
 
 
@@ -90,8 +108,15 @@ def test_each_distinct_text_is_embedded_once(probe, folders, monkeypatch):
         return real(checkpoint, fits, prompts, rows)
 
     monkeypatch.setattr(keyword_probe, "make_subjects", counting)
-    assert probe("--images", images, "--control", "none", "--fits", "crop,squash", *WORDS)[0] == 0
+    arguments = ("--images", images, "--control", "none", "--fits", "crop,squash", *WORDS)
+    status, out, _ = probe(*arguments)
+    assert status == 0
     assert embedded == [8 * 3]
+    # Holm's method takes the pairs of all fits together.
+    statistics = list(csv.DictReader((out / "statistics.csv").read_text().splitlines()))
+    assert [s["fit"] for s in statistics] == ["crop"] * 2 + ["squash"] * 2
+    adjusted = plain_holm([float(s["wilcoxon_p"]) for s in statistics])
+    assert [float(s["holm_p"]) for s in statistics] == pytest.approx(adjusted)
 
 
 def test_prompts_have_their_format_word_replaced(probe, panorama_folder):

@@ -18,7 +18,7 @@ _PNG = b"\x89PNG not really"
 
 def _written(tmp_path, *sections, notices=()):
     path = tmp_path / "report.html"
-    write_page(path, Page("A title", "A lead.", tuple(notices), sections))
+    write_page(path, Page("A title", "A lead.", sections, tuple(notices)))
     return path.read_text("utf-8")
 
 
@@ -93,7 +93,7 @@ def test_paragraphs_and_notices(tmp_path):
 def test_figures_are_written_by_name_from_nested_sections_too(tmp_path):
     inner = Section("I", figures=(Illustration("second", "", b"2"),))
     page = Page(
-        "t", "l", (), (Section("S", figures=(Illustration("first", "", b"1"),), parts=(inner,)),)
+        "t", "l", (Section("S", figures=(Illustration("first", "", b"1"),), parts=(inner,)),)
     )
     paths = write_figures(tmp_path / "figures", page)
     assert [path.name for path in paths] == ["first.png", "second.png"]
@@ -103,6 +103,6 @@ def test_figures_are_written_by_name_from_nested_sections_too(tmp_path):
 def test_programming_errors_are_refused():
     figure = Illustration("same", "", _PNG)
     with pytest.raises(ValueError, match="share the name 'same'"):
-        Page("t", "l", (), (Section("S", figures=(figure, figure)),))
+        Page("t", "l", (Section("S", figures=(figure, figure)),))
     with pytest.raises(ValueError, match="row 0 has 1 cells, not 2"):
         Table("t", (Column("a"), Column("b")), (("only one",),))

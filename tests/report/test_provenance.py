@@ -1,6 +1,7 @@
 import pytest
 
-from jclip.report.provenance import FaultChoice, fault_section, settings_section
+from jclip.report.faults import FaultChoice
+from jclip.report.provenance import fault_section, settings_section
 
 
 def test_settings_become_tables_by_mapping():

@@ -23,6 +23,12 @@ def test_same_run_resumes_and_another_is_refused(tmp_path):
     assert [t["x"].to_pylist() for t in read_parts(folder, "scores")] == [[1, 2], [3]]
     with pytest.raises(InputError, match="another run: data was 'abc', is 'abd'"):
         open_run(folder, "sweep", {**IDENTITY, "data": "abd"})
+    for key in IDENTITY:
+        fewer = {name: value for name, value in IDENTITY.items() if name != key}
+        with pytest.raises(InputError, match=f"another run: {key} was .*, is None"):
+            open_run(folder, "sweep", fewer)
+    with pytest.raises(InputError, match="another run: more was None, is 1"):
+        open_run(folder, "sweep", {**IDENTITY, "more": 1})
     with pytest.raises(InputError, match="another run: experiment was 'sweep'"):
         open_run(folder, "probe", IDENTITY)
 

@@ -16,6 +16,10 @@ METHODS = (
 
 def test_flip_bound_by_hand():
     assert flip_bound(SCORES, FLIPPED) == 3 + 1.5 * 2
+    bound = calibrate_flip_bound(SCORES, FLIPPED)
+    assert (bound.value, bound.signed, bound.quantile_method) == (6.0, False, "linear")
+    # What the bootstrap draws from is what the value was taken from.
+    assert bound.differences.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_signed_differences_by_hand():

@@ -105,6 +105,12 @@ def test_models_are_compared_box_by_box():
     assert found.difference == pytest.approx(np.mean(first - second))
     assert (found.boxes, found.effect) == (60, -1.0)
     assert compare_ranks(second, first).p == found.p
+    # Differences that only average to zero are differences.
+    evened = np.array([6.0, 6, *[1] * 10]), np.array([1.0, 1, *[2] * 10])
+    found = compare_ranks(*evened)
+    expected = scipy.stats.wilcoxon(evened[0] - evened[1])
+    assert (found.statistic, found.p) == tuple(np.asarray(expected))
+    assert (found.boxes, found.difference) == (12, 0.0) and 0 < found.p < 1
     same = compare_ranks(first, first)
     assert (same.p, same.difference) == (1.0, 0.0) and np.isnan(same.effect)
     with pytest.raises(ValueError, match="finite"):

@@ -90,6 +90,36 @@ def test_corrected_by_hand():
     assert test.median_excess is None
 
 
+def test_a_change_of_exactly_beta_is_not_above_it():
+    # |d| = 1 .. 8 against 4: four above, three below, and one that no test counts.
+    scores = np.column_stack([np.zeros(8), np.arange(1.0, 9)])
+    result = shift_statistics(scores, 4.0)
+    assert result.corrected.share_above.tolist() == [4 / 8]
+    expected = scipy.stats.binomtest(4, 8).proportion_ci(0.95, "exact")
+    np.testing.assert_allclose(np.ravel(result.corrected.share_above_interval), expected, rtol=1e-9)
+    # P(Bin(7, 1/2) <= 4) = 99 / 128.
+    assert result.corrected.p[0] == pytest.approx(99 / 128, rel=1e-12)
+
+
+def test_the_bootstrap_takes_beta_as_the_bound_did():
+    scores = _scores(30)
+    mirrored = scores[:, 0] + np.random.default_rng(9).normal(0, 1, 30)
+    found = {}
+    for method in ("linear", "weibull"):
+        bound = calibrate_flip_bound(scores[:, 0], mirrored, quantile_method=method)
+        found[method] = shift_statistics(scores, bound, seed=3).corrected.median_excess
+        draws = np.random.default_rng(3).integers(30, size=(2000, 30), dtype=np.int32)
+        flips = np.abs(scores[:, 0] - mirrored)[draws]
+        first, third = np.quantile(flips, (0.25, 0.75), axis=1, method=method)
+        change = np.abs(scores[:, 1:] - scores[:, :1])[draws]
+        excess = np.median(change, axis=1) - (third + 1.5 * (third - first))[:, None]
+        expected = np.quantile(excess, (0.025, 0.975), axis=0)
+        np.testing.assert_allclose(found[method].interval, expected, rtol=1e-9)
+        assert (found[method].confidence, found[method].resamples) == (0.95, 2000)
+        assert found[method].share_below.tolist() == np.mean(excess < 0, axis=0).tolist()
+    assert not np.allclose(found["linear"].interval, found["weibull"].interval, rtol=1e-3)
+
+
 def test_holm_counts_tested_shifts_only():
     # One sign pattern in 2**8 for each shift: 0.0039, and twice that, below alpha; thrice, above.
     scores = np.column_stack([np.zeros(8), np.arange(1.0, 9), np.arange(2.0, 10), np.arange(8.0)])

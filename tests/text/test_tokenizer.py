@@ -95,6 +95,9 @@ def test_a_short_context_cuts(clip):
     assert truncated.tolist() == [False, True]
     assert ids.tolist() == [*clip(["a dog"]).ids[0, :4], END]
     assert longer.tolist() == [*clip(["a dog in"]).ids[0, :4], END]
+    # Five tokens with its frame: whole, to the last place.
+    (exact,), truncated = short(["a dog in"])
+    assert exact.tolist() == longer.tolist() and truncated.tolist() == [False]
 
 
 def test_unfit_tokenizers_are_refused(tmp_path, clip):
