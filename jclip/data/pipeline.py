@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 
 from jclip.data.images import ImageFile, decode
 from jclip.errors import InputError
@@ -34,10 +34,13 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Decoded images: the first `len(indices)` of `rows` are real, the others repeat the last."""
+    """Decoded images: the first `len(indices)` of `rows` are real, the others repeat the last.
+
+    `pixels` are uint8 as they are decoded; a stream may pass on what a network takes instead.
+    """
 
     indices: tuple[int, ...]
-    pixels: UInt8[np.ndarray, "rows h w 3"]
+    pixels: Shaped[np.ndarray, "rows h w 3"]
     failures: tuple[Failure, ...]
 
 

@@ -1,6 +1,7 @@
 """Tables of a page, made from Arrow tables: one place knows headings and formats of columns."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class MeanColumn(Column):
     def write(self, cell: Cell) -> str:
         """The mean, ± the deviation."""
         mean, deviation = cell if isinstance(cell, tuple) else (cell, None)
-        if deviation is None:
+        if deviation is None or math.isnan(deviation):
             return super().write(mean)
         spread = dataclasses.replace(self, format=self.format.lstrip("+"))
         return f"{super().write(mean)} ± {spread.write(deviation)}"
