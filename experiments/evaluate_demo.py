@@ -15,9 +15,9 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from jclip.data.feature_inputs import box_inputs
 
 import jclip
+from jclip.data.feature_inputs import box_inputs
 from jclip.data.fg_ovd import read_fg_ovd
 from jclip.demo import write_fine_grained_sets
 from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
