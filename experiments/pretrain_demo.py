@@ -26,8 +26,8 @@ from jclip.images import CLIP_MEAN, CLIP_STD, normalise
 from jclip.models import CLIP
 from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
-from jclip.runs.record import finish_run, open_run
 from jclip.runs.options import Integers
+from jclip.runs.record import finish_run, open_run
 from jclip.text.tokenizer import Tokenizer
 from jclip.training.loop import init_state, make_train_step, train
 from jclip.training.losses import info_nce

@@ -13,7 +13,7 @@ from jclip.checkpoints import load_checkpoint
 from jclip.checkpoints.peft import save_adapter
 
 
-def write_adapter(folder):
+def _write_adapter(folder):
     """An adapter of the demo model that changes what it computes."""
     clip = add_adapter(load_checkpoint("demo").clip, LoRAConfig(rank=2), nnx.Rngs(0))
     for number, layer in enumerate(adapted_layers(clip).values()):
@@ -28,4 +28,4 @@ def write_documents_files(folder):
         image.convert("RGB").resize((512, 256)).save(folder / "panorama.jpg")
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.jpg")
-    write_adapter(folder / "my_lora")
+    _write_adapter(folder / "my_lora")

@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 
-import grain
 import numpy as np
 from jaxtyping import Shaped
 
@@ -98,6 +97,9 @@ def stream_batches(
             pixels[row] = image
         pixels[len(decoded) :] = pixels[max(len(decoded) - 1, 0)]
         return Batch(tuple(decoded), pixels, tuple(failures))
+
+    # Grain takes a third of a second to import, and a command's --help has no need of it.
+    import grain
 
     options = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=BATCHES_AHEAD)
     dataset = grain.MapDataset.range(len(plans)).map(load).to_iter_dataset(options)

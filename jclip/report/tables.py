@@ -72,7 +72,7 @@ def _column(name: str | tuple[str, str]) -> Column:
 def _cells(table: pa.Table, name: str | tuple[str, str]) -> list[Cell]:
     if isinstance(name, tuple):
         low, high = (table[end].to_pylist() for end in name)
-        return [None if a is None else (a, b) for a, b in zip(low, high, strict=True)]
+        return [a if None in (a, b) else (a, b) for a, b in zip(low, high, strict=True)]
     values = table[name].to_pylist()
     return [written_p(v) for v in values] if name.endswith("_p") or name == "p" else values
 

@@ -17,10 +17,16 @@ def blocks(name):
 CODE = [(name, code) for name in ("README.md", "docs/guide.md") for code in blocks(name)]
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    write_documents_files(folder)
+    return folder
+
+
 @pytest.mark.parametrize(("name", "code"), CODE, ids=[f"{n}-{i}" for i, (n, _) in enumerate(CODE)])
-def test_examples_run(tmp_path, monkeypatch, name, code):
-    write_documents_files(tmp_path)
-    monkeypatch.chdir(tmp_path)
+def test_examples_run(files, monkeypatch, name, code):
+    monkeypatch.chdir(files)
     exec(code, {})
 
 
