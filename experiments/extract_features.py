@@ -13,41 +13,12 @@ embeddings not normalised. The same command goes on where a killed run stopped.
 import dataclasses
 
 import tyro
-from jclip.probes.raw_embeddings import stream_image_embeddings, stream_text_embeddings
-from jclip.runs.failures import of_all_processes
 
-<<<<<<< HEAD
 from jclip.runs.boxes import FeatureOptions
 from jclip.runs.command import run_command
 from jclip.runs.features import extract_features
 from jclip.runs.options import ModelOptions, OnError, OutputOptions
-=======
-from jclip.checkpoints import Checkpoint, CheckpointDescription
-from jclip.data.coco_captions import read_coco_captions, select_splits
-from jclip.data.embedding_parts import add_parts, earlier_embeddings, embedding_part
-from jclip.data.feature_sources import (
-    FeatureSource,
-    boxes_source,
-    captions_source,
-    make_features,
-)
-from jclip.data.features import Features, Origin, write_features
-from jclip.data.fg_ovd import read_fg_ovd
-from jclip.data.images import DEFAULT_PIXEL_LIMIT
-from jclip.data.pipeline import Failure, plan_batches, stream_batches
-from jclip.demo import write_fine_grained_sets
-from jclip.demo.caption_sets import write_caption_set
-from jclip.distributed import is_lead, own_share, wait_for_all
-from jclip.errors import InputError, RunStopped
-from jclip.files.json_files import read_json
-from jclip.files.tables import write_csv
-from jclip.runs.command import DONE, DONE_WITH_FAILURES, run_command
-from jclip.runs.models import describe_models, load_models, models_identity
-from jclip.runs.options import ModelOptions, Names, OutputOptions
-from jclip.runs.parts import keep_parts
->>>>>>> house
 from jclip.runs.processes import ProcessOptions
-from jclip.runs.record import confirm, default_folder, finish_run, open_run, other_parts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,13 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-<<<<<<< HEAD
 from jclip.data.features import Features, features_digest, read_features
-=======
-from jclip.runs.publish import publish
-
-from jclip.data.features import FEATURES_FILE, Features, read_features
->>>>>>> house
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import load_head, require_base
@@ -38,14 +32,9 @@ from jclip.report import faults
 from jclip.report.faults import FaultChoice, activation_choice
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.runs.command import run_command
-<<<<<<< HEAD
 from jclip.runs.options import Flag, Names, OutFolder
 from jclip.runs.record import Silent
 from jclip.runs.run import open_run
-=======
-from jclip.runs.options import Flag, Names
-from jclip.runs.record import default_folder, open_run
->>>>>>> house
 
 
 @dataclasses.dataclass(frozen=True)

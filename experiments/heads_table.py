@@ -15,15 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import pyarrow as pa
-<<<<<<< HEAD
 import tyro
 
 from jclip.checkpoints import describe_checkpoint
-=======
-from jclip.runs.publish import publish
-
-from jclip.data.features import FEATURES_FILE, Features, read_features, require_same_model
->>>>>>> house
 from jclip.errors import InputError
 from jclip.heads import (
     Head,
@@ -42,20 +36,13 @@ from jclip.report.heads_page import heads_page
 from jclip.report.training_tables import heads_table
 from jclip.runs.boxes import DEMO
 from jclip.runs.command import run_command
-<<<<<<< HEAD
 from jclip.runs.head_features import HeadFeatureOptions, HeadFeatures
 from jclip.runs.options import Integers, Names, OutFolder
 from jclip.runs.record import Silent
 from jclip.runs.run import open_run
-=======
-from jclip.runs.options import Integers, ModelOptions, Names, OutputOptions
-from jclip.runs.record import default_folder, open_run
->>>>>>> house
 from jclip.training.head_batches import RECIPES, HeadRecipe, SameImage
 from jclip.training.head_data import box_captions, caption_pairs
 from jclip.training.head_training import HeadRun, train_heads
-
-from . import extract_features
 
 HEADS = get_args(HeadKind)
 # The demo model's embeddings hold little of patterns and materials, so that many epochs are needed.

@@ -11,11 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-<<<<<<< HEAD
-=======
-import pyarrow as pa
-from jclip.runs.publish import publish
->>>>>>> house
 
 from jclip.data.features import Features, features_digest, read_features
 from jclip.errors import InputError
@@ -33,14 +28,9 @@ from jclip.report import faults
 from jclip.report.faults import FaultChoice, activation_choice
 from jclip.report.retrieval_page import retrieval_page
 from jclip.runs.command import run_command
-<<<<<<< HEAD
 from jclip.runs.options import Flag, OutFolder
 from jclip.runs.record import Silent
 from jclip.runs.run import open_run
-=======
-from jclip.runs.options import Flag
-from jclip.runs.record import default_folder, open_run
->>>>>>> house
 
 
 @dataclasses.dataclass(frozen=True)

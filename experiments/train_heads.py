@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from jclip.runs.publish import publish
 
 from jclip.data.features import Features, features_digest, read_features, require_same_model
 from jclip.errors import InputError
@@ -36,16 +35,10 @@ from jclip.report.head_faults import head_choices
 from jclip.report.head_training_page import training_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.runs.command import run_command
-<<<<<<< HEAD
 from jclip.runs.options import Flag, Integers, Numbers, OutFolder
 from jclip.runs.record import Silent
 from jclip.runs.run import open_run
 from jclip.training.head_batches import RECIPES, HeadRecipe
-=======
-from jclip.runs.options import Flag, Integers, Numbers
-from jclip.runs.record import default_folder, open_run
-from jclip.training.head_batches import RECIPES, HeadLoss, HeadRecipe, SameImage, Stage
->>>>>>> house
 from jclip.training.head_data import TRAINING_SET, box_captions, caption_pairs
 from jclip.training.head_training import HeadRun, train_heads
 
