@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
-from jclip.data.feature_inputs import box_inputs
 
 import jclip
+from jclip.data.feature_inputs import box_inputs
 from jclip.data.fg_ovd import read_fg_ovd
 from jclip.demo import write_fine_grained_sets
 from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
@@ -86,9 +87,10 @@ def _right_captions(
         own = captions[kind.split(",")[0]]
         # The first image of every caption: of two equal captions neither would be wrong.
         rows = np.sort(np.unique(own, return_index=True)[1])
-        texts = model.embed_texts([own[row] for row in rows])
+        texts = jnp.asarray(model.embed_texts([own[row] for row in rows.tolist()]))
         for among in (16, 256):
-            found[f"{kind}, among {among}"] = right_caption_share(images[rows], texts, among)
+            share = right_caption_share(jnp.asarray(images[rows]), texts, among)
+            found[f"{kind}, among {among}"] = share
     return found
 
 

@@ -115,7 +115,7 @@ def boxes_argument(boxes: Any, image: ImageFile, name: str = "boxes") -> Float64
     try:
         found = np.asarray(boxes, np.float64)
     except (TypeError, ValueError):
-        found = np.empty(0)
+        found = np.empty((0, 4))
     if found.ndim != 2 or found.shape[1] != 4 or len(found) == 0:
         raise InputError(f"{name}: not a list of boxes [x, y, w, h]")
     inside = np.array([image.width, image.height]) + _ROUNDING

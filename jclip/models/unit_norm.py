@@ -6,7 +6,10 @@ from jaxtyping import Array, Float
 
 
 def normalised(embeddings: Float[Array, "*n e"]) -> Float[Array, "*n e"]:
-    """Scaled to length 1 in float32, as `x / x.norm()` in the reference."""
+    """Scaled to length 1 in float32, as `x / x.norm()` in the reference.
+
+    Of embeddings; pixels are prepared by `jclip.images.normalise`.
+    """
     embeddings = embeddings.astype(jnp.float32)
     return embeddings / jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
 
