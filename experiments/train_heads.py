@@ -32,7 +32,7 @@ from jclip.heads import (
     save_head,
 )
 from jclip.report.head_faults import head_choices
-from jclip.report.head_training_page import training_page
+from jclip.report.head_training_page import training_notices, training_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.runs.command import run_command
 from jclip.runs.options import Flag, Integers, Numbers, OutFolder
@@ -128,6 +128,7 @@ def main(options: Options) -> int:
             f"{one.validation_loss:.4g} in epoch {one.best_epoch}"
             for one in trained
         ]
+        run.note(*training_notices(trained, recipe))
         page = training_page(trained, config, recipe, examples)
         return run.publish(page, lines, head_choices([config], [recipe], options.seeds))
 

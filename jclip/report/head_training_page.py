@@ -38,8 +38,6 @@ def training_page(
         recipe: how they were trained.
         examples: number of examples to train on, and to validate with.
     """
-    late = sum(one.best_epoch == recipe.epochs for one in trained)
-    notice = f"In {late} of {len(trained)} runs the last epoch was the best: more might be better."
     runs = f"{len(trained)} {'run' if len(trained) == 1 else 'runs'}"
     best = min(trained, key=lambda one: one.validation_loss)
     return Page(
@@ -47,7 +45,6 @@ def training_page(
         lead=f"The best of {runs} of a {config.kind} head took the validation loss from "
         f"{best.validation_losses[0]:.4g} to {best.validation_loss:.4g}, in epoch "
         f"{best.best_epoch} of {recipe.epochs}.",
-        notices=(notice,) if late else (),
         sections=(
             Section(
                 heading="Summary",
@@ -80,6 +77,13 @@ def training_page(
             ),
         ),
     )
+
+
+def training_notices(trained: Sequence[TrainedHead], recipe: HeadRecipe) -> list[str]:
+    """What a reader of the page has to know first: runs that ended too early."""
+    late = sum(one.best_epoch == recipe.epochs for one in trained)
+    notice = f"In {late} of {len(trained)} runs the last epoch was the best: more might be better."
+    return [notice] if late else []
 
 
 def curve_figure(trained: Sequence[TrainedHead]) -> Figure:

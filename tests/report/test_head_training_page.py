@@ -6,7 +6,7 @@ from flax import nnx
 
 from jclip.heads import HeadConfig, create_head
 from jclip.report.head_faults import head_choices
-from jclip.report.head_training_page import curve_figure, training_page
+from jclip.report.head_training_page import curve_figure, training_notices, training_page
 from jclip.report.page import write_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.training.head_batches import HeadRecipe
@@ -97,7 +97,8 @@ def test_every_number_stands_under_its_own_name():
 def test_the_page(best_epoch, warned, tmp_path):
     runs = [trained(seed, 1e-3, best_epoch) for seed in (0, 1)]
     page = training_page(runs, CONFIG, RECIPE, (100, 20))
-    assert any("In 2 of 2 runs the last epoch was the best" in n for n in page.notices) == warned
+    notices = training_notices(runs, RECIPE)
+    assert any("In 2 of 2 runs the last epoch was the best" in n for n in notices) == warned
     write_page(tmp_path / "page.html", page)
     text = (tmp_path / "page.html").read_text()
     assert "100 examples" in text and "seed-1_lr-0.001_margin-0.2" in text
