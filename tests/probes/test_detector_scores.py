@@ -52,14 +52,14 @@ def test_scores_are_those_of_one_image_and_box_at_a_time(name):
     stream = stream_detector_scores(make_batches(), table, checkpoint, texts, RULES, 3)
     for batch, scores in stream:
         (row,) = batch.indices
-        pixels = detector_pixels(batch.pixels[0], checkpoint.images)
+        pixels = detector_pixels(batch.pixels[0], checkpoint.image_config)
         predicted = checkpoint.detector.predict(pixels[None])
         every = jax.nn.sigmoid(class_logits(predicted, texts[None]))[0]
         centre, half = predicted.boxes[0, :, :2], predicted.boxes[0, :, 2:] / 2
         corners = jnp.concatenate([centre - half, centre + half], axis=1)
         boxes = np.flatnonzero(table.image_rows == row)
         image = table.images[row]
-        own = tower_boxes(table.boxes[boxes], image.height, image.width, checkpoint.images)
+        own = tower_boxes(table.boxes[boxes], image.height, image.width, checkpoint.image_config)
         for rule in RULES:
             captions = jnp.asarray(table.caption_rows[boxes])
             expected = caption_scores(corners, every, jnp.asarray(own), captions, rule)
