@@ -18,8 +18,9 @@ import jax
 import numpy as np
 
 from benchmarks.timing import peak_memory, timed
-from jclip.data.features import BoxSet
-from jclip.probes.fine_grained import cosine_scores
+from jclip.data.boxes import BoxTable
+from jclip.data.features import Features, Origin
+from jclip.probes.fine_grained import score_boxes
 from jclip.probes.retrieval import cosine_retrieval
 from jclip.statistics.ranks import positive_ranks, summarise_ranks
 
@@ -36,10 +37,21 @@ def _ranks() -> Callable:
     images, captions = _normal(0, BOXES), _normal(1, DISTINCT)
     drawn = np.random.default_rng(2).integers(DISTINCT, size=(BOXES, 1 + NEGATIVES))
     rows = np.arange(BOXES)
-    index = BoxSet(annotations=rows, images=rows, positives=drawn[:, 0], negatives=drawn[:, 1:])
+    table = BoxTable(
+        sets=np.full(BOXES, "some"),
+        annotations=rows,
+        boxes=np.ones((BOXES, 4)),
+        image_rows=rows,
+        caption_rows=drawn,
+        images=(),
+        texts=(),
+        digests={},
+    )
+    origin = Origin(model={}, preprocessing={}, fit="crop", box_scale=1.0, data={})
+    features = Features(images, captions, (), (), origin, table, rows)
 
     def run():
-        scores = cosine_scores(images, captions, index)
+        scores = score_boxes(features)
         for ties in ("reference", "averaged"):
             summarise_ranks(positive_ranks(scores, ties))
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.sweep import prepared_sweep
 from jclip.checkpoints import Checkpoint, load_checkpoint
-from jclip.data.demo_world import draw_panoramas
+from jclip.data.demo_world import draw_scenes
 from jclip.data.images import ImageFile
 from jclip.errors import InputError
 from jclip.runs.command import DONE, run_command
@@ -43,7 +43,7 @@ def panoramas(count: int) -> list[ImageFile]:
 
     def drawn(index: int) -> ImageFile:
         def pixels() -> np.ndarray:
-            (one,) = draw_panoramas([index], HEIGHT, seed=0, split="test", at_once=1)
+            (one,) = draw_scenes("panorama", [index], HEIGHT, seed=0, split="test", at_once=1)
             return one.pixels
 
         return ImageFile(f"{index}.png", pixels, HEIGHT, 2 * HEIGHT, str(index))

@@ -115,7 +115,10 @@ def _check(
         raise InputError(f"--beta {options.beta}: has to be a finite score difference, 0 or more")
     check_quantile_method(options.flip_quantiles)
     if options.reference_text_files:
-        check_reference_layout(probe.results(sets, models))
+        try:
+            check_reference_layout(probe.results(sets, models))
+        except InputError as error:
+            raise InputError(f"--reference-text-files: {error}") from None
 
 
 def _report(

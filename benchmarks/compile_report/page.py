@@ -74,19 +74,18 @@ def _in_units(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finding(row: Mapping[str, Any], rows: int) -> str:
-    """What came out for the first topology, in one sentence; what holds for all, in another."""
-    program = f"{row['experiment']} of {row['model']}"
+    """What came out for the first topology, in one sentence."""
+    program = f"{row['experiment']} of {row['model']}, compiled for {row['topology']}"
     if row["roofline_ms"] is None:
-        finding = f"{program} does not fit {row['topology']}"
+        finding = f"{program}, does not fit"
     else:
         finding = (
-            f"{program} takes {row['total_gb']:.3g} of {row['capacity_gb']:.0f} GB on each chip of "
-            f"{row['topology']} and at least {row['roofline_ms']:.4g} ms a run, bound by "
+            f"{program} and not run on it, takes {row['total_gb']:.3g} of {row['capacity_gb']:.0f} "
+            f"GB on each chip and at least {row['roofline_ms']:.4g} ms a run, bound by "
             f"{'computing' if row['bound'] == 'compute' else 'moving bytes'}; collectives: "
             f"{row['collectives']}"
         )
-    others = "" if rows == 1 else " The other topologies are in the tables."
-    return f"{finding}.{others} Everything is {NOT_RUN}."
+    return f"{finding}." + (" The other topologies are in the tables." if rows > 1 else "")
 
 
 def _memory(shown: pa.Table) -> Section:

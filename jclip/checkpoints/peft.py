@@ -117,6 +117,11 @@ def describe_adapter(folder: str | os.PathLike[str]) -> LoRAConfig:
     return _read_config(_find(Path(folder)).with_name(_CONFIG))[0]
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether `save_adapter` has come to its end here: the configuration is written last."""
+    return (folder / _CONFIG).exists()
+
+
 def _find(folder: Path) -> Path:
     path = folder / _TENSORS
     if not path.is_file() and (folder / "adapter_model.bin").exists():
@@ -226,7 +231,7 @@ def save_adapter(
         ValueError: the network has no adapter, or nothing but inert factors are left to write.
     """
     folder = Path(folder)
-    if (folder / _CONFIG).exists():
+    if is_adapter(folder):
         raise InputError(f"{folder} holds an adapter already")
     layers = adapted_layers(clip)
     if layout == "transformers":

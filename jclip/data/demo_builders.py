@@ -11,7 +11,7 @@ set. Splits never share a scene.
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from PIL import Image
 
 from jclip.data.demo_world import (
     SCENES_AT_ONCE,
+    View,
     check_seed_and_height,
-    draw_panoramas,
-    draw_photos,
+    draw_scenes,
 )
 from jclip.demo.scenes import SPLITS
 from jclip.errors import InputError
@@ -72,7 +72,7 @@ class _DemoBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     # There is nothing to download. TFDS would look for checksums beside this file, by means of a
     # package that it uses but does not require.
     url_infos = None
-    _draw: Callable[..., Iterator[Any]]
+    _view: View
     _aspect: int
 
     @property
@@ -112,7 +112,7 @@ class _DemoBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         # All files and splits share one compiled renderer.
         at_once = min(max(getattr(options, name) for name in SPLITS), SCENES_AT_ONCE)
         drawing = {"seed": options.seed, "split": split, "at_once": at_once}
-        for drawn in self._draw(scenes, options.height, **drawing):
+        for drawn in draw_scenes(self._view, scenes, options.height, **drawing):
             words = {"caption": drawn.caption, "content": drawn.content}
             yield drawn.index, {"image": _png(drawn.pixels), "scene": drawn.index, **words}
 
@@ -120,14 +120,14 @@ class _DemoBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 class DemoPanoramas(_DemoBuilder):
     """Equirectangular panoramas `[H, 2H, 3]` of a rendered world, with captions."""
 
-    _draw = staticmethod(draw_panoramas)
+    _view = "panorama"
     _aspect = 2
 
 
 class DemoPhotos(_DemoBuilder):
     """Perspective photos `[H, H, 3]` of a rendered world, with captions."""
 
-    _draw = staticmethod(draw_photos)
+    _view = "photo"
     _aspect = 1
 
 

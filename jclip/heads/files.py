@@ -125,6 +125,23 @@ def head_base(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
     return _read_metadata(path, SafetensorsTensors([path])).get("base")
 
 
+def require_base(path: Path, base: Mapping[str, Any]) -> None:
+    """Refuse a head for features of another base; published heads do not say theirs.
+
+    Weights count, not names: the same checkpoint in two folders is one model.
+
+    Raises:
+        InputError: naming both models.
+    """
+    own = head_base(path)
+    if own is None:
+        return
+    models = own["model"], base["model"]
+    if models[0].get("weights") != models[1].get("weights"):
+        names = [model.get("name") for model in models]
+        raise InputError(f"{path} was trained on features of {names[0]}, and these are {names[1]}")
+
+
 def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors:
     if not path.is_file():
         raise InputError(f"{path} is no file")
@@ -133,7 +150,7 @@ def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors
     if path.suffix not in (".pt", ".pth"):
         raise InputError(f"{path}: heads are .safetensors, .pt or .pth")
     if not allow_pickle:
-        raise InputError(f"{path} is a pickle, which is read only with --allow-pickle")
+        raise InputError(f"{path} is a pickle, which is read only where pickles are allowed")
     return PickledTensors([path])
 
 

@@ -1,19 +1,21 @@
 """What tuning for shift invariance gains, and what else it changes (paper 1)."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Float, UInt8
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import plan_batches, stream_batches
 from jclip.distributed import local_mesh, shard_batch
-from jclip.probes.embed import DevicePlans, embed_views, one_behind
+from jclip.probes.embed import one_behind
+from jclip.probes.probe import CaptionProbe
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject
@@ -115,18 +117,13 @@ def trade_off_prompts(opened: ImageSet, prompt_prefix: str) -> list[list[str]]:
 
 
 def unshifted_scores(
-    subject: Subject, images: Sequence[ImageFile], views_per_step: int
+    subject: Subject, images: Sequence[ImageFile], probe: CaptionProbe, views_per_step: int
 ) -> Float[Array, " n"]:
     """Scores of panoramas as they are against the first of their prompts, `[N]`."""
-    plans, config, fit = DevicePlans(), subject.image_config, subject.fit
-
-    def embed(pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n 1 e"]:
-        (plan,) = plans(pixels.shape[1:3], (0,), config, fit)
-        return embed_views(*subject.network, pixels, plan, image_config=config, fit=fit)
-
-    # Rounding depends on the size of a batch, and training on rounding: always two views' worth.
-    embedded = _embed_all(images, embed, max(1, views_per_step // 2))[:, 0]
-    return 100 * jnp.einsum("ne,ne->n", embedded, subject.texts[:, 0], precision="highest")
+    # Rounding depends on the size of a batch, and training on rounding: half of what may be.
+    largest = max(1, views_per_step // 2)
+    embedded = _embed_all(images, functools.partial(probe.embed_image, subject), largest)
+    return 100 * jnp.einsum("ne,ne->n", embedded[:, 0], subject.texts[:, 0], precision="highest")
 
 
 def measure_network(
@@ -140,11 +137,8 @@ def measure_network(
         probe: whose shifts are measured; with `mirror`.
         views_per_step: how many views are computed at once.
     """
-    embedded = _embed_all(
-        test_set.images,
-        lambda pixels: probe.embed(subject, pixels),
-        max(1, views_per_step // probe.views),
-    )
+    largest = max(1, views_per_step // probe.views)
+    embedded = _embed_all(test_set.images, functools.partial(probe.embed, subject), largest)
     plain, identifier, generic = np.moveaxis(subject.texts, 1, 0)
     scores = 100 * np.einsum("nve,ne->nv", embedded, plain)
     unshifted = embedded[:, 0]

@@ -59,6 +59,14 @@ BOX_CROP = Fault(2, 9, "the centre crop keeps less than half of every fourth box
 TIES = Fault(2, 10, "ties count against the right caption")
 FEW_NEGATIVES = Fault(2, 10, "boxes with too few negatives vanish silently")
 MEDIAN = Fault(2, 10, "the median takes the next index")
+WHOLE_MATRIX = Fault(2, 12, "a full N x N matrix for its diagonal")
+# Beside the list: the paper says so itself.
+SUPPRESSED = Fault(
+    2,
+    0,
+    "a prediction speaks for a box only if non-maximum suppression leaves it, else the right "
+    "caption ranks last",
+)
 
 
 def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:

@@ -1,6 +1,7 @@
 """Tables of a page, made from Arrow tables: one place knows headings and formats of columns."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class MeanColumn(Column):
     def write(self, cell: Cell) -> str:
         """The mean, ± the deviation."""
         mean, deviation = cell if isinstance(cell, tuple) else (cell, None)
-        if deviation is None:
+        if deviation is None or math.isnan(deviation):
             return super().write(mean)
         spread = dataclasses.replace(self, format=self.format.lstrip("+"))
         return f"{super().write(mean)} ± {spread.write(deviation)}"
@@ -71,7 +72,7 @@ def _column(name: str | tuple[str, str]) -> Column:
 def _cells(table: pa.Table, name: str | tuple[str, str]) -> list[Cell]:
     if isinstance(name, tuple):
         low, high = (table[end].to_pylist() for end in name)
-        return [None if a is None else (a, b) for a, b in zip(low, high, strict=True)]
+        return [a if None in (a, b) else (a, b) for a, b in zip(low, high, strict=True)]
     values = table[name].to_pylist()
     return [written_p(v) for v in values] if name.endswith("_p") or name == "p" else values
 

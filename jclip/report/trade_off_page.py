@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from jclip.report.page import Column, Illustration, Page, Section
+from jclip.report.page import Cell, Column, Illustration, Page, Section
 from jclip.report.style import COLOURS, INK, MUTED, panels, png, tidy
 from jclip.report.tables import MeanColumn, page_table
 
@@ -24,6 +24,13 @@ _MEASURES = {
     "right_caption": MeanColumn("right caption among 16", ".1%"),
     "keyword_effect": MeanColumn("keyword effect", "+.3f"),
 }
+
+
+class _CountColumn(Column):
+    """How many of how many."""
+
+    def write(self, cell: Cell) -> str:
+        return " of ".join(map(super().write, cell)) if isinstance(cell, tuple) else "n/a"
 
 
 def mean_table(rows: pa.Table, before: Row) -> pa.Table:
@@ -141,26 +148,28 @@ def _summary(rows: pa.Table, means: pa.Table, fit: str) -> Section:
     text = (
         f"{lambdas} {'lambda' if lambdas == 1 else 'lambdas'}, {seeds} "
         f"{'seed' if seeds == 1 else 'seeds'}, targets {first['targets']}: "
-        f"{first['trainable']:,} trained parameters; fit {fit}. Everything below is measured on "
-        "test panoramas. |d| is the change of score under seven shifts by eighths of a turn; a "
-        "shift is stable where the exact sign test with Holm's correction finds the median |d| "
-        "below the flip bound of the untuned network. Lambda weighs the shifted against the "
-        "original score, 1 - lambda anchors it to the untuned score."
+        f"{first['trainable']:,} trained parameters; fit {fit}. Everything is measured on test "
+        "panoramas."
+    )
+    method = (
+        "|d| is the change of score under seven shifts by eighths of a turn; a shift is stable "
+        "where the exact sign test with Holm's correction finds the median |d| below the flip "
+        "bound of the untuned network. Lambda weighs the shifted against the original score, "
+        "1 - lambda anchors it to the untuned score."
     )
     columns = {
         "lambda": None,
         ("median_change", "median_change_deviation"): _MEASURES["median_change"],
         "share_of_before": Column("of before", ".0%"),
-        "stable_shifts": Column("stable shifts", ".3g"),
-        "tested_shifts": Column("of"),
+        ("stable_shifts", "tested_shifts"): _CountColumn("stable shifts", ".3g"),
         **{(k, f"{k}_deviation"): v for k, v in _MEASURES.items() if k != "median_change"},
     }
     table = page_table("Mean and standard deviation over seeds", means, columns)
-    return Section(heading="Summary", text=text, tables=(table,))
+    return Section(heading="Summary", text=text, tables=(table,), method=method)
 
 
 def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
-    """Small multiples: a price against the median |d|, points per lambda and seed."""
+    """Small multiples: a price against the median |d| left, points per lambda and seed."""
     before, *tuned = means.to_pylist()
     before["spearman"] = 1.0
     prices = [name for name in _PRICES if all(row[name] is not None for row in (before, *tuned))]
@@ -170,28 +179,31 @@ def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
         for number, mean in enumerate(tuned):
             colour = COLOURS[number % len(COLOURS)]
             own = [row for row in rows.to_pylist() if f"{row['lambda']:g}" == mean["lambda"]]
-            points = [[row[name] for row in own] for name in ("median_change", price)]
-            panel.plot(*points, "o", color=colour, markersize=5, alpha=0.6)
+            left = [row["median_change"] / before["median_change"] for row in own]
+            prices_paid = [row[price] for row in own]
+            panel.plot(left, prices_paid, "o", color=colour, markersize=5, alpha=0.6)
             panel.annotate(
                 f"λ {mean['lambda']}",
-                (mean["median_change"], mean[price]),
+                (mean["share_of_before"], mean[price]),
                 xytext=(6, 5),
                 textcoords="offset points",
                 fontsize=9,
                 color=colour,
             )
-        joined = [[row[name] for row in tuned] for name in ("median_change", price)]
+        joined = [[row[name] for row in tuned] for name in ("share_of_before", price)]
         panel.plot(*joined, "D-", color=MUTED, markersize=4, linewidth=0.9)
-        cross = before["median_change"], before[price]
-        panel.plot(*cross, "x", color=INK, markersize=9, markeredgewidth=2)
+        panel.plot(1.0, before[price], "x", color=INK, markersize=9, markeredgewidth=2)
         panel.margins(0.16)
-        panel.set_xlabel("median |d| of test panoramas (score)", fontsize=9)
+        panel.set_xlabel("median |d| after / before tuning", fontsize=9)
         panel.set_ylabel(_PRICES[price], fontsize=9)
     return figure
 
 
 def _runs(rows: pa.Table) -> Section:
-    columns = {name: _MEASURES.get(name) for name in rows.column_names}
+    columns = {
+        name: Column(name.replace("_", " "), _MEASURES[name].format if name in _MEASURES else "")
+        for name in rows.column_names
+    }
     return Section(heading="Every run", tables=(page_table("Test panoramas", rows, columns),))
 
 

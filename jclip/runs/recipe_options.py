@@ -22,11 +22,6 @@ def recipe_options(recipes: Mapping[Any, Any]) -> Any:
             kind's docstring, with the constants of every recipe where they differ.
     """
     (default, first), *others = recipes.items()
-
-    def settle(recipe: str, **given: Any) -> Any:
-        given = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(recipes[recipe], **given)
-
     hints = typing.get_type_hints(type(first))
     kinds: dict[str, Any] = {"recipe": Literal[*recipes]}
     for field in dataclasses.fields(first):
@@ -47,9 +42,15 @@ def recipe_options(recipes: Mapping[Any, Any]) -> Any:
         )
         for name, kind in kinds.items()
     ]
-    settle.__dict__["__signature__"] = inspect.Signature(parameters)
-    settle.__annotations__ = kinds
-    settle.__doc__ = type(first).__doc__
+
+    def settle(recipe: str, **given: Any) -> Any:
+        given = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(recipes[recipe], **given)
+
+    # What checks types at run time wraps functions, and tyro reads what is inside.
+    read: Any = inspect.unwrap(settle)
+    read.__signature__ = inspect.Signature(parameters)
+    read.__annotations__, read.__doc__ = kinds, type(first).__doc__
     return tyro.conf.arg(constructor=settle)
 
 

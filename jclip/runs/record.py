@@ -7,6 +7,7 @@ is refused. Several processes share the folder: process 0 keeps the record.
 
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import platform
 import shlex
@@ -64,7 +65,7 @@ def environment() -> dict[str, Any]:
     packages = ("jclip", "jax", "jaxlib", "flax", "transformers", "numpy", "scipy", "pillow")
     devices = jax.devices()
     return {
-        "command": _command(),
+        "command": typed_command(),
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -74,7 +75,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _command() -> str:
+def typed_command() -> str:
     """The command as it was typed, less the interpreter's folder."""
     program, *rest = sys.orig_argv
     if rest and Path(rest[0]).name == "jclip":
@@ -82,6 +83,7 @@ def _command() -> str:
     return shlex.join([Path(program).name, *rest])
 
 
+@functools.cache
 def _commit() -> str | None:
     """The commit of the checkout that this package is part of, and whether files differ from it."""
     checkout = Path(__file__).parents[2]
@@ -108,7 +110,7 @@ def open_record(folder: Path, experiment: str, identity: Mapping[str, Any]) -> N
             the same folder for all processes.
     """
     if is_lead():
-        _open(folder, as_json({"experiment": experiment, **identity}))
+        _open(folder, as_json({**identity, "experiment": experiment}))
     wait_for_all("the folder of the run is open")
     record = folder / RECORD
     found = sha256(record) if record.exists() else "0"
@@ -124,7 +126,7 @@ def _open(folder: Path, identity: Mapping[str, Any]) -> None:
     try:
         earlier = {}
         if record.exists():
-            earlier = read_json(record)
+            earlier = _earlier(record)
             _check_same(folder, earlier["identity"], identity)
         elif folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder}: not empty and not a run; name another folder")
@@ -139,6 +141,13 @@ def _open(folder: Path, identity: Mapping[str, Any]) -> None:
         raise InputError(f"{record}: not the record of a run ({error})") from None
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _earlier(record: Path) -> dict[str, Any]:
+    try:
+        return read_json(record)
+    except InputError as error:
+        raise InputError(f"{record}: not the record of a run ({error})") from None
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import pyarrow as pa
@@ -41,8 +41,6 @@ from jclip.runs.record import (
     now,
     open_record,
 )
-
-SECONDS_BETWEEN_PARTS = 20
 
 
 @contextlib.contextmanager
@@ -98,8 +96,10 @@ class Run:
         notices: what a reader of the numbers should know, each once.
         failures: images that could not be decoded, by the name of their stream.
         computed: whether something was computed that a restart would find.
+        seconds_between_parts: after which `keep` writes what it has.
     """
 
+    seconds_between_parts: ClassVar[float] = 20
     folder: Path
     notices: list[str] = dataclasses.field(default_factory=list)
     failures: dict[str, list[Failure]] = dataclasses.field(default_factory=dict)
@@ -163,7 +163,7 @@ class Run:
         total: int,
         done: int,
     ) -> None:
-        """Run a stream of batches to its end, keeping a part every 20 seconds, whatever happens.
+        """Run a stream of batches to its end, keeping a part now and then, whatever happens.
 
         Args:
             stream: batches of images with what was computed from them.
@@ -200,7 +200,7 @@ class Run:
                     unsaved += batch.indices
                     kept += len(batch.indices)
                     bar.update(len(batch.indices) + len(batch.failures))
-                    if time.monotonic() - saved_at > SECONDS_BETWEEN_PARTS:
+                    if time.monotonic() - saved_at > self.seconds_between_parts:
                         save()
                         saved_at = time.monotonic()
             except (InputError, OSError) as error:

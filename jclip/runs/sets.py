@@ -9,7 +9,7 @@ from jclip.checkpoints import DEMO_NOTICE, Checkpoint, CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
 from jclip.distributed import own_share
-from jclip.errors import InputError
+from jclip.errors import InputError, RunStopped
 from jclip.images.fits import fits_of
 from jclip.images.geometry import place
 from jclip.probes.probe import Probe, stream_scores
@@ -66,7 +66,7 @@ def score_sets[Result: Scores](
         goes on alone.
 
     Raises:
-        RunStopped: an image or a disk failed; what was computed is kept.
+        RunStopped: an image or a disk failed, or all images of a set; what was computed is kept.
     """
     if any(c.identity.is_demo for c in checkpoints) and not all(s.demo_world for s in sets):
         run.note(DEMO_NOTICE)
@@ -80,6 +80,12 @@ def score_sets[Result: Scores](
         return None
     fill_scores(results, others)
     lost = {name: {f.index for f in failures} for name, failures in run.failures.items()}
+    for opened in sets:
+        if len(lost[opened.name]) == len(opened.images):
+            reason = run.failures[opened.name][0].reason
+            raise RunStopped(
+                f"{opened.name}: none of the images can be decoded; the first: {reason}"
+            )
     kept = [
         result.select([i for i in range(len(result.images)) if i not in lost[result.image_set]])
         for result in results

@@ -8,7 +8,7 @@ import pytest
 
 from jclip.data import demo_builders, demo_world
 from jclip.data.demo_builders import DemoConfig, DemoPanoramas, DemoPhotos, prepare
-from jclip.data.demo_world import draw_panoramas, draw_photos, open_demo_panoramas
+from jclip.data.demo_world import draw_scenes, open_demo_panoramas
 from jclip.demo import (
     render_panorama,
     render_photo,
@@ -60,7 +60,7 @@ def photos(folder):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_panoramas_are_read_as_they_were_drawn(panoramas, split):
-    drawn = list(draw_panoramas(range(SCENES), HEIGHT, seed=SEED, split=split, at_once=2))
+    drawn = list(draw_scenes("panorama", range(SCENES), HEIGHT, seed=SEED, split=split, at_once=2))
     assert len(panoramas[split]) == len(drawn) == SCENES
     for index, (example, expected) in enumerate(zip(panoramas[split], drawn, strict=True)):
         assert example["scene"] == expected.index == index
@@ -90,7 +90,7 @@ def test_captions_are_a_format_word_and_content(panoramas, photos):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_photos_are_read_as_they_were_drawn(photos, split):
-    drawn = list(draw_photos(range(SCENES), HEIGHT, seed=SEED, split=split, at_once=2))
+    drawn = list(draw_scenes("photo", range(SCENES), HEIGHT, seed=SEED, split=split, at_once=2))
     for example, expected in zip(photos[split], drawn, strict=True):
         np.testing.assert_array_equal(example["image"], expected.pixels)
         assert example["scene"] == expected.index

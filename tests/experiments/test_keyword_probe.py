@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import scipy.stats
+from noise_panoramas import LARGE, damaged
 from plain_holm import plain_holm
 
 from experiments import keyword_probe
@@ -16,7 +17,6 @@ from jclip.data.image_sets import open_image_set
 from jclip.data.images import decode
 from jclip.images import preprocess
 from jclip.models.unit_norm import normalised
-from jclip.runs.command import run_command
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "hf_full")
 
@@ -24,15 +24,11 @@ WORDS = ["--identifiers", "a 360 photo of,a panorama of", "--generics", "a photo
 
 
 @pytest.fixture
-def probe(monkeypatch, tmp_path, capsys):
-    """Run the command; returns (exit status, folder, standard error)."""
+def probe(run_experiment):
+    """Run the command; returns how it ended."""
 
     def run(*arguments, out="run"):
-        command = ["keyword_probe", "--model", MODEL, "--out", str(tmp_path / out), *arguments]
-        monkeypatch.setattr("sys.argv", command)
-        with pytest.raises(SystemExit) as end:
-            run_command(keyword_probe.Options, keyword_probe.main)
-        return end.value.code, tmp_path / out, capsys.readouterr().err
+        return run_experiment(keyword_probe, "--model", MODEL, *arguments, out=out)
 
     return run
 
@@ -51,7 +47,7 @@ def rows(folder):
 
 def test_scores_are_cosines_of_the_prompts(probe, folders):
     images, control = folders
-    status, out, _ = probe("--images", images, "--control", control, *WORDS)
+    status, out, *_ = probe("--images", images, "--control", control, *WORDS)
     assert status == 0
     found = rows(out)
     assert len(found) == 2 * 8 * 3
@@ -98,21 +94,11 @@ def test_scores_are_cosines_of_the_prompts(probe, folders):
     assert (out / "report.html").stat().st_size > 10_000
 
 
-def test_each_distinct_text_is_embedded_once(probe, folders, monkeypatch):
+def test_holms_method_takes_the_pairs_of_all_fits_together(probe, folders):
     images, _ = folders
-    embedded = []
-    real = keyword_probe.make_subjects
-
-    def counting(checkpoint, fits, prompts, rows):
-        embedded.append(len(prompts))
-        return real(checkpoint, fits, prompts, rows)
-
-    monkeypatch.setattr(keyword_probe, "make_subjects", counting)
     arguments = ("--images", images, "--control", "none", "--fits", "crop,squash", *WORDS)
-    status, out, _ = probe(*arguments)
+    status, out, *_ = probe(*arguments)
     assert status == 0
-    assert embedded == [8 * 3]
-    # Holm's method takes the pairs of all fits together.
     statistics = list(csv.DictReader((out / "statistics.csv").read_text().splitlines()))
     assert [s["fit"] for s in statistics] == ["crop"] * 2 + ["squash"] * 2
     adjusted = plain_holm([float(s["wilcoxon_p"]) for s in statistics])
@@ -125,34 +111,60 @@ def test_prompts_have_their_format_word_replaced(probe, panorama_folder):
     (folder / "prompts.txt").write_text(lines + "\n")
     (folder / "captions.csv").unlink()
     arguments = ("--images", str(folder), "--control", "none", "--captions-hold", "prompts", *WORDS)
-    status, out, _ = probe(*arguments)
+    status, out, *_ = probe(*arguments)
     assert status == 0
     assert {r["content"] for r in rows(out)} == {f"room {i}" for i in range(7)}
     (folder / "prompts.txt").write_text(lines.replace("a 360 photo of room 2", "room 2") + "\n")
-    status, _, error = probe(*arguments, out="other")
+    status, _, _, error = probe(*arguments, out="other")
     assert status == 2
     assert "prompts.txt, line 3: 'room 2' begins with none of the format words" in error
 
 
-def test_an_interrupted_probe_goes_on(probe, folders, monkeypatch):
-    images, _ = folders
+def test_an_interrupted_probe_goes_on(probe, panorama_folder):
+    images = panorama_folder([f"{i}.png" for i in range(8)], size=LARGE)
     arguments = ("--images", images, "--control", "none", "--batch-size", "2", *WORDS)
-    whole = rows(probe(*arguments, out="whole")[1])
-    real, calls = keyword_probe.stream_keyword_scores, []
-
-    def failing(*rest):
-        for number, item in enumerate(real(*rest)):
-            if number == 2 and not calls:
-                calls.append("failed")
-                raise OSError(28, "No space left on device")
-            yield item
-
-    monkeypatch.setattr(keyword_probe, "stream_keyword_scores", failing)
-    status, out, error = probe(*arguments)
+    whole = rows(probe(*arguments, out="whole").folder)
+    with damaged(images / "6.png"):
+        status, out, _, error = probe(*arguments)
     assert status == 1 and "4 of 8 images" in error
-    assert probe(*arguments)[0] == 0
+    status, _, _, error = probe(*arguments)
+    assert status == 0 and "4/8" in error and "0/8" not in error
     assert rows(out) == whole
     assert json.loads((out / "run.json").read_text())["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("images", "alpha", "needed"), [(1, 0.01, 7), (2, 0.01, 7), (3, 0.001, 10), (6, 0.01, 7)]
+)
+def test_too_few_images_for_a_test_are_scored_and_described(
+    probe, panorama_folder, images, alpha, needed
+):
+    names = [f"{i}.png" for i in range(10)]
+    folder = panorama_folder(names[:images])
+    photos = panorama_folder(names, size=(40, 40), name="photos")
+    arguments = ("--images", folder, "--control", photos, "--alpha", alpha)
+    status, out, said, _ = probe(*arguments, *WORDS)
+    assert status == 0
+    notices = [line for line in said.splitlines() if line.startswith("note:")]
+    notice = (
+        f"panoramas: no pair of words can reach p < {alpha:g} with fewer than {needed} images; "
+        f"there are {images}."
+    )
+    assert notices == [f"note: {notice}"]
+    assert notice in json.loads((out / "run.json").read_text())["notices"]
+    assert notice.replace("<", "&lt;") in (out / "report.html").read_text()
+    found = [row for row in rows(out) if row["image_set"] == "panoramas"]
+    assert len(found) == 3 * images
+    statistics = list(csv.DictReader((out / "statistics.csv").read_text().splitlines()))
+    assert [s["n"] for s in statistics] == [str(images)] * 2 + ["10"] * 2
+    for s in statistics[:2]:
+        higher = [r["score"] for r in found if r["words"] == s["identifier"]]
+        lower = [r["score"] for r in found if r["words"] == s["generic"]]
+        difference = np.subtract(higher, lower)
+        assert float(s["median_difference"]) == pytest.approx(np.median(difference), abs=1e-4)
+        assert float(s["share_of_wins"]) == pytest.approx((difference > 0).mean())
+    summary = list(csv.DictReader((out / "summary.csv").read_text().splitlines()))
+    assert (summary[0]["image_set"], summary[0]["pairs_found"]) == ("panoramas", "0")
 
 
 @pytest.mark.parametrize(
@@ -160,13 +172,13 @@ def test_an_interrupted_probe_goes_on(probe, folders, monkeypatch):
     [
         (["--generics", "a photo of,a photo of"], "format word a photo of: given twice"),
         (["--identifiers", "a view of"], "a view of: given twice"),
-        (["--alpha", "0.001"], "fewer than 10 images"),
+        (["--alpha", "1"], "alpha must lie between 0 and 1"),
         (["--identifiers", " "], "empty"),
         (["--fits", "crop,crop"], "fit crop: given twice"),
     ],
 )
 def test_bad_input_is_one_line(probe, folders, arguments, message):
-    status, out, error = probe("--images", folders[0], "--control", "none", *arguments)
+    status, out, _, error = probe("--images", folders[0], "--control", "none", *arguments)
     assert status == 2 and error.count("\n") == 1
     assert message in error
     assert not out.exists()

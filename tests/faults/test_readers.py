@@ -12,7 +12,7 @@ from jclip.data.coco_captions import read_coco_captions
 from jclip.data.fg_ovd import read_fg_ovd
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
-from jclip.runs.record import open_run
+from jclip.runs.record import open_record
 
 FG_OVD = {
     "images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}],
@@ -40,7 +40,7 @@ READERS = {
         {"file": "a.png", "caption": "a cup"},
         lambda path: read_captions(path, ["a.png"]),
     ),
-    "run.json": (RECORD, lambda path: open_run(path.parent, "x", {"a": 1})),
+    "run.json": (RECORD, lambda path: open_record(path.parent, "x", {"a": 1})),
 }
 LINES = (
     "file,caption",

@@ -11,10 +11,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jclip.adapters import add_adapter
-from jclip.checkpoints import ImageConfig
+from jclip.checkpoints import Checkpoint, ImageConfig
+from jclip.checkpoints.peft import is_adapter, save_adapter
 from jclip.data.images import ImageFile
 from jclip.data.training_batches import image_batches, steps_per_epoch
-from jclip.distributed import data_mesh, replicate, shard_batch
+from jclip.distributed import data_mesh, is_lead, replicate, shard_batch, wait_for_all
 from jclip.images import Fit, plan_views
 from jclip.models import CLIP
 from jclip.training.loop import TrainState, TrainStep, init_state, make_train_step, train
@@ -56,9 +57,8 @@ def _step(
 
 
 def train_adapter(
-    clip: CLIP,
+    checkpoint: Checkpoint,
     recipe: LoRARecipe,
-    image_config: ImageConfig,
     fit: Fit,
     images: Sequence[ImageFile],
     texts: Float[Array, "n e"],
@@ -68,38 +68,38 @@ def train_adapter(
     lam: float,
     seed: int,
     epochs_between_checkpoints: int,
-) -> CLIP:
-    """Train an adapter on all devices of all processes, going on after the folder's checkpoint.
+) -> None:
+    """Train an adapter on all devices of all processes, and save it to `folder/adapter`.
+
+    It goes on after the folder's latest checkpoint; an adapter that is there is left as it is.
 
     Args:
-        clip: without an adapter; left as it is.
+        checkpoint: the network, left as it is.
         recipe: how it is trained.
-        image_config: how the network's input is made.
         fit: how a panorama becomes a square.
         images: N panoramas of one size.
         texts: `[N, E]`, normalised embeddings of their prompts.
         scores_before: `[N]`, of the untuned network.
-        folder: gets `metrics.csv` and `checkpoints/`.
+        folder: gets `adapter/` in peft's layout, `metrics.csv` and `checkpoints/`.
         lam: weight of the shifted against the original score.
         seed: of initial factors, order, shifts and dropout.
         epochs_between_checkpoints: the last epoch always ends with one.
 
-    Returns:
-        The network with the adapter beside its kernels.
-
     Raises:
         InputError: the images make no batch, or differ in size; the devices do not divide it; or
-            see `add_adapter`.
+            see `add_adapter`, `train` and `save_adapter`.
         RunStopped: see `train`.
     """
-    mesh, size = data_mesh(recipe.batch_size_train), recipe.batch_size_train
-    steps = steps_per_epoch(images, size)
-    adapted = add_adapter(clip, recipe.adapter, nnx.Rngs(seed))
-    graph, state, parameters, step = adapter_step(
-        adapted, recipe, image_config, fit, jax.random.key(seed)
-    )
+    there = is_adapter(folder / "adapter")
+    wait_for_all(f"looked for the adapter of {folder.name}")
+    if there:
+        return
+    size, config = recipe.batch_size_train, checkpoint.image_config
+    mesh, steps = data_mesh(size), steps_per_epoch(images, size)
+    clip = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(seed))
+    graph, state, parameters, step = adapter_step(clip, recipe, config, fit, jax.random.key(seed))
     shape = images[0].height, images[0].width
-    unshifted = plan_views(*shape, (0,), image_config.size, fit, image_config.interpolation)
+    unshifted = plan_views(*shape, (0,), config.size, fit, config.interpolation)
     constants = TuningConstants(parameters, texts, scores_before, unshifted, jnp.float32(lam))
     batches = image_batches(
         images, size, recipe.epochs, seed, lambda batch: shard_batch(mesh, batch)
@@ -114,7 +114,9 @@ def train_adapter(
         steps=steps * recipe.epochs,
         checkpoint_every=epochs_between_checkpoints * steps,
     )
-    return nnx.merge(graph, state.trainable, parameters)
+    if is_lead():
+        save_adapter(nnx.merge(graph, state.trainable, parameters), folder / "adapter")
+    wait_for_all(f"saved the adapter of {folder.name}")
 
 
 def memory_held(clip: CLIP, recipe: LoRARecipe) -> dict[str, str]:
@@ -123,9 +125,10 @@ def memory_held(clip: CLIP, recipe: LoRARecipe) -> dict[str, str]:
     The frozen network has no optimiser state.
 
     Args:
-        clip: with the adapter.
+        clip: without an adapter.
         recipe: how it is trained.
     """
+    clip = add_adapter(clip, recipe.adapter, nnx.Rngs(0))
     _, state, parameters = init_state(clip, recipe.optimizer, jax.random.key(0), nnx.LoRAParam)
     parts = {
         "frozen parameters": parameters,

@@ -3,27 +3,31 @@
 import numpy as np
 import pytest
 
-from jclip.data.box_table import box_table
-from jclip.data.features import BoxSet, Features, Origin
-from jclip.data.fg_ovd import AnnotatedBox, AnnotatedImage, FineGrainedSet
+from jclip.data.boxes import AnnotatedImage, Box, box_table
+from jclip.data.features import Features, Origin
 from jclip.errors import InputError
-from jclip.probes.detector_ranks import clip_ranks, detector_ranks, rank_scopes, truncations
+from jclip.probes.detector_ranks import clip_ranks, rank_subsets, truncations
+from jclip.probes.fine_grained import rank_boxes
 from jclip.text.tokenizer import TokenIds
 
 IMAGE = AnnotatedImage("a.png", 10, 10)
 
 
-def box(number, *captions):
-    return AnnotatedBox(number, IMAGE, (0.0, 0.0, 5.0, 5.0), captions[0], captions[1:])
+DIGESTS = {"transparency": "t", "color": "c"}
 
 
-SETS = [
-    FineGrainedSet(
-        "transparency", (box(1, "a", "b", "c"), box(2, "b", "a"), box(3, "d", "e")), "t"
-    ),
-    FineGrainedSet("color", (box(1, "a", "d"), box(2, "b", "c", "e", "a")), "c"),
+def box(name, number, *captions):
+    return Box(name, number, IMAGE, (0.0, 0.0, 5.0, 5.0), captions)
+
+
+BOXES = [
+    box("transparency", 1, "a", "b", "c"),
+    box("transparency", 2, "b", "a"),
+    box("transparency", 3, "d", "e"),
+    box("color", 1, "a", "d"),
+    box("color", 2, "b", "c", "e", "a"),
 ]
-TABLE = box_table(SETS)
+TABLE = box_table(BOXES, DIGESTS)
 # Read in two tokens, d and e are the same.
 READ = {"a": ([1, 2], False), "b": ([1, 3], False), "c": ([1, 4], False)}
 TOKENS = TokenIds(
@@ -47,25 +51,23 @@ def test_cut_captions_are_counted():
 
 def test_the_padding_of_a_row_reads_as_no_caption():
     """The last text of the table reads as the right caption of a box with fewer captions."""
-    table = box_table([FineGrainedSet("color", (box(1, "a", "b", "c"), box(4, "e", "a")), "c")])
+    table = box_table([box("color", 1, "a", "b", "c"), box("color", 4, "e", "a")], DIGESTS)
     assert table.texts == ("a", "b", "c", "e")
     tokens = TokenIds(
         np.array([[1], [2], [3], [3]], np.int32), np.array([False, False, False, True])
     )
     (found,) = truncations(table, tokens)
     assert (found.boxes, found.cut, found.alike) == (2, 1, 0)
-    last_is_cut = box_table(
-        [FineGrainedSet("color", (box(1, "a", "b", "c"), box(4, "a", "b")), "c")]
-    )
+    last_is_cut = box_table([box("color", 1, "a", "b", "c"), box("color", 4, "a", "b")], DIGESTS)
     tokens = TokenIds(np.array([[1], [2], [3]], np.int32), np.array([False, False, True]))
     (found,) = truncations(last_is_cut, tokens)
     assert (found.cut, found.annotations.tolist()) == (1, [4])
 
 
 def test_ranks_of_each_set_in_the_paper_s_order():
-    ranked = detector_ranks(TABLE, {"corrected": SCORES, "reference": 0 * SCORES}, "owl")
-    labels = [("owl, corrected", "color"), ("owl, corrected", "transparency"),
-              ("owl, reference", "color"), ("owl, reference", "transparency")]  # fmt: skip
+    ranked = [*rank_boxes(TABLE, SCORES, "owl"), *rank_boxes(TABLE, 0 * SCORES, "silent")]
+    labels = [("owl", "color"), ("owl", "transparency"),
+              ("silent", "color"), ("silent", "transparency")]  # fmt: skip
     assert [(one.model, one.set) for one in ranked] == labels
     colour, transparency, _, silent = ranked
     assert colour.negatives == 3 and transparency.negatives == 2
@@ -77,56 +79,46 @@ def test_ranks_of_each_set_in_the_paper_s_order():
 
 
 def test_scopes_are_all_boxes_and_those_read_in_full():
-    ranked = detector_ranks(TABLE, {"corrected": SCORES}, "owl")
-    every, short = rank_scopes(ranked, truncations(TABLE, TOKENS), 2)
+    ranked = rank_boxes(TABLE, SCORES, "owl")
+    every, short = rank_subsets(ranked, truncations(TABLE, TOKENS), 2)
     assert [s.ranked.set for s in every.summaries] == ["color", "transparency"]
     # No box of the colours is read in full.
     (summary,) = short.summaries
     assert summary.ranked.annotations.tolist() == [1, 2]
     assert summary.reference.mean.tolist() == [1.5, 2]
     everything_cut = TokenIds(TOKENS.ids, np.ones(len(TABLE.texts), bool))
-    assert len(rank_scopes(ranked, truncations(TABLE, everything_cut), 2)) == 1
+    assert len(rank_subsets(ranked, truncations(TABLE, everything_cut), 2)) == 1
     nothing_cut = TokenIds(TOKENS.ids, np.zeros(len(TABLE.texts), bool))
-    (alone,) = rank_scopes(ranked, truncations(TABLE, nothing_cut), 2)
+    (alone,) = rank_subsets(ranked, truncations(TABLE, nothing_cut), 2)
     assert "Every model reads every caption in full" in alone.meaning
 
 
 def features(**changes):
-    rows = {name: TABLE.of_set(name) for name in ("transparency", "color")}
-    sets = {
-        name: BoxSet(
-            TABLE.annotations[own],
-            np.flatnonzero(own),
-            TABLE.caption_rows[own, 0].astype(np.int64),
-            TABLE.caption_rows[own, 1:].astype(np.int64),
-        )
-        for name, own in rows.items()
-    }
-    data = {one.name: one.sha256 for one in SETS}
     return Features(
-        kind="fg_ovd",
         images=np.eye(5, dtype=np.float32),
         captions=np.eye(5, dtype=np.float32),
         image_names=("a.png",) * 5,
         texts=TABLE.texts,
-        origin=Origin({"name": "some CLIP"}, {}, "crop", 1.0, data | changes),
-        sets=sets,
+        origin=Origin({"name": "some CLIP"}, {}, "crop", 1.0, DIGESTS | changes),
+        boxes=TABLE,
+        box_images=np.arange(5),
     )
 
 
 def test_clip_ranks_the_same_boxes():
-    ranked = clip_ranks(features(), SETS)
+    ranked = clip_ranks(features(), TABLE)
     assert [(one.model, one.set) for one in ranked] == [
         ("some CLIP", "color"),
         ("some CLIP", "transparency"),
     ]
     assert ranked[1].annotations.tolist() == [1, 2, 3]
-    assert [one.set for one in clip_ranks(features(), SETS[:1])] == ["transparency"]
+    fewer = box_table(BOXES[:3], {"transparency": "t"})
+    assert [one.set for one in clip_ranks(features(), fewer)] == ["transparency"]
 
 
 def test_features_of_other_boxes_are_refused():
     with pytest.raises(InputError, match=r"not of color\.json as it is here"):
-        clip_ranks(features(color="another"), SETS)
-    fewer = [FineGrainedSet("color", SETS[1].boxes[:1], "c")]
+        clip_ranks(features(color="another"), TABLE)
+    fewer = box_table(BOXES[3:4], DIGESTS)
     with pytest.raises(InputError, match="lack boxes of color"):
         clip_ranks(features(), fewer)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jclip.probes.detection import (
+from jclip.probes.box_matching import (
     caption_scores,
     intersection_over_union,
     most_overlapping,
@@ -119,3 +119,14 @@ def test_the_padding_of_a_row_is_no_caption():
     for rule in ("corrected", "reference"):
         found = np.asarray(caption_scores(predicted, scores, annotated, captions, rule))
         np.testing.assert_allclose(found, [[0.5, 0.4, np.nan]], rtol=1e-6)
+
+
+def test_an_overlap_of_exactly_one_half_is_none():
+    """The halves of a square share half of it with the whole: no suppression, no speaker."""
+    half, whole = [0.0, 0.0, 5.0, 10.0], SQUARE
+    assert overlap(half, whole) == 0.5
+    scores = jnp.array([[0.9, 0.8]])
+    # The half that scores higher leaves the whole alone, and does not speak for it.
+    found = removed_by_nms(jnp.array([half, whole]), scores, jnp.array([whole]))
+    assert found.tolist() == [1]
+    assert removed_by_nms(jnp.array([half]), scores[:, :1], jnp.array([whole])).tolist() == [-1]

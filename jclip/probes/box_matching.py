@@ -1,7 +1,7 @@
 """From a detector's predictions to scores of the captions of a known box.
 
 A detector predicts boxes of its own. Which of them speaks for a box that was annotated is a matter
-of rule:
+of matching:
 
 - `corrected`: the prediction that overlaps it most.
 - `reference`: paper 2's. Non-maximum suppression (NMS) over all predictions, scored by the best
@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-Rule = Literal["corrected", "reference"]
+Matching = Literal["corrected", "reference"]
+"""Which prediction speaks for an annotated box."""
 
 NMS_OVERLAP = 0.5
 
@@ -82,7 +83,7 @@ def caption_scores(
     scores: Float[Array, "p q"],
     annotated: Float[Array, "b 4"],
     captions: Int[Array, "b k"],
-    rule: Rule,
+    matching: Matching,
 ) -> Float[Array, "b k"]:
     """Scores of the captions of every annotated box of one image.
 
@@ -91,13 +92,13 @@ def caption_scores(
         scores: of every prediction for every caption, in 0 .. 1.
         annotated: boxes in the same units.
         captions: for each box, columns of `scores`; -1 fills up rows.
-        rule: which prediction speaks for a box.
+        matching: which prediction speaks for a box.
 
     Returns:
         NaN where there is no caption.
     """
     there = captions >= 0
-    if rule == "corrected":
+    if matching == "corrected":
         chosen = most_overlapping(predicted, annotated)
     else:
         of_sets = jnp.where(there, scores[:, captions], -jnp.inf).max(axis=-1)

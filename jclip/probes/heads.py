@@ -5,7 +5,7 @@ from jaxtyping import Int
 
 from jclip.data.features import Features
 from jclip.heads import Head
-from jclip.probes.fine_grained import rank_sets
+from jclip.probes.fine_grained import rank_features
 from jclip.probes.retrieval import (
     Normalisation,
     cosine_retrieval,
@@ -41,7 +41,7 @@ def measure_cosine(
 
 
 def _mean_ranks(boxes: Features, head: Head | None) -> dict[str, float]:
-    ranked = rank_sets(boxes, "", head and head.scores)
+    ranked = rank_features(boxes, "", head and head.scores)
     means = {one.name: float(np.nanmean(one.reference[:, one.negatives - 1])) for one in ranked}
     return {"mean_rank": float(np.mean(list(means.values()))), **means}
 
