@@ -84,7 +84,7 @@ def _right_captions(
     """Share of images whose own caption is first, per kind of image."""
     found = {}
     for kind, images in seen.items():
-        own = captions[kind.split(",")[0]]
+        own: list[str] = list(captions[kind.split(",")[0]])
         # The first image of every caption: of two equal captions neither would be wrong.
         rows = np.sort(np.unique(own, return_index=True)[1])
         texts = jnp.asarray(model.embed_texts(np.asarray(own)[rows].tolist()))

@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import tyro
 
 from benchmarks.sweep import SHIFTS
 from benchmarks.throughput import stages
@@ -33,6 +32,7 @@ from benchmarks.torch_process import torch_process
 from jclip.checkpoints import Checkpoint, describe_checkpoint, load_checkpoint, save_clip
 from jclip.data.image_sets import ImageSet
 from jclip.errors import InputError
+from jclip.images.fits import fits_of
 from jclip.models import ARCHITECTURES
 from jclip.runs.command import run_command
 from jclip.runs.options import Fits, Integers, Names, OutFolder
@@ -53,7 +53,7 @@ class Options:
     """Views per step of the network; multiples of 8 fill every step."""
     precision: Names = PRECISIONS
     """Of matrix products: float32, bfloat16."""
-    fits: Annotated[Fits, tyro.conf.arg(aliases=["--fit"])] = ("crop", "squash")
+    fits: Fits = ("crop", "squash")
     """How a panorama becomes a square."""
     compare: Names = ()
     """Libraries to take turns with: open_clip, transformers."""
@@ -124,9 +124,10 @@ def _check(options: Options) -> None:
 def _work(options: Options, checkpoints: Mapping[str, Checkpoint], panoramas, scratch):
     """Everything of ours that is timed, by name; FLOPs of bare products; scores to be filled."""
     first = next(iter(checkpoints.values()))
+    fits = fits_of(options.fits, first.image_config)
     work: dict[Any, Work] = {("decode",): stages.decoding(panoramas)}
-    work["write",] = stages.writing(panoramas, options.fits[0], scratch / "scores.parquet")
-    work |= {("resize", fit): stages.resizing(first, fit, panoramas) for fit in options.fits}
+    work["write",] = stages.writing(panoramas, fits[0], scratch / "scores.parquet")
+    work |= {("resize", fit): stages.resizing(first, fit, panoramas) for fit in fits}
     flops, scores = {}, {}
     for precision, checkpoint in checkpoints.items():
         work["text", precision] = stages.text_tower(checkpoint, panoramas)
@@ -134,7 +135,7 @@ def _work(options: Options, checkpoints: Mapping[str, Checkpoint], panoramas, sc
             work["tower", precision, batch] = stages.tower(checkpoint, batch)
             name = ("products", precision, batch)
             work[name], flops[name] = stages.products(checkpoint, batch, jnp.dtype(precision))
-            for fit in options.fits:
+            for fit in fits:
                 name = ("sweep", precision, batch, fit)
                 scores[name] = np.zeros((len(panoramas.images), SHIFTS), np.float32)
                 work[name] = stages.sweep(checkpoint, fit, panoramas, batch, scores[name])

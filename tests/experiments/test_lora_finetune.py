@@ -11,7 +11,6 @@ import pytest
 import tyro
 
 from experiments import lora_finetune, shift_sweep
-from jclip.runs.command import run_command
 from jclip.training import loop
 from jclip.training.lora import LORA_RECIPES
 
@@ -20,15 +19,12 @@ QUICK = ("--epochs", "2", "--batch-size-train", "8", "--split", "0.6,0.1,0.3")
 
 
 @pytest.fixture
-def tune(monkeypatch, tmp_path, capsys):
+def tune(run_experiment):
     """Run the command; returns (exit status, folder, standard error)."""
 
     def run(*arguments, out="run"):
-        command = ["lora_finetune", "--model", MODEL, "--out", str(tmp_path / out), *arguments]
-        monkeypatch.setattr("sys.argv", command)
-        with pytest.raises(SystemExit) as end:
-            run_command(lora_finetune.Options, lora_finetune.main)
-        return end.value.code, tmp_path / out, capsys.readouterr().err
+        ended = run_experiment(lora_finetune, "--model", MODEL, *arguments, out=out)
+        return ended.status, ended.folder, ended.err
 
     return run
 
@@ -42,7 +38,7 @@ def table(folder):
     return list(csv.DictReader((folder / "trade_off.csv").read_text().splitlines()))
 
 
-def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, monkeypatch, tmp_path, caplog):
+def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, run_experiment, caplog):
     arguments = ("--images", str(panoramas), "--lambdas", "0,1", "--seeds", "0,1", *QUICK)
     with jax.log_compiles():
         status, out, error = tune(*arguments, "--learning-rate", "1e-2")
@@ -71,20 +67,10 @@ def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, monkeypatch, 
     assert (out / "report.html").stat().st_size > 10_000
 
     adapter = out / "lambda-1-seed-0" / "adapter"
-    command = [
-        "shift_sweep",
-        "--model",
-        MODEL,
-        "--images",
-        str(panoramas),
-        "--adapter",
-        str(adapter),
-    ]
-    monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "sweep")])
-    with pytest.raises(SystemExit) as end:
-        run_command(shift_sweep.Options, shift_sweep.main)
-    assert end.value.code == 0
-    record = json.loads((tmp_path / "sweep" / "run.json").read_text())
+    options = ("--model", MODEL, "--images", panoramas, "--adapter", adapter)
+    ended = run_experiment(shift_sweep, *options, out="sweep")
+    assert ended.status == 0
+    record = json.loads((ended.folder / "run.json").read_text())
     assert list(record["identity"]["models"]) == ["hf_full+adapter"]
     assert "adapter" in record["confirmed"]["weights of hf_full+adapter"]
 
