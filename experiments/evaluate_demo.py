@@ -87,7 +87,7 @@ def _right_captions(
         own: list[str] = list(captions[kind.split(",")[0]])
         # The first image of every caption: of two equal captions neither would be wrong.
         rows = np.sort(np.unique(own, return_index=True)[1])
-        texts = jnp.asarray(model.embed_texts([own[row] for row in rows.tolist()]))
+        texts = jnp.asarray(model.embed_texts(np.asarray(own)[rows].tolist()))
         for among in (16, 256):
             share = right_caption_share(jnp.asarray(images[rows]), texts, among)
             found[f"{kind}, among {among}"] = share

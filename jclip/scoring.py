@@ -114,7 +114,7 @@ def caption_ranks(
         ties: `averaged` counts half of the wrong captions with the right one's score, so that a
             model that tells nothing apart is at chance; `reference` counts them all, as paper 2's
             code does.
-        fit: how a box becomes a square; the checkpoint's own by default.
+        fit: how a box becomes a square, `crop`, `squash` or `pad`; the checkpoint's own by default.
 
     Raises:
         InputError: what cannot be used is named.
@@ -127,6 +127,8 @@ def caption_ranks(
     """
     file = image_argument(image)
     boxes = boxes_argument(boxes, file)
+    if (fit or model.fit) == "tiles":
+        raise InputError("fit: 'tiles' is for panoramas, and a box is no circle")
     listed = captions_of_boxes(captions, len(boxes))
     pixels = decode(file)
     crops = []

@@ -269,8 +269,8 @@ def unchecked(method):
     return inspect.unwrap(method.__func__)
 
 
-def ranks(model, boxes=((0, 0, 9, 9),), captions=(("a", "b"),), image=IMAGES[0]):
-    return jclip.caption_ranks(model, image, boxes, captions)
+def ranks(model, boxes=((0, 0, 9, 9),), captions=(("a", "b"),), image=IMAGES[0], fit=None):
+    return jclip.caption_ranks(model, image, boxes, captions, fit=fit)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +297,7 @@ def ranks(model, boxes=((0, 0, 9, 9),), captions=(("a", "b"),), image=IMAGES[0])
         (lambda m: ranks(m, boxes=[[0, 0, np.nan, 9]]), r"boxes\[0\]: .* has no size"),
         (lambda m: ranks(m, boxes=[[99, 9, 128, 60]]), r"boxes\[0\]: .* reaches out .* 128 x 64"),
         (lambda m: ranks(m, boxes=[[-1, 0, 9, 9]]), r"boxes\[0\]: .* reaches out"),
+        (lambda m: ranks(m, fit="tiles"), "fit: 'tiles' is for panoramas"),
         (lambda m: ranks(m, captions="ab"), "captions: a list of captions for every box"),
         (lambda m: ranks(m, captions=["a", "b"]), "captions: 2 lists for 1 boxes"),
         (lambda m: ranks(m, captions=["ab"]), r"captions\[0\]: a single text"),

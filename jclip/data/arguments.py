@@ -13,9 +13,7 @@ from PIL import Image
 
 from jclip.data.images import ImageFile, holds_16_bits, inspect_images
 from jclip.errors import InputError
-
-# COCO's boxes are rounded to hundredths of a pixel, and some end that much outside of the image.
-_ROUNDING = 0.05
+from jclip.images.boxes import BOX_ROUNDING
 
 
 def images_argument(images: Any, name: str = "images") -> list[ImageFile]:
@@ -118,12 +116,12 @@ def boxes_argument(boxes: Any, image: ImageFile, name: str = "boxes") -> Float64
         found = np.empty((0, 4))
     if found.ndim != 2 or found.shape[1] != 4 or len(found) == 0:
         raise InputError(f"{name}: not a list of boxes [x, y, w, h]")
-    inside = np.array([image.width, image.height]) + _ROUNDING
+    inside = np.array([image.width, image.height]) + BOX_ROUNDING
     for row, box in enumerate(found):
         corner, sides = box[:2], box[2:]
         if not (np.isfinite(box).all() and sides.min() > 0):
             raise InputError(f"{name}[{row}]: {box.tolist()} has no size; a box is [x, y, w, h]")
-        if corner.min() < -_ROUNDING or (corner + sides > inside).any():
+        if corner.min() < -BOX_ROUNDING or (corner + sides > inside).any():
             raise InputError(
                 f"{name}[{row}]: {box.tolist()} reaches out of the image of {image.width} x "
                 f"{image.height} pixels; a box is [x, y, w, h]"

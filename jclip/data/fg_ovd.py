@@ -14,9 +14,8 @@ from jclip.data.boxes import AnnotatedImage, Box, BoxTable, box_table
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.files.json_files import read_json
+from jclip.images.boxes import BOX_ROUNDING
 
-# COCO's boxes are rounded to hundredths, and some end that much outside of the image.
-_ROUNDING = 0.05
 # JSON's integers have no limit.
 _LARGEST, _LARGEST_ID = sys.float_info.max, 2**63 - 1
 
@@ -103,7 +102,7 @@ def _bbox(
     if w <= 0 or h <= 0:
         raise InputError(f"{where}: field 'bbox' has width {w:g} and height {h:g}")
     beyond = max(-x, -y, x + w - image.width, y + h - image.height)
-    if beyond > _ROUNDING:
+    if beyond > BOX_ROUNDING:
         raise InputError(
             f"{where}: field 'bbox' {box} reaches {beyond:g} pixels out of its image, "
             f"{image.width} x {image.height}"
