@@ -9,10 +9,7 @@ torch. Prints the seconds of both, their ratio, and the validation losses, which
 Several minutes on two CPU cores.
 """
 
-import argparse
-import json
-import subprocess
-import sys
+import dataclasses
 import tempfile
 import time
 from pathlib import Path
@@ -21,12 +18,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.torch_process import torch_process
 from jclip.heads import HeadConfig
+from jclip.runs.command import DONE, run_command
 from jclip.training.head_batches import CaptionPairs, HeadRecipe
 from jclip.training.head_training import HeadRun, train_heads
 
 SIZE, HELD_OUT = 512, 2_000
-SCRIPT = Path(__file__).with_name("heads_pytorch.py")
+SCRIPT = Path(__file__).with_name("heads_in_torch.py")
 
 
 def draw_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,46 +49,39 @@ def train_at_once(images: np.ndarray, captions: np.ndarray, epochs: int, seeds: 
     return time.perf_counter() - begin, [head.validation_loss for head in trained]
 
 
-def train_in_turn(python: str, path: Path, epochs: int, seeds: int) -> dict:
-    """What the PyTorch loop prints."""
-    command = [python, str(SCRIPT), str(path), str(epochs), str(seeds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"the PyTorch loop failed: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout)
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is trained."""
+
+    torch_python: str = "python"
+    """A Python that has torch."""
+    pairs: int = 50_000
+    """Training pairs."""
+    epochs: int = 10
+    """Of every head."""
+    seeds: int = 8
+    """Heads."""
 
 
-def check_torch(python: str) -> None:
-    """End at once if the Python has no torch."""
-    try:
-        found = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
-    except OSError as error:
-        sys.exit(f"{python}: cannot be run ({error.strerror}); name a Python with --torch-python")
-    if found.returncode:
-        sys.exit(f"{python} has no torch; name a Python that has it with --torch-python")
-
-
-def main() -> None:
+def main(options: Options) -> int:
     """Print both times."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--torch-python", default=sys.executable, help="a Python that has torch")
-    parser.add_argument("--pairs", type=int, default=50_000)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seeds", type=int, default=8)
-    options = parser.parse_args()
-    check_torch(options.torch_python)
     images, captions = draw_pairs(options.pairs + HELD_OUT)
-    seconds, losses = train_at_once(images, captions, options.epochs, options.seeds)
-    print(f"jax {jax.__version__}, at once: {seconds:.1f} s", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        torch_process([options.torch_python, str(SCRIPT)]) as (ask, said),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        seconds, losses = train_at_once(images, captions, options.epochs, options.seeds)
+        print(f"jax {jax.__version__}, at once: {seconds:.1f} s", flush=True)
         path = Path(folder) / "features.npz"
         np.savez(path, images=images, captions=captions, held_out=HELD_OUT)
-        theirs = train_in_turn(options.torch_python, path, options.epochs, options.seeds)
-    print(f"torch {theirs['torch']}, in turn: {theirs['seconds']:.1f} s")
+        asked = {"features": str(path), "epochs": options.epochs, "seeds": options.seeds}
+        theirs = ask(asked)
+    print(f"torch {said['torch']}, in turn: {theirs['seconds']:.1f} s")
     print(f"ratio: {seconds / theirs['seconds']:.2f}")
     for name, values in (("jax", losses), ("torch", theirs["losses"])):
         print(f"validation loss, {name}: {np.mean(values):.2f} +- {np.std(values):.2f}")
+    return DONE
 
 
 if __name__ == "__main__":
-    main()
+    run_command(Options, main, __doc__)

@@ -9,7 +9,6 @@ before. It needs a Python with torch, open_clip and peft.
 """
 
 import dataclasses
-import subprocess
 import time
 from pathlib import Path
 from typing import Literal
@@ -19,18 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from benchmarks.timing import take_turns
+from benchmarks.torch_process import torch_process
 from jclip.adapters import add_adapter
 from jclip.checkpoints import load_checkpoint
-from jclip.errors import InputError
 from jclip.images import plan_views
 from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
-from jclip.training.adapter_step import adapter_step
-from jclip.training.compiled_step import compiled_step
-from jclip.training.recipes import RECIPES
-from jclip.training.shift_invariance import Frozen
+from jclip.training.loop import compiled_step
+from jclip.training.lora import LORA_RECIPES, TuningConstants, adapter_step
 
-SCRIPT = Path(__file__).with_name("torch_lora_step.py")
+SCRIPT = Path(__file__).with_name("lora_step_in_torch.py")
 HEIGHT = 256
 OURS = {"reference": "reference", "mlp": r"image_tower\..*\.mlp\..*"}
 
@@ -54,22 +52,14 @@ class Options:
 def main(options: Options) -> int:
     """Print seconds per step and the ratio."""
     command = [options.torch_python, str(SCRIPT), str(options.batch_size), options.targets]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as theirs:
-        assert theirs.stdin is not None and theirs.stdout is not None
-        if theirs.stdout.readline().strip() != "ready":
-            raise InputError(f"{options.torch_python}: cannot run PyTorch's side, see above")
+    with torch_process(command) as (ask, _):
         take_steps = _our_steps(options)
-        take_steps(1)
-        seconds = {"jclip": [], "pytorch": []}
-        for _ in range(options.rounds):
-            seconds["jclip"].append(take_steps(options.steps) / options.steps)
-            theirs.stdin.write(f"{options.steps}\n")
-            theirs.stdin.flush()
-            seconds["pytorch"].append(float(theirs.stdout.readline()) / options.steps)
-        theirs.stdin.close()
-    medians = {name: float(np.median(values)) for name, values in seconds.items()}
+        sides = {
+            "jclip": lambda: take_steps(options.steps),
+            "pytorch": lambda: ask({"steps": options.steps})["seconds"],
+        }
+        seconds = take_turns(sides, options.rounds)
+    medians = {name: taken.median / options.steps for name, taken in seconds.items()}
     print("side,seconds per step")
     for name, median in medians.items():
         print(f"{name},{median:.3f}")
@@ -80,7 +70,9 @@ def main(options: Options) -> int:
 def _our_steps(options: Options):
     """A function that takes steps and returns the seconds."""
     checkpoint = load_checkpoint("random:ViT-B-32")
-    recipe = dataclasses.replace(RECIPES["reference"], targets=OURS[options.targets], anchor="both")
+    recipe = dataclasses.replace(
+        LORA_RECIPES["reference"], targets=OURS[options.targets], anchor="both"
+    )
     clip = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(0))
     config, key = checkpoint.image_config, jax.random.key(0)
     _, state, parameters, train_step = adapter_step(clip, recipe, config, "crop", key)
@@ -89,7 +81,7 @@ def _our_steps(options: Options):
     texts = normalised(jnp.asarray(rng.normal(size=(count, width)), jnp.float32))
     plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), config.size, "crop")
     scores = jnp.asarray(rng.normal(size=count), jnp.float32)
-    frozen = Frozen(parameters, texts, scores, plan, jnp.float32(0.5))
+    frozen = TuningConstants(parameters, texts, scores, plan, jnp.float32(0.5))
     images = rng.integers(0, 256, (count, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
     batch = {"images": images, "rows": np.arange(count, dtype=np.int32)}
     state = jax.device_put(state, may_alias=False)

@@ -19,13 +19,13 @@ from jclip.runs.command import DONE, run_command
 from jclip.runs.options import Integers
 
 MEASURED = """
-import resource, sys
+from benchmarks.timing import peak_memory
 from experiments import shift_sweep
 from jclip.runs.command import run_command
 try:
     run_command(shift_sweep.Options, shift_sweep.main)
 finally:
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print("peak", round(peak_memory()))
 """
 
 

@@ -13,11 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from benchmarks.sweep import prepared_sweep, prompts_of
 from jclip.checkpoints import load_checkpoint
 from jclip.data.image_sets import open_image_set
-from jclip.data.pipeline import plan_batches, stream_batches
-from jclip.probes.shift import shifts_by_width, stream_scores
-from jclip.probes.subjects import make_subjects
 from jclip.runs.command import DONE, run_command
 from jclip.runs.options import Names
 
@@ -37,18 +35,16 @@ class Options:
 def main(options: Options) -> int:
     """Print one line per model."""
     panoramas = open_image_set(options.images)
-    shifts = shifts_by_width([image.width for image in panoramas.images], 8)
-    plans = plan_batches(panoramas.images, max(1, options.batch_size // 8))
     print("model,largest deviation,median deviation,largest |score|")
     for name in options.models:
         both = []
         for dtype in (jnp.float32, jnp.bfloat16):
             checkpoint = load_checkpoint(name, dtype=dtype)
-            prompts = [f"This is {caption}" for caption in panoramas.captions]
-            subjects, _ = make_subjects(checkpoint, ["crop"], prompts)
-            batches = stream_batches(panoramas.images, plans, record_failures=False)
-            parts = stream_scores(batches, subjects, shifts, options.batch_size)
-            both.append(np.concatenate([scores[0] for _, scores in parts]))
+            prompts = prompts_of(panoramas)
+            sweep = prepared_sweep(
+                checkpoint, "crop", panoramas.images, prompts, options.batch_size
+            )
+            both.append(sweep(None))
         deviation = np.abs(both[0] - both[1])
         print(
             f"{name},{deviation.max():.4f},{np.median(deviation):.4f},{np.abs(both[0]).max():.2f}"

@@ -9,15 +9,13 @@ the same levels; the median of the repetitions is printed, and their ratio. Abou
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from benchmarks.timing import take_turns, timed
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, normalise, place, plan_views, shift_views
 
 SIZE = 224
@@ -46,17 +44,6 @@ def pillow_pixels(panorama: np.ndarray, shifts: list[int], fit: Fit) -> np.ndarr
     return (unit - np.asarray(CLIP_MEAN, np.float32)) / np.asarray(CLIP_STD, np.float32)
 
 
-def medians(run: Callable, other: Callable, repeat: int) -> tuple[float, float]:
-    """Median seconds of two functions that are called in turn."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeat):
-        for function, seconds in zip((run, other), times, strict=True):
-            begin = time.perf_counter()
-            function()
-            seconds.append(time.perf_counter() - begin)
-    return statistics.median(times[0]), statistics.median(times[1])
-
-
 def compare(
     height: int, width: int, shifts: list[int], fit: Fit, repeat: int
 ) -> tuple[float, float]:
@@ -74,10 +61,13 @@ def compare(
 
     # The panorama starts on the host both times: its transfer belongs to the preprocessing.
     def device():
-        return jax.block_until_ready(views(jnp.asarray(panorama[None]), plan))
+        jax.block_until_ready(views(jnp.asarray(panorama[None]), plan))
 
-    device()
-    return medians(device, lambda: pillow_pixels(panorama, shifts, fit), repeat)
+    def pillow():
+        pillow_pixels(panorama, shifts, fit)
+
+    taken = take_turns({"device": timed(device), "Pillow": timed(pillow)}, repeat)
+    return taken["device"].median, taken["Pillow"].median
 
 
 def main() -> None:

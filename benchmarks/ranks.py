@@ -9,18 +9,18 @@ embeddings in memory; compiling is in `first`. Each part runs in a process of it
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
-from jclip.data.features import BoxSet
-from jclip.probes.fine_grained import cosine_scores
+from benchmarks.timing import peak_memory, timed
+from jclip.data.boxes import BoxTable
+from jclip.data.features import Features, Origin
+from jclip.probes.fine_grained import score_boxes
 from jclip.probes.retrieval import cosine_retrieval
 from jclip.statistics.ranks import positive_ranks, summarise_ranks
 
@@ -37,10 +37,21 @@ def _ranks() -> Callable:
     images, captions = _normal(0, BOXES), _normal(1, DISTINCT)
     drawn = np.random.default_rng(2).integers(DISTINCT, size=(BOXES, 1 + NEGATIVES))
     rows = np.arange(BOXES)
-    index = BoxSet(annotations=rows, images=rows, positives=drawn[:, 0], negatives=drawn[:, 1:])
+    table = BoxTable(
+        sets=np.full(BOXES, "some"),
+        annotations=rows,
+        boxes=np.ones((BOXES, 4)),
+        image_rows=rows,
+        caption_rows=drawn,
+        images=(),
+        texts=(),
+        digests={},
+    )
+    origin = Origin(model={}, preprocessing={}, fit="crop", box_scale=1.0, data={})
+    features = Features(images, captions, (), (), origin, table, rows)
 
     def run():
-        scores = cosine_scores(images, captions, index)
+        scores = score_boxes(features)
         for ties in ("reference", "averaged"):
             summarise_ranks(positive_ranks(scores, ties))
 
@@ -59,19 +70,13 @@ PARTS = {
 }
 
 
-def _seconds(run: Callable) -> float:
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
-
-
 def measure(name: str, repeat: int) -> None:
     """Print one line of the table."""
     title, make = PARTS[name]
-    run = make()
-    first = _seconds(run)
-    median = statistics.median(_seconds(run) for _ in range(repeat))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    run = timed(make())
+    first = run()
+    median = statistics.median(run() for _ in range(repeat))
+    peak = peak_memory() / 2**10
     print(f"{title:32}{first:8.2f}{median:9.2f}{peak:10.2f}", flush=True)
 
 

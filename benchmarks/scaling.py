@@ -15,17 +15,15 @@ import time
 import jax
 import numpy as np
 
+from benchmarks.sweep import prepared_sweep
 from jclip.checkpoints import Checkpoint, load_checkpoint
-from jclip.data.demo_world import draw_panoramas
+from jclip.data.demo_world import draw_scenes
 from jclip.data.images import ImageFile
-from jclip.data.pipeline import plan_batches, stream_batches
 from jclip.errors import InputError
-from jclip.probes.shift import shifts_by_width, stream_scores
-from jclip.probes.subjects import make_subjects
 from jclip.runs.command import DONE, run_command
 from jclip.runs.options import Integers
 
-HEIGHT, SHIFTS = 128, 8
+HEIGHT = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +43,7 @@ def panoramas(count: int) -> list[ImageFile]:
 
     def drawn(index: int) -> ImageFile:
         def pixels() -> np.ndarray:
-            (one,) = draw_panoramas([index], HEIGHT, seed=0, split="test", at_once=1)
+            (one,) = draw_scenes("panorama", [index], HEIGHT, seed=0, split="test", at_once=1)
             return one.pixels
 
         return ImageFile(f"{index}.png", pixels, HEIGHT, 2 * HEIGHT, str(index))
@@ -55,14 +53,11 @@ def panoramas(count: int) -> list[ImageFile]:
 
 def seconds(checkpoint: Checkpoint, count: int, batch: int, warm_up: bool = False) -> float:
     """What a sweep of so many panoramas takes; of its first batch alone, to warm up."""
-    images = panoramas(count)
-    shifts = shifts_by_width([2 * HEIGHT], SHIFTS)
-    plans = plan_batches(images, max(1, batch // SHIFTS), jax.local_device_count())
+    images, prompts = panoramas(count), [f"scene number {i}" for i in range(count)]
     begin = time.perf_counter()
-    subjects, _ = make_subjects(checkpoint, ["crop"], [f"scene number {i}" for i in range(count)])
-    batches = stream_batches(images, plans[:1] if warm_up else plans, record_failures=False)
-    for _, scores in stream_scores(batches, subjects, shifts, batch):
-        assert np.isfinite(scores).all()
+    sweep = prepared_sweep(checkpoint, "crop", images, prompts, batch)
+    scores = sweep(1 if warm_up else None)
+    assert warm_up or np.isfinite(scores).all()
     return time.perf_counter() - begin
 
 

@@ -9,17 +9,17 @@ ranks.parquet, figures/ and report.html, in seconds.
 
 import dataclasses
 import itertools
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
-from jclip.data.features import FEATURES_FILE, Features, read_features
+from jclip.data.features import Features, features_digest, read_features
 from jclip.errors import InputError
 from jclip.files.digests import sha256
-from jclip.files.tables import write_csv, write_table
 from jclip.heads import load_head, require_base
-from jclip.probes.fine_grained import PAPER_SETS, RankedSet, rank_sets
+from jclip.probes.fine_grained import PAPER_SETS, RankedSet, rank_features
 from jclip.probes.fine_grained_table import (
+    SetSummary,
     compare_models,
     comparison_table,
     mean_over_sets,
@@ -28,26 +28,26 @@ from jclip.probes.fine_grained_table import (
     summarise_sets,
     summary_table,
 )
+from jclip.report import faults
+from jclip.report.faults import FaultChoice, activation_choice
 from jclip.report.fine_grained_page import fine_grained_page
-from jclip.report.provenance import FaultChoice, activation_choice
 from jclip.runs.command import run_command
-from jclip.runs.record import default_folder, open_run
-from jclip.runs.options import Flag, Names
-from jclip.runs.publish import publish
+from jclip.runs.options import Flag, Names, OutFolder
+from jclip.runs.record import Silent
+from jclip.runs.run import open_run
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What is ranked."""
 
-    features: Names
+    features: Annotated[Names, Silent]
     """Folders of extract_features, of the same annotation files."""
-    head: Path | None = None
+    head: Annotated[Path | None, Silent] = None
     """A re-projection head, .safetensors; its results stand beside the model's own."""
-    allow_pickle: Flag = False
+    allow_pickle: Annotated[Flag, Silent] = False
     """Read a .pt head too, through torch with weights_only."""
-    out: Path | None = None
-    """Folder of results; default runs/fine_grained_eval-HASH."""
+    out: OutFolder = None
     seed: int = 0
     """Of the bootstrap."""
 
@@ -61,34 +61,38 @@ def main(options: Options) -> int:
     if options.head is not None:
         head = load_head(options.head, allow_pickle=options.allow_pickle)
         for features in read.values():
-            require_base(options.head, features)
-    identity = {
-        "features": {
-            label: sha256(Path(folder) / FEATURES_FILE)
-            for label, folder in zip(labels, read, strict=True)
-        },
+            require_base(options.head, features.base)
+    digests = [features_digest(Path(folder)) for folder in read]
+    facts = {
+        "features": dict(zip(labels, digests, strict=True)),
         "head": options.head and sha256(options.head),
-        "seed": options.seed,
     }
-    results: list[RankedSet] = []
-    for label, features in zip(labels, read.values(), strict=True):
-        results += rank_sets(features, label)
-        if head is not None and options.head is not None:
-            results += rank_sets(features, f"{label} + {options.head.stem}", head.scores)
-    folder = options.out or default_folder("fine_grained_eval", identity)
-    open_run(folder, "fine_grained_eval", identity)
-    return _write(options, folder, list(read.values()), results)
+    with open_run("fine_grained_eval", options, out=options.out, **facts) as run:
+        results: list[RankedSet] = []
+        for label, features in zip(labels, read.values(), strict=True):
+            results += rank_features(features, label)
+            if head is not None and options.head is not None:
+                results += rank_features(features, f"{label} + {options.head.stem}", head.scores)
+        summaries, comparisons = summarise_sets(results, options.seed), compare_models(results)
+        run.write("table", paper_table(summaries))
+        run.write("ranks_by_negatives", summary_table(summaries))
+        run.write("comparisons", comparison_table(comparisons))
+        run.write("ranks", rank_table(results))
+        run.note(*_notices(results))
+        page = fine_grained_page(summaries, comparisons)
+        return run.publish(page, _lines(summaries), _faults(list(read.values())))
 
 
-def _check(read: dict[str, Features]) -> None:
+def _check(read: Mapping[str, Features]) -> None:
     """Refuse what cannot stand in one table."""
+    data = []
     for folder, features in read.items():
-        if features.kind != "fg_ovd":
+        if features.boxes is None:
             raise InputError(f"{folder}: holds whole images; boxes with negatives are needed")
-    for (a, first), (b, second) in itertools.pairwise(read.items()):
-        data = [{name: one.origin.data[name] for name in one.sets} for one in (first, second)]
-        if data[0] != data[1]:
-            raise InputError(f"--features: {a} and {b} are of different annotation files")
+        data.append((folder, features.boxes.digests))
+    for (first, one), (second, other) in itertools.pairwise(data):
+        if one != other:
+            raise InputError(f"--features: {first} and {second} are of different annotation files")
 
 
 def feature_labels(features: Sequence[Features]) -> list[str]:
@@ -109,35 +113,16 @@ def feature_labels(features: Sequence[Features]) -> list[str]:
     return labels
 
 
-def _write(
-    options: Options, folder: Path, features: Sequence[Features], results: Sequence[RankedSet]
-) -> int:
-    """Tables, tests, report."""
-    summaries = summarise_sets(results, options.seed)
-    comparisons = compare_models(results)
-    write_csv(folder / "table.csv", paper_table(summaries))
-    write_csv(folder / "ranks_by_negatives.csv", summary_table(summaries))
-    write_csv(folder / "comparisons.csv", comparison_table(comparisons))
-    write_table(folder, "ranks", rank_table(results))
-    faults, notices = _faults(features), _notices(results)
-    page = fine_grained_page(
-        summaries,
-        comparisons,
-        settings=json.loads((folder / "run.json").read_text()),
-        faults=faults,
-        notices=notices,
-    )
-    means = mean_over_sets(summaries)
-    lines = [
+def _lines(summaries: Sequence[SetSummary]) -> list[str]:
+    return [
         f"{model}: mean rank {own['reference']:.2f} (chance {own['chance']:.2f}); "
         + ", ".join(
             f"{s.ranked.name} {s.reference.mean[s.at]:.2f}"
             for s in summaries
             if s.ranked.model == model
         )
-        for model, own in means.items()
+        for model, own in mean_over_sets(summaries).items()
     ]
-    return publish(folder, page, lines=lines, notices=notices, faults=faults)
 
 
 def _notices(results: Sequence[RankedSet]) -> list[str]:
@@ -160,22 +145,12 @@ def _faults(features: Sequence[Features]) -> list[FaultChoice]:
     models = [one.origin.model for one in features]
     overridden = [m["activation"] for m in models if m["activation"] != m["own_activation"]]
     return [
-        FaultChoice(
-            "the centre crop keeps less than half of every fourth box",
-            "reference" if "crop" in fits else "corrected",
-            f"fits: {', '.join(fits)}",
-        ),
+        faults.BOX_CROP.choose("crop" in fits, f"fits: {', '.join(fits)}"),
         activation_choice(bool(overridden), overridden[0] if overridden else None),
-        FaultChoice(
-            "ties count against the right caption",
-            "reference",
-            "in figures and tests; tables have both ways",
-        ),
-        FaultChoice(
-            "boxes with too few negatives vanish silently", "corrected", "counts in every table"
-        ),
-        FaultChoice("the median takes the next index", "corrected", "the paper's beside it"),
-        FaultChoice("chance drawn at n / 2", "corrected", "(n + 1) / 2 of n captions"),
+        faults.TIES.choose(True, "in figures and tests; tables have both ways"),
+        faults.FEW_NEGATIVES.choose(False, "counts in every table"),
+        faults.MEDIAN.choose(False, "the paper's beside it"),
+        faults.CHANCE.choose(False, "(n + 1) / 2 of n captions"),
     ]
 
 

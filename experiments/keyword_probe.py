@@ -69,9 +69,8 @@ class Options:
 def main(options: Options) -> int:
     """Check everything, then load, score, test and tell; returns the exit status."""
     control = () if options.control == ("none",) else options.control
-    limit = options.image.pixel_limit
-    probed = open_image_sets(options.image.images, options.image.captions, limit)
-    controls = open_image_sets(control, None, limit)
+    probed = options.image.open()
+    controls = open_image_sets(control, None, options.image.pixel_limit)
     sets, models = [*probed, *controls], describe_models(options.model)
     _check_words(options)
     contents = {opened.name: _contents(options, opened) for opened in probed}

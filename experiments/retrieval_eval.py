@@ -7,16 +7,14 @@ whose results then stand beside the model's own. Writes retrieval.csv, figures/ 
 """
 
 import dataclasses
-import json
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-import pyarrow as pa
 
-from jclip.data.features import FEATURES_FILE, Features, read_features
+from jclip.data.features import Features, features_digest, read_features
 from jclip.errors import InputError
 from jclip.files.digests import sha256
-from jclip.files.tables import write_csv
 from jclip.heads import load_head, require_base
 from jclip.probes.retrieval import (
     Normalisation,
@@ -24,54 +22,59 @@ from jclip.probes.retrieval import (
     cosine_retrieval,
     rank_captions,
     rank_images,
+    retrieval_table,
 )
-from jclip.report.provenance import FaultChoice, activation_choice
+from jclip.report import faults
+from jclip.report.faults import FaultChoice, activation_choice
 from jclip.report.retrieval_page import retrieval_page
 from jclip.runs.command import run_command
-from jclip.runs.record import default_folder, open_run
-from jclip.runs.options import Flag
-from jclip.runs.publish import publish
+from jclip.runs.options import Flag, OutFolder
+from jclip.runs.record import Silent
+from jclip.runs.run import open_run
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What is retrieved, and how."""
 
-    features: Path
+    features: Annotated[Path, Silent]
     """Folder of extract_features, of whole images."""
     split: str = "test"
     """Which images, by Karpathy's names; all takes every split."""
-    head: Path | None = None
+    head: Annotated[Path | None, Silent] = None
     """A re-projection head, .safetensors; its results stand beside the model's own."""
-    allow_pickle: Flag = False
+    allow_pickle: Annotated[Flag, Silent] = False
     """Read a .pt head too, through torch with weights_only."""
     normalisation: Normalisation = "corrected"
     """Of the model's own embeddings: corrected is the cosine; reference divides every feature by
     its norm over samples, as the paper's code does."""
-    out: Path | None = None
-    """Folder of results; default runs/retrieval_eval-HASH."""
+    out: OutFolder = None
 
 
 def main(options: Options) -> int:
     """Read, rank and write; returns the exit status."""
     features = read_features(options.features)
     pairs = _select(features, options.split)
-    model = str(features.origin.model["name"])
-    results = _both(model, pairs, *cosine_retrieval(*pairs, options.normalisation))
+    model, head = str(features.origin.model["name"]), None
     if options.head is not None:
         head = load_head(options.head, allow_pickle=options.allow_pickle)
-        require_base(options.head, features)
-        ranks = (rank(*pairs, head.similarity) for rank in (rank_captions, rank_images))
-        results += _both(f"{model} + {options.head.stem}", pairs, *ranks)
-    identity = {
-        "features": sha256(options.features / FEATURES_FILE),
-        "split": options.split,
+        require_base(options.head, features.base)
+    facts = {
+        "features": features_digest(options.features),
         "head": options.head and sha256(options.head),
-        "normalisation": options.normalisation,
     }
-    folder = options.out or default_folder("retrieval_eval", identity)
-    open_run(folder, "retrieval_eval", identity)
-    return _write(options, folder, features, results)
+    with open_run("retrieval_eval", options, out=options.out, **facts) as run:
+        results = _both(model, pairs, *cosine_retrieval(*pairs, options.normalisation))
+        if head is not None and options.head is not None:
+            ranks = (rank(*pairs, head.similarity) for rank in (rank_captions, rank_images))
+            results += _both(f"{model} + {options.head.stem}", pairs, *ranks)
+        run.write("retrieval", table := retrieval_table(results))
+        lines = [
+            "{model}, {direction}: R@1 {recall_at_1:.1f} %, R@5 {recall_at_5:.1f} %, "
+            "R@10 {recall_at_10:.1f} % of {queries} queries".format(**row)
+            for row in table.to_pylist()
+        ]
+        return run.publish(retrieval_page(results), lines, _faults(options, features))
 
 
 def _select(features: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,8 +87,7 @@ def _select(features: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.
         raise InputError(f"--split {split}: no image of it; there are {known}")
     rows = np.cumsum(kept) - 1
     own = kept[features.caption_images]
-    captions = features.captions[own]
-    return features.images[kept], captions, rows[features.caption_images[own]]
+    return features.images[kept], features.captions[own], rows[features.caption_images[own]]
 
 
 def _both(model: str, pairs, captions: np.ndarray, images: np.ndarray) -> list[RankedQueries]:
@@ -95,53 +97,15 @@ def _both(model: str, pairs, captions: np.ndarray, images: np.ndarray) -> list[R
     ]
 
 
-def _write(options: Options, folder: Path, features: Features, results: list[RankedQueries]) -> int:
-    """Table and report."""
-    rows = []
-    for result in results:
-        own = result.summary
-        recall = {f"recall_at_{k}": value for k, value in own.recall.items()}
-        rows.append(
-            {
-                "model": result.model,
-                "direction": result.direction,
-                "queries": own.queries,
-                "among": result.gallery,
-                **recall,
-                "median_rank": own.median,
-                "mean_rank": own.mean,
-            }
-        )
-    write_csv(folder / "retrieval.csv", pa.Table.from_pylist(rows))
-    faults = _faults(options, features)
-    page = retrieval_page(
-        results,
-        settings=json.loads((folder / "run.json").read_text()),
-        faults=faults,
-        notices=(),
-    )
-    lines = [
-        f"{row['model']}, {row['direction']}: R@1 {row['recall_at_1']:.1f} %, R@5 "
-        f"{row['recall_at_5']:.1f} %, R@10 {row['recall_at_10']:.1f} % of {row['queries']} queries"
-        for row in rows
-    ]
-    return publish(folder, page, lines=lines, notices=(), faults=faults)
-
-
 def _faults(options: Options, features: Features) -> list[FaultChoice]:
     """Which faults of the paper's code this run repeats: all that it has a choice in."""
-    model = features.origin.model
+    model, repeated = features.origin.model, options.normalisation == "reference"
     overridden = model["activation"] != model["own_activation"]
+    meaning = "each feature divided by its norm over samples; a head is not concerned"
     return [
-        FaultChoice(
-            "CLIP's own retrieval normalised over samples",
-            options.normalisation,
-            "cosine over features"
-            if options.normalisation == "corrected"
-            else "each feature divided by its norm over samples; a head is not concerned",
-        ),
+        faults.RETRIEVAL_AXIS.choose(repeated, meaning if repeated else "cosine over features"),
         activation_choice(overridden, model["activation"] if overridden else None),
-        FaultChoice("a full N x N matrix for its diagonal", "corrected", "scores in blocks"),
+        faults.WHOLE_MATRIX.choose(False, "scores in blocks"),
     ]
 
 

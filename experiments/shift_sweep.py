@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from jclip.checkpoints import CheckpointDescription
-from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
+from jclip.data.image_sets import ImageSet, not_two_to_one
 from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.probes.reference_files import check_reference_layout, write_reference_text_files
@@ -73,10 +73,9 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then load, score, test and tell; returns the exit status."""
-    sets = open_image_sets(options.image.images, options.image.captions, options.image.pixel_limit)
-    models = describe_models(options.model)
+    sets, models = options.image.open(), describe_models(options.model)
     probe = ShiftProbe(
-        sets,
+        [image.width for opened in sets for image in opened.images],
         options.shifts,
         options.shift_pixels,
         fits=options.fits,
@@ -98,9 +97,8 @@ def main(options: Options) -> int:
         if options.clamp:
             results = [dataclasses.replace(r, values=np.maximum(r.values, 0)) for r in results]
             run.write("scores", score_table(results))
-        if options.reference_text_files:
-            for result in results:
-                write_reference_text_files(run.folder, result)
+        for result in results if options.reference_text_files else ():
+            write_reference_text_files(run.folder, result)
         return _report(options, run, results, sets, models)
 
 
@@ -159,10 +157,8 @@ def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound
     if options.beta is None:
         return None
     if images < needed:
-        run.note(
-            f"{result.image_set}: no test against beta, which cannot reach p < {options.alpha:g} "
-            f"with fewer than {needed} images; there are {images}."
-        )
+        why = f"no test can reach p < {options.alpha:g} with fewer than {needed} images"
+        run.note(f"{result.image_set}: not tested against beta; {why}, and there are {images}.")
         return None
     if options.beta != "flip":
         return options.beta
@@ -176,14 +172,12 @@ def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound
 
 def _line(row: dict) -> str:
     line = (
-        f"{row['image_set']}, {row['model']}, {row['fit']}: largest median |d| "
-        f"{row['largest_median_abs_d']:.3f} at yaw {row['largest_at_yaw']:.4g} (shift index "
-        f"{row['largest_at_shift_index']}), {row['n']} panoramas"
+        "{image_set}, {model}, {fit}: largest median |d| {largest_median_abs_d:.3f} at yaw "
+        "{largest_at_yaw:.4g} (shift index {largest_at_shift_index}), {n} panoramas"
     )
-    if row["beta"] is None:
-        return line
-    stable, tested = row["stable_shifts"], row["tested_shifts"]
-    return f"{line}; beta {row['beta']:.3f}, stable at {stable} of {tested} shifts"
+    if row["beta"] is not None:
+        line += "; beta {beta:.3f}, stable at {stable_shifts} of {tested_shifts} shifts"
+    return line.format(**row)
 
 
 def _faults(
@@ -196,20 +190,11 @@ def _faults(
     by_order = [opened.caption_file for opened in sets if opened.caption_file.endswith(".txt")]
     paired = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
     overridden = any(model.identity.overridden for model in models)
-    choices = [
+    return [
         faults.crop_choice(list(dict.fromkeys(result.fit for result in results))),
         faults.activation_choice(overridden, options.model.activation),
         faults.PAIRED_BY_ORDER.choose(False, paired),
-    ]
-    if options.beta is None:
-        return choices
-    calibrated = options.beta == "flip"
-    beta = "calibrated per model, fit and set by left-right flips"
-    tests = "beside it: exact sign test, Holm over shifts, intersection-union test"
-    return [
-        *choices,
-        faults.ONE_BETA.choose(not calibrated, beta if calibrated else f"beta {options.beta:g}"),
-        faults.WILCOXON_ALONE.choose(False, tests),
+        *(() if options.beta is None else faults.beta_choices(options.beta)),
     ]
 
 

@@ -12,93 +12,71 @@ heads/*.safetensors, runs.csv, settings.csv, learning_curves.csv, figures/ and r
 import csv
 import dataclasses
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from jclip.data.features import FEATURES_FILE, Features, read_features, require_same_model
+from jclip.data.features import Features, features_digest, read_features, require_same_model
 from jclip.errors import InputError
 from jclip.files.digests import sha256
-from jclip.files.tables import write_csv
 from jclip.heads import (
     Head,
     HeadConfig,
     HeadKind,
     Initialisation,
     ScoreFunction,
-    TextAxis,
-    base_of,
     load_head,
     require_base,
     save_head,
 )
-from jclip.report.head_training_page import head_faults, training_page
+from jclip.report.head_faults import head_choices
+from jclip.report.head_training_page import training_notices, training_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.runs.command import run_command
-from jclip.runs.record import default_folder, open_run
-from jclip.runs.options import Flag, Integers, Numbers
-from jclip.runs.publish import publish
-from jclip.training.head_batches import RECIPES, HeadLoss, HeadRecipe, SameImage, Stage
+from jclip.runs.options import Flag, Integers, Numbers, OutFolder
+from jclip.runs.record import Silent
+from jclip.runs.run import open_run
+from jclip.training.head_batches import RECIPES, HeadRecipe
 from jclip.training.head_data import TRAINING_SET, box_captions, caption_pairs
-from jclip.training.head_training import HeadRun, TrainedHead, train_heads
+from jclip.training.head_training import HeadRun, train_heads
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What is trained, on what, and how."""
 
-    features: Path
+    features: Annotated[Path, Silent]
     """Folder of features: of images with captions for the warm-up, of boxes for hard negatives."""
-    stage: Stage = "warm-up"
-    """Warm-up on captions, or training against hard negatives."""
-    validation_features: Path | None = None
+    validation_features: Annotated[Path | None, Silent] = None
     """Folder of features to validate with; default: split val, or a tenth of the boxes' images."""
     training_set: str = TRAINING_SET
     """The set of boxes that hard negatives are of; 1_attributes is Hard, the paper's."""
-    head: HeadKind | None = None
+    head: Annotated[HeadKind | None, Silent] = None
     """What is trained, linear by default; with --from it is what those files hold."""
-    score_function: ScoreFunction | None = None
+    score_function: Annotated[ScoreFunction | None, Silent] = None
     """cosine by default; sigmoid_cosine is the paper's. Attention heads have their own."""
-    learned_scale: Flag = False
+    learned_scale: Annotated[Flag, Silent] = False
     """Train a factor of the cosine too."""
     initialisation: Initialisation = "pytorch"
     """Where heads start: as the paper's code draws them, or as the identity."""
-    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    from_: Annotated[Path | None, Silent, tyro.conf.arg(name="from")] = None
     """Start from a head's file, or from the best heads of an earlier run, seed by seed."""
-    allow_pickle: Flag = False
+    allow_pickle: Annotated[Flag, Silent] = False
     """Start from .pt files too, read through torch with weights_only."""
-    seeds: Integers = (0,)
+    seeds: Annotated[Integers, Silent] = (0,)
     """Of initial parameters and order; each is one run per learning rate and margin."""
-    learning_rates: Numbers | None = None
+    learning_rates: Annotated[Numbers | None, Silent] = None
     """Of Adam. 5e-5 in the warm-up, 1e-5 for hard negatives, as in the paper."""
-    margins: Numbers | None = None
+    margins: Annotated[Numbers | None, Silent] = None
     """Of triplets. 0.2 in the warm-up, 0.05 for hard negatives, as in the paper."""
-    loss: HeadLoss = "triplet"
-    """triplet sums over all negatives, as in the paper."""
-    epochs: int = 10
-    """Passes over the examples."""
-    batch_size: int = 256
-    """Examples per step."""
-    patience: int | None = None
-    """End a run after this many epochs without a lower validation loss."""
-    same_image: SameImage = "masked"
-    """Whether other captions of an image are masked, or negatives as in the paper's code."""
-    text_axis: TextAxis = "features"
-    """Along which hard negatives are normalised in training; captions in the paper's code."""
-    out: Path | None = None
-    """Folder of results; default runs/train_heads-HASH. The same run into it resumes."""
-
-    def recipe(self) -> HeadRecipe:
-        """How heads are trained, but for what differs between runs."""
-        names = [field.name for field in dataclasses.fields(HeadRecipe)]
-        return HeadRecipe(**{name: getattr(self, name) for name in names})
+    recipe: tyro.conf.OmitArgPrefixes[HeadRecipe] = dataclasses.field(default_factory=HeadRecipe)
+    out: OutFolder = None
 
     def runs(self) -> list[HeadRun]:
         """Every seed with every learning rate and margin."""
-        rate, margin = RECIPES[self.stage]
+        rate, margin = RECIPES[self.recipe.stage]
         grid = (self.seeds, self.learning_rates or (rate,), self.margins or (margin,))
         for name, values in zip(("seeds", "learning-rates", "margins"), grid, strict=True):
             if not values or len(set(values)) < len(values):
@@ -110,51 +88,49 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, train all runs at once, save, report."""
-    recipe, runs = options.recipe(), options.runs()
+    recipe, runs = options.recipe, options.runs()
+    folders = (options.features, options.validation_features)
     training = read_features(options.features)
     validation = options.validation_features and read_features(options.validation_features)
     if validation:
         require_same_model(training, validation)
     config, initial, files = _start(options, runs, training)
     recipe.check(config)
-    if options.stage == "warm-up":
+    if recipe.stage == "warm-up":
         data = caption_pairs(training, validation)
     else:
         data = box_captions(training, validation, options.training_set)
-    identity = _identity(options, runs, config, files)
-    folder = options.out or default_folder("train_heads", identity)
-    open_run(folder, "train_heads", identity)
-    trained = train_heads(
-        config,
-        recipe,
-        runs,
-        *data,
-        folder,
-        initialisation=options.initialisation,
-        initial=initial,
-    )
-    for one in trained:
-        save_head(one.head, _file(folder, one), base=base_of(training))
-    for name, make in (
-        ("runs", run_table),
-        ("settings", setting_table),
-        ("learning_curves", curve_table),
-    ):
-        write_csv(folder / f"{name}.csv", make(trained))
-    faults = head_faults([config], [recipe], options.seeds)
-    record = json.loads((folder / "run.json").read_text())
-    examples = len(data[0].examples), len(data[1].examples)
-    page = training_page(trained, config, recipe, examples, settings=record, faults=faults)
-    lines = [
-        f"{one.run.name}: validation loss {one.validation_losses[0]:.4g} -> "
-        f"{one.validation_loss:.4g} in epoch {one.best_epoch}"
-        for one in trained
-    ]
-    return publish(folder, page, lines=lines, notices=page.notices, faults=faults)
-
-
-def _file(folder: Path, one: TrainedHead) -> Path:
-    return folder / "heads" / f"{one.run.name}.safetensors"
+    facts = {
+        "features": [folder and features_digest(folder) for folder in folders],
+        "head": dataclasses.asdict(config),
+        "from": files,
+        "runs": [dataclasses.asdict(run) for run in runs],
+    }
+    with open_run("train_heads", options, out=options.out, **facts) as run:
+        trained = train_heads(
+            config,
+            recipe,
+            runs,
+            *data,
+            run.folder,
+            initialisation=options.initialisation,
+            initial=initial,
+        )
+        for one in trained:
+            file = run.folder / "heads" / f"{one.run.name}.safetensors"
+            save_head(one.head, file, base=training.base)
+        run.write("runs", run_table(trained))
+        run.write("settings", setting_table(trained))
+        run.write("learning_curves", curve_table(trained))
+        examples = len(data[0].examples), len(data[1].examples)
+        lines = [
+            f"{one.run.name}: validation loss {one.validation_losses[0]:.4g} -> "
+            f"{one.validation_loss:.4g} in epoch {one.best_epoch}"
+            for one in trained
+        ]
+        run.note(*training_notices(trained, recipe))
+        page = training_page(trained, config, recipe, examples)
+        return run.publish(page, lines, head_choices([config], [recipe], options.seeds))
 
 
 def _start(
@@ -172,7 +148,7 @@ def _start(
     paths = {seed: _earlier(options.from_, seed) for seed in options.seeds}
     heads = {}
     for seed, path in paths.items():
-        require_base(path, features)
+        require_base(path, features.base)
         heads[seed] = load_head(path, allow_pickle=options.allow_pickle)
     config = heads[options.seeds[0]].config
     if any(head.config != config for head in heads.values()):
@@ -197,22 +173,6 @@ def _earlier(path: Path, seed: int) -> Path:
         raise InputError(f"{path / 'runs.csv'}: no run of seed {seed}")
     best = min(rows, key=lambda row: float(row["validation_loss"]))
     return path / "heads" / f"{best['run']}.safetensors"
-
-
-def _identity(
-    options: Options, runs: Sequence[HeadRun], config: HeadConfig, files: dict[str, str]
-) -> dict[str, object]:
-    """What makes two runs the same: everything that changes a number."""
-    folders = (options.features, options.validation_features)
-    return {
-        "features": [folder and sha256(folder / FEATURES_FILE) for folder in folders],
-        "training_set": options.training_set,
-        "head": dataclasses.asdict(config),
-        "initialisation": options.initialisation,
-        "from": files,
-        "recipe": dataclasses.asdict(options.recipe()),
-        "runs": [dataclasses.asdict(run) for run in runs],
-    }
 
 
 if __name__ == "__main__":

@@ -122,15 +122,15 @@ def local_mesh() -> Mesh:
 def replicate(mesh: Mesh, tree: Any) -> Any:
     """Arrays, whole on every device; the same in every process of the mesh."""
     sharding = NamedSharding(mesh, PartitionSpec())
-    return jax.tree.map(functools.partial(place, sharding=sharding), tree)
+    return jax.tree.map(functools.partial(put, sharding=sharding), tree)
 
 
-def place(array: Any, sharding: Sharding) -> jax.Array:
+def put(array: Any, sharding: Sharding) -> jax.Array:
     """Put what every process has where a sharding says, which may be over several processes."""
     if sharding.is_fully_addressable:
         return jax.device_put(array, sharding)
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
-        data = place(jax.random.key_data(array), sharding)
+        data = put(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
     return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 

@@ -1,10 +1,9 @@
 """Feature folders of a world in which captions are their images with the features turned round."""
 
-import dataclasses
-
 import numpy as np
 
-from jclip.data.features import BoxSet, Features, Origin
+from jclip.data.boxes import AnnotatedImage, Box, BoxTable, padded_rows
+from jclip.data.features import Features, Origin
 
 SIZE = 8
 
@@ -17,6 +16,45 @@ def origin(name="small", weights="abc"):
         box_scale=1.0,
         data={"file": "123"},
     )
+
+
+def box_features(images, captions, sets, origin, *, files=None, texts=None) -> Features:
+    """Features of boxes, by set: ids, rows of `images`, and captions' rows, the right one first."""
+    files = files or [f"{row}.png" for row in range(len(images))]
+    shown = [AnnotatedImage(file, 1000, 10) for file in dict.fromkeys(files)]
+    rows = np.concatenate([np.asarray(own, np.int64) for _, own, _ in sets.values()])
+    texts = texts or tuple(f"caption {row}" for row in range(len(captions)))
+    table = BoxTable(
+        sets=np.repeat(np.array(list(sets), str), [len(own) for _, own, _ in sets.values()]),
+        annotations=np.concatenate([np.asarray(ids, np.int64) for ids, _, _ in sets.values()]),
+        boxes=np.stack([rows, 0 * rows, 0 * rows + 5, 0 * rows + 4], axis=1).astype(np.float64),
+        image_rows=np.array([[image.file for image in shown].index(files[r]) for r in rows]),
+        caption_rows=padded_rows([own for *_, captions in sets.values() for own in captions]),
+        images=tuple(shown),
+        texts=texts,
+        digests={name: origin.data[name] for name in sets if name in origin.data},
+    )
+    first = {row: number for number, row in reversed(list(enumerate(rows.tolist())))}
+    return Features(
+        images=images,
+        captions=captions,
+        image_names=tuple(table.name(first[row]) for row in range(len(images))),
+        texts=texts,
+        origin=origin,
+        boxes=table,
+        box_images=rows,
+    )
+
+
+def boxes_of(table) -> list[Box]:
+    """The boxes of a table one by one, with their texts."""
+    rows = zip(table.sets.tolist(), table.annotations.tolist(), table.image_rows,
+               table.boxes.tolist(), table.caption_rows, strict=True)  # fmt: skip
+    return [
+        Box(name, annotation, table.images[image], tuple(box),
+            tuple(table.texts[row] for row in captions if row >= 0))
+        for name, annotation, image, box, captions in rows
+    ]  # fmt: skip
 
 
 def _world(count, seed):
@@ -35,7 +73,6 @@ def captioned(splits=("train",) * 20 + ("val",) * 6 + ("test",) * 6, seed=0) -> 
     _, images, say = _world(len(splits), seed)
     about = np.repeat(np.arange(len(splits)), 2)
     return Features(
-        kind="coco",
         images=images,
         captions=say(images[about]),
         image_names=tuple(f"{row}.png" for row in range(len(splits))),
@@ -52,16 +89,13 @@ def boxed(count=24, seed=1) -> Features:
     near = images[:, None] + 0.7 * rng.normal(size=(count, 3, SIZE)).astype(np.float32)
     captions = np.concatenate([say(images), say(near.reshape(-1, SIZE))])
     negatives = count + np.arange(3 * count).reshape(count, 3)
-    negatives[::4, 2] = -1
     rows = np.arange(count)
-    hard = BoxSet(annotations=rows, images=rows, positives=rows, negatives=negatives)
-    pattern = dataclasses.replace(hard, negatives=negatives[:, :2])
-    return Features(
-        kind="fg_ovd",
-        images=images,
-        captions=captions,
-        image_names=tuple(f"{row // 2}.png" for row in range(count)),
-        texts=tuple(f"caption {row}" for row in range(len(captions))),
-        origin=origin(),
-        sets={"1_attributes": hard, "pattern": pattern},
+    hard = [[row, *own[: 3 - (row % 4 == 0)]] for row, own in enumerate(negatives.tolist())]
+    pattern = [own[:3] for own in hard]
+    return box_features(
+        images,
+        captions,
+        {"1_attributes": (rows, rows, hard), "pattern": (rows, rows, pattern)},
+        origin(),
+        files=[f"{row // 2}.png" for row in range(count)],
     )

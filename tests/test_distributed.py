@@ -14,6 +14,7 @@ from noise_panoramas import write_panoramas
 
 from experiments import extract_features, shift_sweep
 from jclip.data.features import read_features
+from jclip.runs.boxes import FeatureOptions
 from jclip.runs.options import ImageOptions, ModelOptions, OutputOptions
 
 ROOT = Path(__file__).parents[1]
@@ -131,8 +132,7 @@ def test_two_processes_extract_the_same_features(tmp_path):
     options = extract_features.Options(
         ModelOptions(models=(str(CHECKPOINT),)),
         OutputOptions(out=tmp_path / "one", batch_size=2),
-        coco="demo",
-        demo_scenes=5,
+        FeatureOptions(coco="demo", demo_scenes=5),
     )
     assert extract_features.main(options) == 0
     one, two = read_features(tmp_path / "one"), read_features(tmp_path / "two")

@@ -8,7 +8,7 @@ from jclip.adapters.lora import (
     parameter_counts,
     with_dropout,
 )
-from jclip.adapters.merge import merge_adapter, unmerge_adapter
+from jclip.adapters.merge import merge_adapter
 
 __all__ = [
     "LoRAConfig",
@@ -17,6 +17,5 @@ __all__ = [
     "check_targets",
     "merge_adapter",
     "parameter_counts",
-    "unmerge_adapter",
     "with_dropout",
 ]

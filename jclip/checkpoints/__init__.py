@@ -3,16 +3,17 @@
 from jclip.checkpoints.checkpoint import (
     Checkpoint,
     CheckpointDescription,
-    Identity,
     describe_checkpoint,
     load_checkpoint,
     load_clip,
 )
+from jclip.checkpoints.description import DEMO_NOTICE, Identity
 from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.checkpoints.registry import PAPER_1, REGISTRY, RegisteredCheckpoint, expand_names
 from jclip.checkpoints.save import save_clip
 
 __all__ = [
+    "DEMO_NOTICE",
     "PAPER_1",
     "REGISTRY",
     "Checkpoint",

@@ -1,15 +1,20 @@
 """Checkpoints: a network with all that belongs to it."""
 
 import dataclasses
-import functools
 import os
 from pathlib import Path
-from typing import Literal
 
 import jax.numpy as jnp
 
 from jclip.checkpoints import open_clip, transformers
-from jclip.checkpoints.locate import CONFIG_FILES, DEMO, Location, locate
+from jclip.checkpoints.description import (
+    Description,
+    Identity,
+    Loaded,
+    activation_name,
+    identify,
+)
+from jclip.checkpoints.locate import CONFIG_FILES, Location, locate
 from jclip.checkpoints.network import random_clip, read_clip
 from jclip.checkpoints.preprocessing import (
     ImageConfig,
@@ -21,80 +26,25 @@ from jclip.errors import InputError
 from jclip.files.json_files import read_json
 from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
 from jclip.models.config import Activation
-from jclip.text import Tokenizer, load_tokenizer
 
 RANDOM = "random:"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Identity:
-    """Which checkpoint this is, for file names and reports.
-
-    `activation` is the one in use, `own_activation` the checkpoint's; where the towers differ, both
-    are named, image first. `sha256` of each file with weights, by name, is known once they have
-    been read. `random` marks an untrained network, whose numbers mean nothing. `notices` are what a
-    reader of results should know, one sentence each.
-    """
-
-    name: str
-    source: str
-    layout: Literal["open_clip", "transformers", "random"]
-    activation: str
-    own_activation: str
-    sha256: dict[str, str] = dataclasses.field(default_factory=dict)
-    random: bool = False
-    notices: tuple[str, ...] = ()
+class CheckpointDescription(Description[CLIPConfig, ImageConfig]):
+    """All of a CLIP checkpoint but its weights."""
 
     @property
-    def overridden(self) -> bool:
-        """Whether another activation than the checkpoint's own is in use."""
-        return self.activation != self.own_activation
+    def towers(self) -> CLIPConfig:
+        """Both towers: the network itself."""
+        return self.config
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CheckpointDescription:
-    """All of a checkpoint but its weights. `location` is None for an untrained network."""
-
-    config: CLIPConfig
-    image_config: ImageConfig
-    identity: Identity
-    location: Location | None
-
-    @functools.cached_property
-    def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer, read at first use.
-
-        Raises:
-            InputError: there is none, or it does not fit the network.
-        """
-        return load_tokenizer(self.location and self.location.folder, self.config.text)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Checkpoint(Loaded[ImageConfig]):
     """A network ready to use: its parameters are on the default device."""
 
     clip: CLIP
     description: CheckpointDescription
-
-    @property
-    def image_config(self) -> ImageConfig:
-        """How images are prepared for the network."""
-        return self.description.image_config
-
-    @property
-    def identity(self) -> Identity:
-        """Which checkpoint this is."""
-        return self.description.identity
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer, read at first use.
-
-        Raises:
-            InputError: there is none, or it does not fit the network.
-        """
-        return self.description.tokenizer
 
 
 def describe_checkpoint(
@@ -122,7 +72,13 @@ def describe_checkpoint(
     if activation is None:
         return description
     config = description.config.with_activation(activation)
-    identity = dataclasses.replace(description.identity, activation=_activation_name(config))
+    identity = dataclasses.replace(description.identity, activation=activation_name(config))
+    if identity.overridden:
+        notice = (
+            f"Runs with {identity.activation} although its weights were trained with "
+            f"{identity.own_activation}."
+        )
+        identity = dataclasses.replace(identity, notices=(*identity.notices, notice))
     return dataclasses.replace(description, config=config, identity=identity)
 
 
@@ -160,18 +116,13 @@ def load_clip(source: str | os.PathLike[str]) -> CLIP:
     return load_checkpoint(source).clip
 
 
-def _activation_name(config: CLIPConfig) -> str:
-    names = dict.fromkeys((config.vision.activation, config.text.activation))
-    return " and ".join(names)
-
-
 def _describe_random(source: str) -> CheckpointDescription:
     name = source.removeprefix(RANDOM)
     if name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise InputError(f"{source}: {name!r} is no known architecture; known: {known}")
     config = ARCHITECTURES[name]
-    activation = _activation_name(config)
+    activation = activation_name(config)
     identity = Identity(
         name=source,
         source=source,
@@ -200,20 +151,7 @@ def _describe_files(location: Location) -> CheckpointDescription:
         # How the reference library runs a named checkpoint is what its results are compared with.
         config = config.with_activation(entry.activation)
         image_config = entry.image_config
-    name, source = location.source, str(location.folder.resolve())
-    if location.repository is not None:
-        source = f"{location.repository}@{location.folder.name}"
-    elif entry is None and name != DEMO:
-        name = location.folder.resolve().name
-    activation = _activation_name(config)
-    identity = Identity(
-        name=name,
-        source=source,
-        layout=location.layout,
-        activation=activation,
-        own_activation=activation,
-        notices=tuple(notices),
-    )
+    identity = identify(location, config, notices, registered=entry is not None)
     return CheckpointDescription(
         config=config, image_config=image_config, identity=identity, location=location
     )
@@ -253,7 +191,7 @@ def _contradictions(
             f"{location.repository} does not hold the network of {location.source}: its "
             f"{CONFIG_FILES[location.layout]} describes {config}"
         )
-    pairs = {"activation": (_activation_name(config), entry.activation)} | {
+    pairs = {"activation": (activation_name(config), entry.activation)} | {
         field.name: (getattr(image_config, field.name), getattr(entry.image_config, field.name))
         for field in dataclasses.fields(ImageConfig)
     }

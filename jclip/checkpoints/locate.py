@@ -22,6 +22,8 @@ from jclip.files.json_files import read_json
 from jclip.models import ARCHITECTURES
 
 DEMO = "demo"
+DEMO_FOLDER = Path(str(resources.files("jclip.demo") / "checkpoint"))
+"""Of the small checkpoint that ships with the package."""
 
 CONFIG_FILES: dict[Layout, str] = {
     "open_clip": "open_clip_config.json",
@@ -98,8 +100,7 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
     if source in REGISTRY:
         entry = REGISTRY[source]
         return _locate_repository(source, entry.hub_id, entry.layout, allow_pickle)
-    shipped = Path(str(resources.files("jclip.demo") / "checkpoint"))
-    folder = shipped if source == DEMO else Path(source).expanduser()
+    folder = DEMO_FOLDER if source == DEMO else Path(source).expanduser()
     if folder.is_dir():
         names = {path.name for path in folder.iterdir()}
         return _choose(Location(source=source, folder=folder), names, None, allow_pickle)
@@ -152,7 +153,8 @@ def _choose(
     if not allow_pickle:
         raise InputError(
             f"{source} holds its weights only as {', '.join(pickles)}: pickles can run code when "
-            "read; --allow-pickle reads tensors from them and nothing else (needs PyTorch)"
+            "read; if allowed, tensors are read from them and nothing else (needs PyTorch)",
+            argument="allow_pickle",
         )
     location = dataclasses.replace(location, pickled=True)
     for layout in configs:

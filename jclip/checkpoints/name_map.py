@@ -3,18 +3,19 @@
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from flax import nnx
 from jaxtyping import Float
 
 from jclip.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class TensorRule:
     """One tensor of a file, and the parameter it becomes.
 
     Args:
@@ -38,6 +39,22 @@ class Rule:
         return (self.target,) if isinstance(self.target, str) else self.target
 
 
+def norm_rules(source: str, target: str) -> list[TensorRule]:
+    """Those of a layer norm."""
+    return [
+        TensorRule(f"{source}.weight", f"{target}.scale"),
+        TensorRule(f"{source}.bias", f"{target}.bias"),
+    ]
+
+
+def linear_rules(source: str, target: str) -> list[TensorRule]:
+    """Those of a dense layer, whose kernel PyTorch keeps as [outputs, inputs]."""
+    return [
+        TensorRule(f"{source}.weight", f"{target}.kernel", "transposed"),
+        TensorRule(f"{source}.bias", f"{target}.bias"),
+    ]
+
+
 @runtime_checkable
 class TensorSource(Protocol):
     """The tensors of a checkpoint's files."""
@@ -52,8 +69,25 @@ class TensorSource(Protocol):
         ...
 
 
+def filled_module[Module: nnx.Module](
+    make: Callable[[], Module],
+    values: Callable[[Mapping[str, jax.ShapeDtypeStruct]], Mapping[str, jax.Array]],
+) -> Module:
+    """A module with given parameters; its own initial ones are never computed.
+
+    Args:
+        make: builds the module.
+        values: of all parameters, from the shape and dtype of each, by path joined by dots.
+    """
+    graph, state = nnx.split(nnx.eval_shape(make))
+    leaves = {".".join(map(str, path)): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
+    found = values({name: leaf.get_value() for name, (_, leaf) in leaves.items()})
+    filled = [(path, leaf.replace(found[name])) for name, (path, leaf) in leaves.items()]
+    return nnx.merge(graph, nnx.from_flat_state(filled))
+
+
 def assign(
-    rules: Sequence[Rule],
+    rules: Sequence[TensorRule],
     tensors: TensorSource,
     parameters: Mapping[str, jax.ShapeDtypeStruct],
     file: str,
@@ -108,7 +142,7 @@ def _expected(rules, parameters):
     return expected
 
 
-def _stored_shape(rule: Rule, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _stored_shape(rule: TensorRule, shape: tuple[int, ...]) -> tuple[int, ...]:
     if rule.form == "patches":
         patch = math.isqrt(shape[0] // 3)
         return (shape[1], 3, patch, patch)
@@ -139,7 +173,7 @@ def _fill(expected, tensors: TensorSource, parameters):
     return filled, list(dict.fromkeys(unfit))
 
 
-def _converted(rule: Rule, tensor: np.ndarray, part: int) -> np.ndarray:
+def _converted(rule: TensorRule, tensor: np.ndarray, part: int) -> np.ndarray:
     if len(rule.targets) > 1:
         tensor = np.split(tensor, len(rule.targets))[part]
     if rule.form == "transposed":
@@ -150,7 +184,7 @@ def _converted(rule: Rule, tensor: np.ndarray, part: int) -> np.ndarray:
 
 
 def restore(
-    rules: Sequence[Rule], parameters: Mapping[str, Any]
+    rules: Sequence[TensorRule], parameters: Mapping[str, Any]
 ) -> dict[str, Float[np.ndarray, "..."]]:
     """The tensors that `assign` would fill these parameters from; no rule may split a tensor."""
     tensors = {}
@@ -167,7 +201,7 @@ def restore(
     return tensors
 
 
-def _restored(rule: Rule, value: np.ndarray) -> np.ndarray:
+def _restored(rule: TensorRule, value: np.ndarray) -> np.ndarray:
     if rule.form == "transposed":
         return value.T
     if rule.form == "patches":

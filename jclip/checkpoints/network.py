@@ -1,6 +1,6 @@
 """Networks with values in them: read from files, or drawn at random."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -8,24 +8,11 @@ from flax import nnx
 
 from jclip.checkpoints import open_clip, transformers
 from jclip.checkpoints.locate import Location
-from jclip.checkpoints.name_map import assign
+from jclip.checkpoints.name_map import assign, filled_module
 from jclip.checkpoints.weights import open_weights
 from jclip.models import CLIP, CLIPConfig
 
 _CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07)}
-
-
-def _parameters(config: CLIPConfig, dtype) -> tuple[nnx.GraphDef, dict[tuple, Any], dict[str, Any]]:
-    """The network without values: its graph, its parameters by path, and by path joined by dots."""
-    abstract = nnx.eval_shape(lambda: CLIP(config, dtype=dtype, rngs=nnx.Rngs(0)))
-    graph, state = nnx.split(abstract)
-    flat = dict(nnx.to_flat_state(state))
-    return graph, flat, {".".join(map(str, path)): leaf.get_value() for path, leaf in flat.items()}
-
-
-def _merge(graph: nnx.GraphDef, flat: dict[tuple, Any], values: dict[str, jax.Array]) -> CLIP:
-    filled = [(path, leaf.replace(values[".".join(map(str, path))])) for path, leaf in flat.items()]
-    return nnx.merge(graph, nnx.from_flat_state(filled))
 
 
 def random_clip(config: CLIPConfig, dtype) -> CLIP:
@@ -33,7 +20,10 @@ def random_clip(config: CLIPConfig, dtype) -> CLIP:
 
     Drawn on the host, as compiling the initialisers takes longer than drawing all values.
     """
-    graph, flat, parameters = _parameters(config, dtype)
+    return filled_module(lambda: CLIP(config, dtype=dtype, rngs=nnx.Rngs(0)), _random_values)
+
+
+def _random_values(parameters: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.Array]:
     generator = np.random.default_rng(0)
     values = {}
     for name, leaf in parameters.items():
@@ -45,7 +35,7 @@ def random_clip(config: CLIPConfig, dtype) -> CLIP:
         else:
             value = np.full(leaf.shape, _CONSTANTS[name.split(".")[-1]], np.float32)
         values[name] = jax.device_put(value.astype(leaf.dtype))
-    return _merge(graph, flat, values)
+    return values
 
 
 def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, dict[str, str]]:
@@ -58,5 +48,8 @@ def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, dict
     rules = transformers.RULES
     if location.layout == "open_clip":
         rules = open_clip.rules_for(tensors.shapes)
-    graph, flat, parameters = _parameters(config, dtype)
-    return _merge(graph, flat, assign(rules, tensors, parameters, location.source)), digests
+    clip = filled_module(
+        lambda: CLIP(config, dtype=dtype, rngs=nnx.Rngs(0)),
+        lambda parameters: assign(rules, tensors, parameters, location.source),
+    )
+    return clip, digests

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from jclip.checkpoints.name_map import Rule
+from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
 from jclip.files.json_fields import Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation
@@ -115,50 +115,39 @@ def _read_text(fields: Fields, quick: bool) -> dict[str, Any]:
     return tower
 
 
-def _norm(source: str, target: str) -> list[Rule]:
-    return [Rule(f"{source}.weight", f"{target}.scale"), Rule(f"{source}.bias", f"{target}.bias")]
-
-
-def _linear(source: str, target: str) -> list[Rule]:
-    return [
-        Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
-        Rule(f"{source}.bias", f"{target}.bias"),
-    ]
-
-
-def _blocks(source: str, target: str) -> list[Rule]:
+def _blocks(source: str, target: str) -> list[TensorRule]:
     source, target = f"{source}transformer.resblocks.{{layer}}", f"{target}.transformer.blocks"
     fused = [f"{target}.attention.{part}" for part in ("query", "key", "value")]
     kernels, biases = ([f"{part}.{leaf}" for part in fused] for leaf in ("kernel", "bias"))
     return [
-        *_norm(f"{source}.ln_1", f"{target}.attention_norm"),
-        Rule(f"{source}.attn.in_proj_weight", tuple(kernels), "transposed"),
-        Rule(f"{source}.attn.in_proj_bias", tuple(biases)),
-        *_linear(f"{source}.attn.out_proj", f"{target}.attention.out"),
-        Rule(f"{source}.ls_1.gamma", f"{target}.attention_scale"),
-        *_norm(f"{source}.ln_2", f"{target}.mlp_norm"),
-        *_linear(f"{source}.mlp.c_fc", f"{target}.mlp.up"),
-        *_linear(f"{source}.mlp.c_proj", f"{target}.mlp.down"),
-        Rule(f"{source}.ls_2.gamma", f"{target}.mlp_scale"),
+        *norm_rules(f"{source}.ln_1", f"{target}.attention_norm"),
+        TensorRule(f"{source}.attn.in_proj_weight", tuple(kernels), "transposed"),
+        TensorRule(f"{source}.attn.in_proj_bias", tuple(biases)),
+        *linear_rules(f"{source}.attn.out_proj", f"{target}.attention.out"),
+        TensorRule(f"{source}.ls_1.gamma", f"{target}.attention_scale"),
+        *norm_rules(f"{source}.ln_2", f"{target}.mlp_norm"),
+        *linear_rules(f"{source}.mlp.c_fc", f"{target}.mlp.up"),
+        *linear_rules(f"{source}.mlp.c_proj", f"{target}.mlp.down"),
+        TensorRule(f"{source}.ls_2.gamma", f"{target}.mlp_scale"),
     ]
 
 
-def rules_for(names: Collection[str]) -> tuple[Rule, ...]:
+def rules_for(names: Collection[str]) -> tuple[TensorRule, ...]:
     """What every tensor of the layout becomes; the text tower's names may begin with `text.`."""
     text = "text." if "text.token_embedding.weight" in names else ""
     return (
-        Rule("logit_scale", "logit_scale"),
-        Rule("visual.class_embedding", "image_tower.class_embedding"),
-        Rule("visual.conv1.weight", "image_tower.patch_embedding.kernel", "patches"),
-        Rule("visual.positional_embedding", "image_tower.position_embedding"),
-        *_norm("visual.ln_pre", "image_tower.pre_norm"),
+        TensorRule("logit_scale", "logit_scale"),
+        TensorRule("visual.class_embedding", "image_tower.class_embedding"),
+        TensorRule("visual.conv1.weight", "image_tower.patch_embedding.kernel", "patches"),
+        TensorRule("visual.positional_embedding", "image_tower.position_embedding"),
+        *norm_rules("visual.ln_pre", "image_tower.pre_norm"),
         *_blocks("visual.", "image_tower"),
-        *_norm("visual.ln_post", "image_tower.post_norm"),
-        Rule("visual.proj", "image_tower.projection.kernel"),
-        Rule(f"{text}token_embedding.weight", "text_tower.token_embedding"),
-        Rule(f"{text}positional_embedding", "text_tower.position_embedding"),
+        *norm_rules("visual.ln_post", "image_tower.post_norm"),
+        TensorRule("visual.proj", "image_tower.projection.kernel"),
+        TensorRule(f"{text}token_embedding.weight", "text_tower.token_embedding"),
+        TensorRule(f"{text}positional_embedding", "text_tower.position_embedding"),
         *_blocks(text, "text_tower"),
-        *_norm(f"{text}ln_final", "text_tower.post_norm"),
-        Rule(f"{text}text_projection", "text_tower.projection.kernel"),
-        Rule(f"{text}attn_mask", ignored=True),
+        *norm_rules(f"{text}ln_final", "text_tower.post_norm"),
+        TensorRule(f"{text}text_projection", "text_tower.projection.kernel"),
+        TensorRule(f"{text}attn_mask", ignored=True),
     )

@@ -1,7 +1,6 @@
 """Checkpoints of OWL-ViT and OWLv2 in the layout of the transformers library."""
 
 import dataclasses
-import functools
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -10,67 +9,48 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jclip.checkpoints import transformers
-from jclip.checkpoints.checkpoint import Identity
-from jclip.checkpoints.locate import Location, locate
-from jclip.checkpoints.name_map import Rule, assign
-from jclip.checkpoints.preprocessing import CLIP_MEAN, CLIP_STD, read_transformers_preprocessing
+from jclip.checkpoints.description import Description, Loaded, identify
+from jclip.checkpoints.locate import locate
+from jclip.checkpoints.name_map import (
+    TensorRule,
+    assign,
+    filled_module,
+    linear_rules,
+    norm_rules,
+)
+from jclip.checkpoints.preprocessing import (
+    channels_of,
+    read_transformers_preprocessing,
+)
 from jclip.checkpoints.weights import open_weights
 from jclip.errors import InputError
 from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
+from jclip.images import CLIP_MEAN, CLIP_STD
 from jclip.images.owl_preprocess import DetectorImages
+from jclip.models import CLIPConfig
 from jclip.models.owl import OWL, OWLConfig
-from jclip.text import Tokenizer, load_tokenizer
 
 Kind = Literal["owlvit", "owlv2"]
 
 _PATCH_SIZES: dict[Kind, int] = {"owlvit": 32, "owlv2": 16}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectorDescription:
+class DetectorDescription(Description[OWLConfig, DetectorImages]):
     """All of a detector's checkpoint but its weights."""
 
-    config: OWLConfig
-    images: DetectorImages
-    identity: Identity
-    location: Location
-
-    @functools.cached_property
-    def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer, read at first use.
-
-        Raises:
-            InputError: there is none, or it does not fit the network.
-        """
-        return load_tokenizer(self.location.folder, self.config.clip.text)
+    @property
+    def towers(self) -> CLIPConfig:
+        """Both towers of the network."""
+        return self.config.clip
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectorCheckpoint:
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class DetectorCheckpoint(Loaded[DetectorImages]):
     """A detector ready to use: its parameters are on the default device."""
 
     detector: OWL
     description: DetectorDescription
-
-    @property
-    def images(self) -> DetectorImages:
-        """How images are prepared for the network."""
-        return self.description.images
-
-    @property
-    def identity(self) -> Identity:
-        """Which checkpoint this is."""
-        return self.description.identity
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer, read at first use.
-
-        Raises:
-            InputError: there is none, or it does not fit the network.
-        """
-        return self.description.tokenizer
 
 
 def describe_detector(
@@ -99,51 +79,38 @@ def describe_detector(
         notices.append(
             f"{location.folder} does not say how images are prepared: {kind}'s way is taken."
         )
-    name, origin = location.source, f"{location.repository}@{location.folder.name}"
-    if location.repository is None:
-        name, origin = location.folder.resolve().name, str(location.folder.resolve())
-    towers = (config.clip.vision, config.clip.text)
-    activation = " and ".join(dict.fromkeys(tower.activation for tower in towers))
-    identity = Identity(
-        name=name,
-        source=origin,
-        layout="transformers",
-        activation=activation,
-        own_activation=activation,
-        notices=tuple(notices),
+    return DetectorDescription(
+        config=config,
+        image_config=images,
+        identity=identify(location, config.clip, notices),
+        location=location,
     )
-    return DetectorDescription(config=config, images=images, identity=identity, location=location)
 
 
 def load_detector(
-    source: str | os.PathLike[str] | DetectorDescription,
-    *,
-    dtype=jnp.float32,
-    allow_pickle: bool = False,
+    source: str | os.PathLike[str] | DetectorDescription, *, dtype=jnp.float32
 ) -> DetectorCheckpoint:
     """Load OWL-ViT or OWLv2.
 
     Args:
         source: what `describe_detector` takes, or what it returned.
         dtype: of the dense kernels; all other parameters are float32.
-        allow_pickle: as there, and settled with a description.
 
     Raises:
         InputError: there is no such checkpoint, it describes what is not supported, or its weights
             are not those of the network it describes (every such tensor is named).
     """
     if not isinstance(source, DetectorDescription):
-        source = describe_detector(source, allow_pickle=allow_pickle)
-    config = source.config
-    tensors, digests = open_weights(source.location)
-    abstract = nnx.eval_shape(lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)))
-    graph, state = nnx.split(abstract)
-    flat = {".".join(map(str, path)): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
-    parameters = {name: leaf.get_value() for name, (_, leaf) in flat.items()}
+        source = describe_detector(source)
+    config, location = source.config, source.location
+    if location is None:
+        raise ValueError("a detector is read from files")
+    tensors, digests = open_weights(location)
     rules = rules_for("owlv2" if config.objectness else "owlvit")
-    values = assign(rules, tensors, parameters, source.location.source)
-    filled = [(path, leaf.replace(values[name])) for name, (path, leaf) in flat.items()]
-    detector = nnx.merge(graph, nnx.from_flat_state(filled))
+    detector = filled_module(
+        lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)),
+        lambda parameters: assign(rules, tensors, parameters, location.source),
+    )
     identity = dataclasses.replace(source.identity, sha256=digests)
     description = dataclasses.replace(source, identity=identity)
     return DetectorCheckpoint(detector=detector, description=description)
@@ -211,39 +178,25 @@ def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> Detector
     # The library resizes bilinearly whatever this says.
     fields.only("resample", 2)
     fields.only("do_center_crop", False)
-    channels = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
-    for name, default in channels.items():
-        found = fields.take(name, list(default))
-        if len(found) != 3 or not all(isinstance(value, int | float) for value in found):
-            fields.refuse(name, found, "three numbers are expected")
-            continue
-        red, green, blue = map(float, found)
-        channels[name] = (red, green, blue)
+    mean = channels_of(fields, "image_mean", CLIP_MEAN)
+    std = channels_of(fields, "image_std", CLIP_STD)
     fields.ignore("image_processor_type", "feature_extractor_type", "processor_class")
     fields.ignore("_valid_processor_keys", "data_format", "input_data_format", "return_tensors")
     fields.ignore("device", "disable_grouping", "default_to_square", "crop_size", "pad_size")
     fields.finish()
     fields.raise_problems(file)
-    return DetectorImages(
-        size=size, mean=channels["image_mean"], std=channels["image_std"], padded=True
-    )
+    return DetectorImages(size=size, mean=mean, std=std, padded=True)
 
 
-def rules_for(kind: Kind) -> list[Rule]:
+def rules_for(kind: Kind) -> list[TensorRule]:
     """What every tensor of the layout becomes: CLIP's rules under other names, and the heads'."""
 
-    def linear(source: str, target: str) -> list[Rule]:
-        return [
-            Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
-            Rule(f"{source}.bias", f"{target}.bias"),
-        ]
-
-    def mlp(head: str) -> list[Rule]:
+    def mlp(head: str) -> list[TensorRule]:
         layers = {"dense0": "first", "dense1": "second", "dense2": "last"}
         return [
             rule
             for source, target in layers.items()
-            for rule in linear(f"{head}.{source}", f"{head}.{target}")
+            for rule in linear_rules(f"{head}.{source}", f"{head}.{target}")
         ]
 
     towers = [
@@ -256,11 +209,10 @@ def rules_for(kind: Kind) -> list[Rule]:
     ]
     return [
         *towers,
-        Rule("layer_norm.weight", "patch_norm.scale"),
-        Rule("layer_norm.bias", "patch_norm.bias"),
-        *linear("class_head.dense0", "class_head.embedding"),
-        *linear("class_head.logit_shift", "class_head.shift"),
-        *linear("class_head.logit_scale", "class_head.scale"),
+        *norm_rules("layer_norm", "patch_norm"),
+        *linear_rules("class_head.dense0", "class_head.embedding"),
+        *linear_rules("class_head.logit_shift", "class_head.shift"),
+        *linear_rules("class_head.logit_scale", "class_head.scale"),
         *mlp("box_head"),
         *mlp("objectness_head"),
     ]

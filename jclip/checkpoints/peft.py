@@ -20,7 +20,7 @@ from jclip.adapters.lora import (
     dense_layers,
     map_dense_layers,
 )
-from jclip.checkpoints.name_map import Rule, assign
+from jclip.checkpoints.name_map import TensorRule, assign
 from jclip.checkpoints.peft_names import INERT, TensorName, read_names, write_name
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
@@ -117,6 +117,11 @@ def describe_adapter(folder: str | os.PathLike[str]) -> LoRAConfig:
     return _read_config(_find(Path(folder)).with_name(_CONFIG))[0]
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether `save_adapter` has come to its end here: the configuration is written last."""
+    return (folder / _CONFIG).exists()
+
+
 def _find(folder: Path) -> Path:
     path = folder / _TENSORS
     if not path.is_file() and (folder / "adapter_model.bin").exists():
@@ -185,7 +190,7 @@ def _check_architecture(
 
 def _rules(
     clip: CLIP, names: Mapping[str, TensorName], rank: int
-) -> tuple[list[Rule], dict[str, jax.ShapeDtypeStruct]]:
+) -> tuple[list[TensorRule], dict[str, jax.ShapeDtypeStruct]]:
     """How `assign` fills `PATH.BLOCK.A` [I, R] and `PATH.BLOCK.B` [R, O]: each has its partner."""
     layers = dense_layers(clip)
     rules, parameters = [], {}
@@ -196,7 +201,7 @@ def _rules(
             target = f"{tensor.path}.{tensor.block}.{factor}"
             # The same factor under a second name has no rule, which makes it unexpected.
             if target not in parameters:
-                rules.append(Rule(source, target, "transposed"))
+                rules.append(TensorRule(source, target, "transposed"))
                 parameters[target] = jax.ShapeDtypeStruct(shape, jnp.float32)
     return rules, parameters
 
@@ -226,7 +231,7 @@ def save_adapter(
         ValueError: the network has no adapter, or nothing but inert factors are left to write.
     """
     folder = Path(folder)
-    if (folder / _CONFIG).exists():
+    if is_adapter(folder):
         raise InputError(f"{folder} holds an adapter already")
     layers = adapted_layers(clip)
     if layout == "transformers":

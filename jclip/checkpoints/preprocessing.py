@@ -2,16 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
-from jclip.images import Interpolation
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-Fit = Literal["crop", "squash", "pad"]
+from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
 
 _FILTERS: dict[int, Interpolation] = {3: "bicubic", 2: "bilinear"}  # Pillow's codes
 _RESIZE_MODES: dict[str, Fit] = {"shortest": "crop", "squash": "squash", "longest": "pad"}
@@ -48,8 +43,8 @@ def read_open_clip_preprocessing(values: dict[str, Any], size: int, file: str) -
     fields = Fields(values, "preprocess_cfg.")
     config = ImageConfig(
         size=size,
-        mean=_channels(fields, "mean", CLIP_MEAN),
-        std=_channels(fields, "std", CLIP_STD),
+        mean=channels_of(fields, "mean", CLIP_MEAN),
+        std=channels_of(fields, "std", CLIP_STD),
         interpolation=fields.choose("interpolation", "bicubic", _INTERPOLATIONS),
         fit=fields.choose("resize_mode", "shortest", _RESIZE_MODES),
     )
@@ -82,8 +77,8 @@ def _image_processor(values: dict[str, Any], size: int, file: str) -> ImageConfi
     fit = _transformers_fit(fields, values, size)
     config = ImageConfig(
         size=size,
-        mean=_channels(fields, "image_mean", CLIP_MEAN),
-        std=_channels(fields, "image_std", CLIP_STD),
+        mean=channels_of(fields, "image_mean", CLIP_MEAN),
+        std=channels_of(fields, "image_std", CLIP_STD),
         interpolation=_FILTERS.get(values.get("resample", 3), "bicubic"),
         fit=fit,
     )
@@ -142,9 +137,10 @@ def transformers_preprocessing(config: ImageConfig) -> dict[str, Any]:
     }
 
 
-def _channels(
+def channels_of(
     fields: Fields, name: str, default: tuple[float, float, float]
 ) -> tuple[float, float, float]:
+    """A number per RGB channel of values in 0 .. 1, as a field has it."""
     values = fields.take(name, list(default))
     if len(values) != 3 or not all(isinstance(v, (int, float)) for v in values):
         fields.refuse(name, values, "three numbers are expected")

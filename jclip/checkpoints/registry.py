@@ -7,8 +7,8 @@ architecture. Facts and names are those of open_clip 3.3.0 (`open_clip.pretraine
 import dataclasses
 from typing import Literal
 
-from jclip.checkpoints.preprocessing import CLIP_MEAN, CLIP_STD, ImageConfig
-from jclip.images import Interpolation
+from jclip.checkpoints.preprocessing import ImageConfig
+from jclip.images import CLIP_MEAN, CLIP_STD, Interpolation
 from jclip.models import ARCHITECTURES, CLIPConfig
 from jclip.models.config import Activation
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jclip.checkpoints.name_map import Rule
+from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
 from jclip.files.json_fields import Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation, TransformerConfig
@@ -185,49 +185,40 @@ def _tower_values(tower: TransformerConfig, embedding_width: int) -> dict[str, A
     }
 
 
-def _norm(source: str, target: str) -> list[Rule]:
-    return [Rule(f"{source}.weight", f"{target}.scale"), Rule(f"{source}.bias", f"{target}.bias")]
-
-
-def _linear(source: str, target: str) -> list[Rule]:
-    return [
-        Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
-        Rule(f"{source}.bias", f"{target}.bias"),
-    ]
-
-
-def _blocks(source: str, target: str) -> list[Rule]:
+def _blocks(source: str, target: str) -> list[TensorRule]:
     source, target = f"{source}.encoder.layers.{{layer}}", f"{target}.transformer.blocks"
     return [
-        *_norm(f"{source}.layer_norm1", f"{target}.attention_norm"),
-        *_linear(f"{source}.self_attn.q_proj", f"{target}.attention.query"),
-        *_linear(f"{source}.self_attn.k_proj", f"{target}.attention.key"),
-        *_linear(f"{source}.self_attn.v_proj", f"{target}.attention.value"),
-        *_linear(f"{source}.self_attn.out_proj", f"{target}.attention.out"),
-        *_norm(f"{source}.layer_norm2", f"{target}.mlp_norm"),
-        *_linear(f"{source}.mlp.fc1", f"{target}.mlp.up"),
-        *_linear(f"{source}.mlp.fc2", f"{target}.mlp.down"),
+        *norm_rules(f"{source}.layer_norm1", f"{target}.attention_norm"),
+        *linear_rules(f"{source}.self_attn.q_proj", f"{target}.attention.query"),
+        *linear_rules(f"{source}.self_attn.k_proj", f"{target}.attention.key"),
+        *linear_rules(f"{source}.self_attn.v_proj", f"{target}.attention.value"),
+        *linear_rules(f"{source}.self_attn.out_proj", f"{target}.attention.out"),
+        *norm_rules(f"{source}.layer_norm2", f"{target}.mlp_norm"),
+        *linear_rules(f"{source}.mlp.fc1", f"{target}.mlp.up"),
+        *linear_rules(f"{source}.mlp.fc2", f"{target}.mlp.down"),
     ]
 
 
 _VISION, _TEXT = "vision_model.embeddings", "text_model.embeddings"
 
-RULES: tuple[Rule, ...] = (
-    Rule("logit_scale", "logit_scale"),
-    Rule(f"{_VISION}.class_embedding", "image_tower.class_embedding"),
-    Rule(f"{_VISION}.patch_embedding.weight", "image_tower.patch_embedding.kernel", "patches"),
-    Rule(f"{_VISION}.position_embedding.weight", "image_tower.position_embedding"),
+RULES: tuple[TensorRule, ...] = (
+    TensorRule("logit_scale", "logit_scale"),
+    TensorRule(f"{_VISION}.class_embedding", "image_tower.class_embedding"),
+    TensorRule(
+        f"{_VISION}.patch_embedding.weight", "image_tower.patch_embedding.kernel", "patches"
+    ),
+    TensorRule(f"{_VISION}.position_embedding.weight", "image_tower.position_embedding"),
     # The misspelling is the library's.
-    *_norm("vision_model.pre_layrnorm", "image_tower.pre_norm"),
+    *norm_rules("vision_model.pre_layrnorm", "image_tower.pre_norm"),
     *_blocks("vision_model", "image_tower"),
-    *_norm("vision_model.post_layernorm", "image_tower.post_norm"),
-    Rule("visual_projection.weight", "image_tower.projection.kernel", "transposed"),
-    Rule(f"{_TEXT}.token_embedding.weight", "text_tower.token_embedding"),
-    Rule(f"{_TEXT}.position_embedding.weight", "text_tower.position_embedding"),
+    *norm_rules("vision_model.post_layernorm", "image_tower.post_norm"),
+    TensorRule("visual_projection.weight", "image_tower.projection.kernel", "transposed"),
+    TensorRule(f"{_TEXT}.token_embedding.weight", "text_tower.token_embedding"),
+    TensorRule(f"{_TEXT}.position_embedding.weight", "text_tower.position_embedding"),
     *_blocks("text_model", "text_tower"),
-    *_norm("text_model.final_layer_norm", "text_tower.post_norm"),
-    Rule("text_projection.weight", "text_tower.projection.kernel", "transposed"),
-    Rule(f"{_VISION}.position_ids", ignored=True),
-    Rule(f"{_TEXT}.position_ids", ignored=True),
+    *norm_rules("text_model.final_layer_norm", "text_tower.post_norm"),
+    TensorRule("text_projection.weight", "text_tower.projection.kernel", "transposed"),
+    TensorRule(f"{_VISION}.position_ids", ignored=True),
+    TensorRule(f"{_TEXT}.position_ids", ignored=True),
 )
 """What every tensor of the layout becomes."""

@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from jclip.checkpoints.locate import Location
+from jclip.checkpoints.locate import SMALL_FILES, Location
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.files.tensors import PickledTensors, SafetensorsTensors
@@ -20,7 +20,8 @@ def open_weights(
     """
     paths = location.fetch_weights()
     digests = {path.name: sha256(path) for path in paths}
-    for path in sorted(location.folder.iterdir()):
+    beside = [path for name in SMALL_FILES if (path := location.folder / name).is_file()]
+    for path in (*beside, *paths):
         _check_blob(location, path, digests.get(path.name))
     if location.pickled:
         return PickledTensors(paths), digests

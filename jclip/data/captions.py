@@ -31,8 +31,8 @@ def find_captions(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise InputError(
-        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)}); "
-        "name them with --captions"
+        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)})",
+        argument="captions",
     )
 
 

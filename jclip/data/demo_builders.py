@@ -20,14 +20,11 @@ from PIL import Image
 
 from jclip.data.demo_world import (
     SCENES_AT_ONCE,
+    View,
     check_seed_and_height,
-    draw_panoramas,
-    draw_photos,
+    draw_scenes,
 )
-from jclip.demo import describe_object, fine_grained_sets, object_words
-from jclip.demo.negatives import SETS
 from jclip.demo.scenes import SPLITS
-from jclip.demo.vocabulary import BACKDROPS, GROUNDS, SKIES
 from jclip.errors import InputError
 
 # TFDS keeps a file's examples in memory while it writes the file.
@@ -64,18 +61,19 @@ class DemoConfig(tfds.core.BuilderConfig):
 
 
 class _DemoBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """What the three data sets share: files in the order of scenes, written one at a time.
+    """Captioned pictures, one of each scene, in files in the order of scenes, one after the other.
 
-    TFDS's more usual builder, which shuffles, needs TensorFlow from 1 GB on.
+    `caption` begins with a format word, `content` is the same without that word. TFDS's more usual
+    builder, which shuffles, needs TensorFlow from 1 GB on.
     """
 
-    # To be raised when the demo world draws, describes or boxes anything in another way.
-    VERSION = tfds.core.Version("1.1.0")
+    # To be raised when the demo world draws or describes anything in another way.
+    VERSION = tfds.core.Version("2.0.0")
     # There is nothing to download. TFDS would look for checksums beside this file, by means of a
     # package that it uses but does not require.
     url_infos = None
-    _aspect = 1
-    _description = ""
+    _view: View
+    _aspect: int
 
     @property
     def _options(self) -> DemoConfig:
@@ -85,11 +83,17 @@ class _DemoBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _info(self) -> tfds.core.DatasetInfo:
         height = self._options.height
-        image = tfds.features.Image(shape=(height, self._aspect * height, 3), encoding_format="png")
-        features = {"image": image, "scene": np.int32, **self._features()}
+        features = {
+            "image": tfds.features.Image(
+                shape=(height, self._aspect * height, 3), encoding_format="png"
+            ),
+            "scene": np.int32,
+            "caption": tfds.features.Text(),
+            "content": tfds.features.Text(),
+        }
         return tfds.core.DatasetInfo(
             builder=self,
-            description=self._description,
+            description=self.__doc__,
             features=tfds.features.FeaturesDict(features),
             disable_shuffling=True,
         )
@@ -98,143 +102,33 @@ class _DemoBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         most = max(1, _DRAWN_BYTES_PER_FILE // (3 * self._aspect * self._options.height**2))
         shards = {}
         for split in SPLITS:
-            if getattr(self._options, split):
-                items = self._items(split)
-                parts = (items[start : start + most] for start in range(0, len(items), most))
+            if scenes := range(getattr(self._options, split)):
+                parts = (scenes[start : start + most] for start in scenes[::most])
                 shards[split] = [functools.partial(self._examples, split, part) for part in parts]
         return shards
 
-    def _items(self, split: str) -> Sequence[Any]:
-        """What the examples are made of, one item a scene."""
-        return range(getattr(self._options, split))
-
-    def _drawing(self, split: str) -> dict[str, Any]:
-        """Arguments that let all files and splits share one compiled renderer."""
-        largest = max(getattr(self._options, name) for name in SPLITS)
-        at_once = min(largest, SCENES_AT_ONCE)
-        return {"seed": self._options.seed, "split": split, "at_once": at_once}
-
-    def _features(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _examples(self, split: str, items: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-        raise NotImplementedError
+    def _examples(self, split: str, scenes: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        options = self._options
+        # All files and splits share one compiled renderer.
+        at_once = min(max(getattr(options, name) for name in SPLITS), SCENES_AT_ONCE)
+        drawing = {"seed": options.seed, "split": split, "at_once": at_once}
+        for drawn in draw_scenes(self._view, scenes, options.height, **drawing):
+            words = {"caption": drawn.caption, "content": drawn.content}
+            yield drawn.index, {"image": _png(drawn.pixels), "scene": drawn.index, **words}
 
 
 class DemoPanoramas(_DemoBuilder):
-    """Panoramas `[H, 2H, 3]`, with and without a 360-degree format word in their captions."""
+    """Equirectangular panoramas `[H, 2H, 3]` of a rendered world, with captions."""
 
+    _view = "panorama"
     _aspect = 2
-    _description = """Equirectangular panoramas of a rendered world.
-
-    `caption` begins with a 360-degree format word, `content` is the same without that word."""
-
-    def _features(self) -> dict[str, Any]:
-        words = {"sky": SKIES, "ground": GROUNDS, "backdrop": BACKDROPS}
-        labels = {key: tfds.features.ClassLabel(names=list(all_)) for key, all_ in words.items()}
-        return {"caption": tfds.features.Text(), "content": tfds.features.Text(), **labels}
-
-    def _examples(self, split: str, items: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-        for drawn in draw_panoramas(items, self._options.height, **self._drawing(split)):
-            example = {"caption": drawn.caption, "content": drawn.content}
-            labels = {key: int(getattr(drawn.scene, key)) for key in ("sky", "ground", "backdrop")}
-            image = {"image": _png(drawn.pixels), "scene": drawn.index}
-            yield drawn.index, {**image, **example, **labels}
 
 
 class DemoPhotos(_DemoBuilder):
-    """Photos `[H, H, 3]`, one of each scene, with camera, captions and boxes."""
+    """Perspective photos `[H, H, 3]` of a rendered world, with captions."""
 
-    _description = """Perspective photos of a rendered world.
-
-    `caption` begins with a photo word, `content` is the same without that word. The camera's yaw
-    (to the right), pitch (up) and field of view (across) are in degrees. `objects` are those that
-    the photo shows: `bbox` is x, y, width and height in pixels, `visible` the share that is in the
-    frame and not hidden, `caption` names the object and all of its attributes."""
-
-    def _features(self) -> dict[str, Any]:
-        camera = dict.fromkeys(("yaw", "pitch", "field_of_view"), np.float32)
-        box = tfds.features.Tensor(shape=(4,), dtype=np.float32)
-        object_ = {"bbox": box, "visible": np.float32, "caption": tfds.features.Text()}
-        return {
-            "caption": tfds.features.Text(),
-            "content": tfds.features.Text(),
-            "camera": camera,
-            "objects": tfds.features.Sequence(object_),
-        }
-
-    def _examples(self, split: str, items: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-        for drawn in draw_photos(items, self._options.height, **self._drawing(split)):
-            objects = [
-                {
-                    "bbox": drawn.boxes[place],
-                    "visible": drawn.visible[place],
-                    "caption": describe_object(object_words(drawn.scene, place)),
-                }
-                for place in np.flatnonzero(drawn.boxes[:, 2])
-            ]
-            yield (
-                drawn.index,
-                {
-                    "image": _png(drawn.pixels),
-                    "scene": drawn.index,
-                    "caption": drawn.caption,
-                    "content": drawn.content,
-                    "camera": drawn.camera._asdict(),
-                    "objects": objects,
-                },
-            )
-
-
-class DemoBoxes(_DemoBuilder):
-    """The eight fine-grained sets of `jclip.demo.fine_grained_sets`, one example a box."""
-
-    _description = """Boxed objects in the photos of a rendered world, with hard negatives.
-
-    `bbox` is x, y, width and height in pixels of the whole photo. `caption` is right;
-    `negatives` has the wrong captions of each of the eight sets of FG-OVD."""
-
-    def _features(self) -> dict[str, Any]:
-        captions = tfds.features.Sequence(tfds.features.Text())
-        return {
-            "box": np.int32,
-            "bbox": tfds.features.Tensor(shape=(4,), dtype=np.float32),
-            "caption": tfds.features.Text(),
-            "negatives": dict.fromkeys(SETS, captions),
-        }
-
-    def _items(self, split: str) -> Sequence[Any]:
-        """Scenes that have boxes, each with them."""
-        options = self._options
-        scenes = getattr(options, split)
-        sets = fine_grained_sets(options.seed, scenes, split=split, size=options.height)
-        names = {
-            key: {category["id"]: category["name"] for category in content["categories"]}
-            for key, content in sets.items()
-        }
-        boxes: dict[int, list[dict[str, Any]]] = {}
-        for rows in zip(*(content["annotations"] for content in sets.values()), strict=True):
-            first, captions = rows[0], names[next(iter(sets))]
-            wrong = {
-                key: [names[key][id_] for id_ in row["neg_category_ids"]]
-                for key, row in zip(sets, rows, strict=True)
-            }
-            boxes.setdefault(first["image_id"], []).append({
-                "box": first["id"],
-                "bbox": np.asarray(first["bbox"], np.float32),
-                "caption": captions[first["category_id"]],
-                "negatives": wrong,
-            })  # fmt: skip
-        if not boxes:
-            raise InputError(f"{split}: {scenes} scenes show no object well enough; take more")
-        return list(boxes.items())
-
-    def _examples(self, split: str, items: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-        boxes = dict(items)
-        for drawn in draw_photos(list(boxes), self._options.height, **self._drawing(split)):
-            image = {"image": _png(drawn.pixels), "scene": drawn.index}
-            for box in boxes[drawn.index]:
-                yield box["box"], {**image, **box}
+    _view = "photo"
+    _aspect = 1
 
 
 def _png(pixels: np.ndarray) -> bytes:

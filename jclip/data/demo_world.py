@@ -4,16 +4,14 @@ A scene's pictures and captions depend on its seed, split and index alone, howev
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Key, UInt8
 
 from jclip.demo import (
-    Camera,
-    Scene,
     describe,
     draw_many,
     object_boxes,
@@ -26,6 +24,7 @@ from jclip.demo import (
 from jclip.demo.scenes import SPLITS
 from jclip.errors import InputError
 
+View = Literal["panorama", "photo"]
 SCENES_AT_ONCE = 64
 _LEAST_HEIGHT = 16
 
@@ -33,36 +32,19 @@ _LEAST_HEIGHT = 16
 _BYTES_AT_ONCE = 1 << 26
 
 
-class PanoramaOfScene(NamedTuple):
-    """A panorama, with the index of its scene.
+class DrawnScene(NamedTuple):
+    """A picture of a scene, with the scene's index in its split.
 
-    `caption` begins with a 360-degree format word; `content` is the same without that word.
+    `caption` begins with a format word such as "a photo of"; `content` is the same without it.
     """
 
     index: int
-    scene: Scene
     pixels: UInt8[np.ndarray, "height width 3"]
     caption: str
     content: str
 
 
-class PhotoOfScene(NamedTuple):
-    """A photo of a scene, with its index; boxes and visible fractions are those of `object_boxes`.
-
-    `caption` begins with a photo word; `content` is the same without that word.
-    """
-
-    index: int
-    scene: Scene
-    camera: Camera
-    boxes: Float[np.ndarray, "objects 4"]
-    visible: Float[np.ndarray, "objects"]
-    pixels: UInt8[np.ndarray, "size size 3"]
-    caption: str
-    content: str
-
-
-class CaptionedImages(NamedTuple):
+class DemoImages(NamedTuple):
     """Images `[N, H, W, 3] uint8`, with N names such as `demo-0003.png` and N captions."""
 
     names: tuple[str, ...]
@@ -84,7 +66,7 @@ def check_seed_and_height(seed: int, height: int) -> None:
 
 def open_demo_panoramas(
     count: int, height: int, *, seed: int = 0, split: str = "test"
-) -> CaptionedImages:
+) -> DemoImages:
     """The panoramas of a split's first scenes, with captions of their content alone.
 
     No caption has a format word such as "a photo of", so a probe can put its own before any.
@@ -98,113 +80,83 @@ def open_demo_panoramas(
     Raises:
         InputError: The split is unknown, or a number is out of range.
     """
-    return _opened(draw_panoramas, "demo", count, height, seed, split)
+    return _opened("panorama", "demo", count, height, seed, split)
 
 
-def open_demo_photos(
-    count: int, size: int, *, seed: int = 0, split: str = "test"
-) -> CaptionedImages:
+def open_demo_photos(count: int, size: int, *, seed: int = 0, split: str = "test") -> DemoImages:
     """The same of perspective photos `[N, size, size, 3]`, one of each scene.
 
     Raises:
         InputError: as `open_demo_panoramas`.
     """
-    return _opened(draw_photos, "demo-photo", count, size, seed, split)
+    return _opened("photo", "demo-photo", count, size, seed, split)
 
 
-def _opened(draw, prefix: str, count: int, height: int, seed: int, split: str) -> CaptionedImages:
+def _opened(view: View, prefix: str, count: int, height: int, seed: int, split: str) -> DemoImages:
     if count < 1:
         raise InputError(f"count {count}: need at least one image of the demo world")
-    check_seed_and_height(seed, height)
     at_once = min(count, SCENES_AT_ONCE)
-    drawn = list(draw(range(count), height, seed=seed, split=split, at_once=at_once))
-    return CaptionedImages(
+    drawn = list(draw_scenes(view, range(count), height, seed=seed, split=split, at_once=at_once))
+    return DemoImages(
         names=tuple(f"{prefix}-{one.index:04d}.png" for one in drawn),
         pixels=np.stack([one.pixels for one in drawn]),
         captions=tuple(one.content for one in drawn),
     )
 
 
-def draw_panoramas(
-    indices: Sequence[int], height: int, *, seed: int, split: str, at_once: int = SCENES_AT_ONCE
-) -> Iterator[PanoramaOfScene]:
-    """Draws the panorama `[height, 2 height, 3]` of each scene of a split, by index.
+def draw_scenes(
+    view: View,
+    indices: Sequence[int],
+    height: int,
+    *,
+    seed: int,
+    split: str,
+    at_once: int = SCENES_AT_ONCE,
+) -> Iterator[DrawnScene]:
+    """Draws one picture of each scene of a split, by index.
 
-    A call with another `at_once`, the number of scenes drawn together, compiles anew.
+    Args:
+        view: `panorama`, `[height, 2 height, 3]`, or `photo`, `[height, height, 3]`, by a camera of
+            the scene's own.
+        indices: of the scenes.
+        height: in pixels.
+        seed: decides scenes, cameras and captions.
+        split: `train`, `validation` or `test`.
+        at_once: how many scenes are drawn together; a call with another number compiles anew.
 
     Raises:
         InputError: The split is unknown, or see `check_seed_and_height`.
     """
     check_seed_and_height(seed, height)
-    at_once = min(at_once, _BYTES_AT_ONCE // (6 * height**2))
-    drawn = _draw_scenes(lambda keys: _panoramas(keys, height), indices, seed, split, at_once)
-    for index, (scene, pixels) in drawn:
-        words = _captions(scene, seed, split, index, "panorama")
-        yield PanoramaOfScene(index, scene, pixels, *words)
-
-
-def draw_photos(
-    indices: Sequence[int], size: int, *, seed: int, split: str, at_once: int = SCENES_AT_ONCE
-) -> Iterator[PhotoOfScene]:
-    """Draws one photo `[size, size, 3]` of each scene of a split, by index.
-
-    A call with another `at_once`, the number of scenes drawn together, compiles anew. Cameras are
-    those of `jclip.demo.fine_grained_sets`, so scene `i` is its photo `i`.
-
-    Raises:
-        InputError: The split is unknown, or see `check_seed_and_height`.
-    """
-    check_seed_and_height(seed, size)
-    at_once = min(at_once, _BYTES_AT_ONCE // (3 * size**2))
-    drawn = _draw_scenes(lambda keys: _photos(keys, size), indices, seed, split, at_once)
-    for index, (scene, camera, boxes, visible, pixels) in drawn:
-        words = _captions(scene, seed, split, index, "photo", camera=camera, visible=visible)
-        yield PhotoOfScene(index, scene, camera, boxes, visible, pixels, *words)
-
-
-@functools.partial(jax.jit, static_argnames="height")
-def _panoramas(keys: Key[Array, "scenes"], height: int):
-    def one(key):
-        scene = sample_scene(key)
-        return scene, render_panorama(scene, height)
-
-    return draw_many(one, keys)
-
-
-@functools.partial(jax.jit, static_argnames="size")
-def _photos(keys: Key[Array, "scenes"], size: int):
-    def one(key):
-        scene = sample_scene(key)
-        camera = sample_camera(jax.random.fold_in(key, 1), scene)
-        return (
-            scene,
-            camera,
-            *object_boxes(scene, *camera, size),
-            render_photo(scene, *camera, size),
-        )
-
-    return draw_many(one, keys)
-
-
-def _draw_scenes(
-    draw: Callable[[Any], Any], indices: Sequence[int], seed: int, split: str, at_once: int
-) -> Iterator[tuple[int, Any]]:
-    """Each index with its row of what `draw` makes of a batch of keys, as NumPy arrays."""
-    rows = max(1, at_once)
+    pixels = height * height * (2 if view == "panorama" else 1)
+    rows = max(1, min(at_once, _BYTES_AT_ONCE // (3 * pixels)))
     for start in range(0, len(indices), rows):
         batch = np.asarray(indices[start : start + rows], np.int32)
         # A shorter last batch would be compiled once more, which takes longer than drawing it.
         padded = np.pad(batch, (0, rows - len(batch)), mode="edge")
         keys = jax.vmap(lambda index: scene_key(seed, split, index))(padded)
-        drawn = jax.device_get(draw(keys))
+        drawn = jax.device_get(_draw(keys, view, height))
         for row, index in enumerate(batch.tolist()):
-            yield index, jax.tree.map(lambda values, row=row: values[row], drawn)
+            scene, seen, picture = jax.tree.map(lambda values, row=row: values[row], drawn)
+            numbers = [seed, SPLITS.index(split), index]
+            # The same draws make both captions.
+            caption, content = (
+                describe(scene, np.random.default_rng(numbers), kind, **seen)
+                for kind in (view, "none")
+            )
+            yield DrawnScene(index, picture, caption, content)
 
 
-def _captions(scene: Scene, seed: int, split: str, index: int, view: Any, **seen: Any):
-    """The caption with the format word of `view`, and without: the same draws make both."""
-    numbers = [seed, SPLITS.index(split), index]
-    with_word, without = (
-        describe(scene, np.random.default_rng(numbers), kind, **seen) for kind in (view, "none")
-    )
-    return with_word, without
+@functools.partial(jax.jit, static_argnames=("view", "height"))
+def _draw(keys: Key[Array, "scenes"], view: View, height: int):
+    """The scene, what its caption depends on besides, and the picture, of every key."""
+
+    def one(key):
+        scene = sample_scene(key)
+        if view == "panorama":
+            return scene, {}, render_panorama(scene, height)
+        camera = sample_camera(jax.random.fold_in(key, 1), scene)
+        _, visible = object_boxes(scene, *camera, height)
+        return scene, {"camera": camera, "visible": visible}, render_photo(scene, *camera, height)
+
+    return draw_many(one, keys)

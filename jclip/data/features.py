@@ -1,36 +1,39 @@
 """Embeddings of images and captions as files, with what they were made from and by which model.
 
 A feature folder holds `features.safetensors` (`images` [I, D] and `captions` [C, D], float32, as
-`encode_image` and `encode_text` give them, *not* normalised), `index.parquet` and
-`captions.parquet` (which row is what), and `features.json` (model, preprocessing, data, digests).
+`encode_image` and `encode_text` give them, *not* normalised) with the digests of everything,
+`index.parquet` and `captions.parquet` (which row is what), and `features.json` (model,
+preprocessing, data).
 """
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pa_parquet
-import safetensors.numpy
 from jaxtyping import Float32, Int64
 
+from jclip.data.boxes import AnnotatedImage, BoxTable, padded_rows
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
-from jclip.files.digests import sha256
-from jclip.files.json_files import read_json
-from jclip.files.tables import read_table
+from jclip.files.digests import json_digest, sha256, write_tensors
+from jclip.files.json_files import as_json, read_json, write_json
+from jclip.files.tables import read_table, write_parquet
 from jclip.files.tensors import SafetensorsTensors
 
 Kind = Literal["fg_ovd", "coco"]
 
-_TENSORS = "features.safetensors"
-_INDEX, _CAPTIONS = "index.parquet", "captions.parquet"
+FEATURES_TENSORS = "features.safetensors"
+"""Written last: a feature folder that has it is whole."""
 FEATURES_FILE = "features.json"
-"""Says what the others of a feature folder are; written last."""
+_INDEX, _CAPTIONS = "index.parquet", "captions.parquet"
+
+
+def no_rows() -> Int64[np.ndarray, " 0"]:
+    """Of what there is none."""
+    return np.empty(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,64 +57,51 @@ class Origin:
 
 
 @dataclasses.dataclass(frozen=True)
-class BoxSet:
-    """One set of FG-OVD: N boxes with a right caption and up to K wrong ones each, as row numbers.
-
-    `images` are rows of `Features.images`, `positives` and `negatives` rows of `Features.captions`;
-    -1 fills the rows of boxes that have fewer negatives than K. Boxes that several sets share are
-    one row of `Features.images`. `annotations` are the ids in the set's file.
-    """
-
-    annotations: Int64[np.ndarray, " n"]
-    images: Int64[np.ndarray, " n"]
-    positives: Int64[np.ndarray, " n"]
-    negatives: Int64[np.ndarray, "n k"]
-
-
-@dataclasses.dataclass(frozen=True)
 class Features:
     """Embeddings, not normalised, and which of them belong together.
 
     Attributes:
         images: of I boxes (kind `fg_ovd`) or whole images (`coco`).
-        captions: of C captions; for `fg_ovd` no two have the same text.
-        image_names: `[I]`, file names, relative to the folder of images.
+        captions: of C captions; for `fg_ovd` those of `boxes.texts`.
+        image_names: `[I]`, files relative to the folder of images, boxes with their sides.
         texts: `[C]`.
         origin: what they were made from.
-        sets: of kind `fg_ovd`, by the stem of the annotation file; else empty.
+        boxes: of kind `fg_ovd`, the N boxes of all sets.
+        box_images: the row of `images` that each box is; boxes that sets share are one row.
         caption_images: of kind `coco`, the row of `images` that each caption is about; else empty.
         splits: of kind `coco`, `[I]`, such as train, restval, val or test; else empty.
     """
 
-    kind: Kind
     images: Float32[np.ndarray, "i d"]
     captions: Float32[np.ndarray, "c d"]
     image_names: tuple[str, ...]
     texts: tuple[str, ...]
     origin: Origin
-    sets: Mapping[str, BoxSet] = dataclasses.field(default_factory=dict)
-    caption_images: Int64[np.ndarray, " m"] = dataclasses.field(
-        default_factory=lambda: np.empty(0, np.int64)
-    )
+    boxes: BoxTable | None = None
+    box_images: Int64[np.ndarray, " n"] = dataclasses.field(default_factory=no_rows)
+    caption_images: Int64[np.ndarray, " m"] = dataclasses.field(default_factory=no_rows)
     splits: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """Boxes with hard negatives, or whole images with captions."""
+        return "coco" if self.boxes is None else "fg_ovd"
 
     @property
     def counts(self) -> dict[str, int]:
         """How many rows there are of everything."""
-        own = {name: len(one.images) for name, one in self.sets.items()}
+        own = {} if self.boxes is None else self.boxes.counts
         return {"images": len(self.images), "captions": len(self.captions), **own}
 
-
-def padded_negatives(rows: list[list[int]]) -> Int64[np.ndarray, "n k"]:
-    """Lists of caption rows as one array, short lists filled with -1."""
-    padded = np.full((len(rows), max(map(len, rows), default=0)), -1, np.int64)
-    for target, own in zip(padded, rows, strict=True):
-        target[: len(own)] = own
-    return padded
+    @property
+    def base(self) -> dict[str, Any]:
+        """What a head that is trained on these belongs to, as its file records it."""
+        origin = dataclasses.asdict(self.origin)
+        return {name: origin[name] for name in ("model", "preprocessing", "fit")}
 
 
 def write_features(folder: Path, features: Features) -> None:
-    """Write a feature folder; `features.json` comes last, so that a folder with it is whole.
+    """Write a feature folder; a folder with `features.safetensors`, which comes last, is whole.
 
     Raises:
         InputError: an embedding is not finite.
@@ -122,55 +112,46 @@ def write_features(folder: Path, features: Features) -> None:
             names = features.image_names if name == "images" else features.texts
             raise InputError(f"{names[bad[0]]!r}: its embedding is not finite ({len(bad)} in all)")
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / _TENSORS) as partial:
-        safetensors.numpy.save_file(tensors, partial)
-    _write_table(folder / _INDEX, _index(features))
+    write_parquet(folder / _INDEX, _index(features))
     caption_columns: dict[str, Any] = {"text": list(features.texts)}
-    if features.kind == "coco":
+    if features.boxes is None:
         caption_columns["image"] = features.caption_images
-    _write_table(folder / _CAPTIONS, pa.table(caption_columns))
-    digests = {name: _digest(values) for name, values in tensors.items()}
-    digests |= {name: sha256(folder / name) for name in (_INDEX, _CAPTIONS)}
-    record = {
-        "kind": features.kind,
-        **dataclasses.asdict(features.origin),
-        "counts": features.counts,
-        "sha256": digests,
-    }
-    with replacing(folder / FEATURES_FILE) as partial:
-        partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write_table(path: Path, table: pa.Table) -> None:
-    with replacing(path) as partial:
-        pa_parquet.write_table(table, partial)
-
-
-def _digest(values: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
+    write_parquet(folder / _CAPTIONS, pa.table(caption_columns))
+    origin = dataclasses.asdict(features.origin)
+    write_json(folder / FEATURES_FILE, {"kind": features.kind, **origin, "counts": features.counts})
+    beside = {name: sha256(folder / name) for name in (_INDEX, _CAPTIONS, FEATURES_FILE)}
+    with replacing(folder / FEATURES_TENSORS) as partial:
+        write_tensors(partial, tensors, beside=beside)
 
 
 def _index(features: Features) -> pa.Table:
     """A row per image, or per box of every set."""
-    if features.kind == "coco":
+    if (table := features.boxes) is None:
         return pa.table({"file": list(features.image_names), "split": list(features.splits)})
-    parts = [
-        pa.table(
-            {
-                "set": pa.array([name] * len(one.images), pa.string()),
-                "annotation": one.annotations,
-                "file": pa.array([features.image_names[row] for row in one.images], pa.string()),
-                "image": one.images,
-                "positive": one.positives,
-                "negatives": pa.array(
-                    [[row for row in own if row >= 0] for own in one.negatives.tolist()],
-                    pa.list_(pa.int64()),
-                ),
-            }
-        )
-        for name, one in features.sets.items()
-    ]
-    return pa.concat_tables(parts)
+    images = [table.images[row] for row in table.image_rows]
+    captions = [[row for row in own if row >= 0] for own in table.caption_rows.tolist()]
+    return pa.table(
+        {
+            "set": table.sets.tolist(),
+            "annotation": table.annotations,
+            "file": [image.file for image in images],
+            "width": [image.width for image in images],
+            "height": [image.height for image in images],
+            **{side: table.boxes[:, number] for number, side in enumerate("xywh")},
+            "image": features.box_images,
+            "positive": [own[0] for own in captions],
+            "negatives": [own[1:] for own in captions],
+        }
+    )
+
+
+def features_digest(folder: Path) -> str:
+    """What tells feature folders apart: the digest of the digests of all that is in them.
+
+    Raises:
+        InputError: a file beside the tensors is not as it was written.
+    """
+    return json_digest(SafetensorsTensors([folder / FEATURES_TENSORS]).metadata)
 
 
 def read_features(folder: Path) -> Features:
@@ -183,64 +164,64 @@ def read_features(folder: Path) -> Features:
         raise InputError(f"{folder}: no {FEATURES_FILE}; experiments.extract_features writes it")
     record = read_json(folder / FEATURES_FILE)
     try:
-        digests = record["sha256"]
-        origin = Origin(**{f.name: record[f.name] for f in dataclasses.fields(Origin)})
         kind: Kind = record["kind"]
+        origin = Origin(**{f.name: record[f.name] for f in dataclasses.fields(Origin)})
     except KeyError as error:
         raise InputError(f"{folder / FEATURES_FILE}: field {error} is missing") from None
-    tensors = SafetensorsTensors([folder / _TENSORS])
-    images, captions = (_tensor(folder, tensors, digests, n) for n in ("images", "captions"))
-    for name in (_INDEX, _CAPTIONS):
-        if not (folder / name).is_file() or sha256(folder / name) != digests.get(name):
-            raise InputError(f"{folder / name}: missing, or not what was written (its SHA-256)")
-    index, text_table = (read_table(folder / name) for name in (_INDEX, _CAPTIONS))
-    texts = tuple(text_table["text"].to_pylist())
+    tensors = SafetensorsTensors([folder / FEATURES_TENSORS])
+    if absent := {"images", "captions"} - tensors.shapes.keys():
+        raise InputError(f"{folder / FEATURES_TENSORS}: no tensor {sorted(absent)[0]!r}")
+    images, captions = tensors.read("images"), tensors.read("captions")
+    caption_table = read_table(folder / _CAPTIONS)
+    texts = tuple(caption_table["text"].to_pylist())
     if kind == "coco":
+        index = read_table(folder / _INDEX)
         return Features(
-            kind=kind,
             images=images,
             captions=captions,
             image_names=tuple(index["file"].to_pylist()),
             texts=texts,
             origin=origin,
-            caption_images=text_table["image"].to_numpy(),
+            caption_images=caption_table["image"].to_numpy(),
             splits=tuple(index["split"].to_pylist()),
         )
-    names: list[str] = [""] * len(images)
-    for row, file in zip(index["image"].to_pylist(), index["file"].to_pylist(), strict=True):
-        names[row] = file
+    boxes, rows = _read_boxes(folder / _INDEX, texts, origin)
+    names = dict(zip(rows.tolist(), range(len(rows)), strict=True))
     return Features(
-        kind=kind,
         images=images,
         captions=captions,
-        image_names=tuple(names),
+        image_names=tuple(boxes.name(names[row]) for row in range(len(images))),
         texts=texts,
         origin=origin,
-        sets=_sets(index),
+        boxes=boxes,
+        box_images=rows,
     )
 
 
-def _tensor(folder: Path, tensors: SafetensorsTensors, digests: Mapping[str, str], name: str):
-    if name not in tensors.shapes:
-        raise InputError(f"{folder / _TENSORS}: no tensor {name!r}")
-    values = tensors.read(name)
-    if _digest(values) != digests.get(name):
-        raise InputError(f"{folder / _TENSORS}: tensor {name!r} is not what was written (SHA-256)")
-    return values
-
-
-def _sets(index: pa.Table) -> dict[str, BoxSet]:
-    column = index["set"].to_numpy()
-    sets = {}
-    for name in dict.fromkeys(column.tolist()):
-        own = index.filter(pa.array(column == name))
-        sets[name] = BoxSet(
-            annotations=own["annotation"].to_numpy(),
-            images=own["image"].to_numpy(),
-            positives=own["positive"].to_numpy(),
-            negatives=padded_negatives(own["negatives"].to_pylist()),
-        )
-    return sets
+def _read_boxes(
+    path: Path, texts: tuple[str, ...], origin: Origin
+) -> tuple[BoxTable, Int64[np.ndarray, " n"]]:
+    """The boxes of an index, and the row of each one's embedding."""
+    index = read_table(path)
+    if absent := [name for name in ("width", *"xywh") if name not in index.column_names]:
+        raise InputError(f"{path}: no column {absent[0]!r}; extract the features again")
+    columns = ("file", "width", "height")
+    images: dict[AnnotatedImage, int] = {}
+    shown = map(AnnotatedImage, *(index[name].to_pylist() for name in columns))
+    image_rows = [images.setdefault(image, len(images)) for image in shown]
+    captions = zip(index["positive"].to_pylist(), index["negatives"].to_pylist(), strict=True)
+    sets = np.array(index["set"].to_pylist(), str)
+    table = BoxTable(
+        sets=sets,
+        annotations=index["annotation"].to_numpy(),
+        boxes=np.stack([index[side].to_numpy() for side in "xywh"], axis=1),
+        image_rows=np.array(image_rows, np.int64),
+        caption_rows=padded_rows([[right, *wrong] for right, wrong in captions]),
+        images=tuple(images),
+        texts=texts,
+        digests={name: origin.data[name] for name in sets.tolist() if name in origin.data},
+    )
+    return table, index["image"].to_numpy()
 
 
 def require_same_model(first: Features, second: Features) -> None:
@@ -264,5 +245,5 @@ def _made_by(features: Features) -> tuple[Any, ...]:
     origin, model = features.origin, features.origin.model
     weights = model.get("weights") or model.get("source")
     # As JSON has it, so that what was just made equals what was read.
-    preprocessing = json.loads(json.dumps(dict(origin.preprocessing)))
+    preprocessing = as_json(dict(origin.preprocessing))
     return (weights, model.get("activation")), preprocessing, origin.fit

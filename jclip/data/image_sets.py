@@ -25,7 +25,8 @@ class ImageSet:
 
     `lines` are the captions' line numbers in `caption_file`, or numbers of examples where there is
     no file. `notices` are sentences that a person should read: files left alone, how captions were
-    paired. `digest` is a SHA-256 over names, captions and the images' digests.
+    paired. `digest` is a SHA-256 over names, captions and the images' digests. `demo_world` marks
+    scenes of the demo world, the only ones that the demo model knows.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ImageSet:
     lines: tuple[int, ...]
     caption_file: str
     notices: tuple[str, ...] = ()
+    demo_world: bool = False
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -58,11 +60,17 @@ def open_image_sets(
             `open_image_set`.
     """
     if captions is not None and len(sources) > 1:
-        raise InputError("--captions: belongs to one set of images; each of several has its own")
+        raise InputError(
+            "a caption file belongs to one set of images; each of several has its own",
+            argument="captions",
+        )
     sets = [open_image_set(source, captions, pixel_limit) for source in sources]
     names = [opened.name for opened in sets]
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"--images: {repeated[0]} is the name of two sets")
+    for source, name in zip(sources, names, strict=True):
+        if names.count(name) > 1:
+            raise InputError(
+                f"{name} is the name of two sets of images; OTHER={source} gives one another name"
+            )
     return sets
 
 
@@ -75,7 +83,7 @@ def open_image_set(
         source: a folder; `samples`, twelve CC0 panoramas that ship with the package; `demo` or
             `demo-photos`, panoramas or perspective photos of demo scenes that no training saw,
             rendered now (96 of them; `demo:480` for more); or `tfds:NAME[:SPLIT]`, a prepared TFDS
-            data set.
+            data set. `NAME=SOURCE` calls the set by another name than the source's own.
         captions: a caption file (`read_captions`); by default the one beside the images.
         pixel_limit: of one image, in pixels, checked from the header.
 
@@ -83,6 +91,11 @@ def open_image_set(
         InputError: see `list_images`, `inspect_images`, `find_captions`, `read_captions` and
             `open_tfds_images`.
     """
+    renamed = re.fullmatch(r"([\w.-]+)=(.+)", source)
+    if renamed is not None and not Path(source).is_dir():
+        return dataclasses.replace(
+            open_image_set(renamed[2], captions, pixel_limit), name=renamed[1]
+        )
     if found := re.fullmatch(r"(demo|demo-photos)(?::([1-9]\d*))?", source):
         return _demo(found[1], int(found[2] or DEMO_IMAGES), captions)
     if source.startswith(TFDS):
@@ -130,9 +143,10 @@ def _demo(source: str, count: int, captions: Path | None) -> ImageSet:
     demo = draw(count, DEMO_HEIGHT)
     images = tuple(map(_in_memory, demo.names, demo.pixels))
     if captions is not None:
-        return ImageSet(source, images, *read_captions(captions, demo.names), captions.name)
+        read = read_captions(captions, demo.names)
+        return ImageSet(source, images, *read, captions.name, demo_world=True)
     lines = tuple(range(1, len(images) + 1))
-    return ImageSet(source, images, demo.captions, lines, source)
+    return ImageSet(source, images, demo.captions, lines, source, demo_world=True)
 
 
 def _in_memory(name: str, pixels: np.ndarray) -> ImageFile:
@@ -143,13 +157,16 @@ def _in_memory(name: str, pixels: np.ndarray) -> ImageFile:
 def _tfds(source: str, captions: Path | None, pixel_limit: int) -> ImageSet:
     name = source.removeprefix(TFDS)
     images, own, field = open_tfds_images(source, pixel_limit)
+    # The builders of `jclip.data.demo_builders` are all called so.
+    drawn = name.startswith("demo_")
     if captions is not None:
         read = read_captions(captions, [image.name for image in images])
-        return ImageSet(name, images, *read, captions.name)
+        return ImageSet(name, images, *read, captions.name, demo_world=drawn)
     empty = [row for row, text in enumerate(own) if not text.strip()]
     if empty:
         raise InputError(f"{source}: {images[empty[0]].name} has an empty {field}")
-    return ImageSet(name, images, own, tuple(range(len(images))), f"{source} {field}")
+    lines = tuple(range(len(images)))
+    return ImageSet(name, images, own, lines, f"{source} {field}", demo_world=drawn)
 
 
 def _left_alone(folder: Path, images: list[Path]) -> list[str]:

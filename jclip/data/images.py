@@ -97,24 +97,30 @@ def _size(file: Path | io.BytesIO, label: str, pixel_limit: int) -> tuple[int, i
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file) as image:
                 width, height = image.size
-                sixteen_bit = image.mode in ("I", "F") or ";16" in f"{image.mode}{image.tile}"
+                sixteen_bit = holds_16_bits(image)
     except Image.DecompressionBombError:
-        raise InputError(_over_limit(label, "over twice the limit", pixel_limit)) from None
+        raise _over_limit(label, "over twice the limit", pixel_limit) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{label}: not an image that can be read ({error})") from None
     if width * height > pixel_limit:
-        raise InputError(_over_limit(label, f"{width} x {height}", pixel_limit))
+        raise _over_limit(label, f"{width} x {height}", pixel_limit)
     if sixteen_bit:
         raise InputError(f"{label}: 16-bit image; convert it to 8 bits per channel first")
     return height, width
+
+
+def holds_16_bits(image: Image.Image) -> bool:
+    """Whether an image has more than 8 bits per channel; of a file, before it is decoded."""
+    # Pillow reads 16-bit colour as 8 bits without a word: only the decoder's tiles tell.
+    return image.mode in ("I", "F") or ";16" in f"{image.mode}{getattr(image, 'tile', '')}"
 
 
 def _digest(length: int, head: bytes) -> str:
     return hashlib.sha256(length.to_bytes(8) + head).hexdigest()
 
 
-def _over_limit(label: str, size: str, limit: int) -> str:
-    return f"{label}: {size} pixels, limit {limit} (--pixel-limit changes it)"
+def _over_limit(label: str, size: str, limit: int) -> InputError:
+    return InputError(f"{label}: {size} pixels, limit {limit}", argument="pixel_limit")
 
 
 def decode(file: ImageFile) -> UInt8[np.ndarray, "h w 3"]:

@@ -4,9 +4,8 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 
-import grain
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 
 from jclip.data.images import ImageFile, decode
 from jclip.errors import InputError
@@ -35,10 +34,13 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Decoded images: the first `len(indices)` of `rows` are real, the others repeat the last."""
+    """Decoded images: the first `len(indices)` of `rows` are real, the others repeat the last.
+
+    `pixels` are uint8 as they are decoded; a stream may pass on what a network takes instead.
+    """
 
     indices: tuple[int, ...]
-    pixels: UInt8[np.ndarray, "rows h w 3"]
+    pixels: Shaped[np.ndarray, "rows h w 3"]
     failures: tuple[Failure, ...]
 
 
@@ -95,6 +97,9 @@ def stream_batches(
             pixels[row] = image
         pixels[len(decoded) :] = pixels[max(len(decoded) - 1, 0)]
         return Batch(tuple(decoded), pixels, tuple(failures))
+
+    # Grain takes a third of a second to import, and a command's --help has no need of it.
+    import grain
 
     options = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=BATCHES_AHEAD)
     dataset = grain.MapDataset.range(len(plans)).map(load).to_iter_dataset(options)

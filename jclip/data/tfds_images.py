@@ -14,7 +14,7 @@ TFDS = "tfds:"
 _CAPTION_FIELDS = ("content", "caption")
 
 
-class CaptionedImages(NamedTuple):
+class PreparedImages(NamedTuple):
     """Images, their captions, and the field that the captions are from."""
 
     images: tuple[ImageFile, ...]
@@ -22,14 +22,14 @@ class CaptionedImages(NamedTuple):
     field: str
 
 
-def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> CaptionedImages:
+def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> PreparedImages:
     """Open one split of a data set that was prepared with `file_format="array_record"`.
 
     Args:
         source: `tfds:NAME[:SPLIT]`, where NAME is what `tfds.builder` takes (`name`, `name/config`,
             `name/config:1.0.0`) and the data set lies in TFDS's own folder, which the environment
-            variable TFDS_DATA_DIR moves. SPLIT is `test` by default. Examples need an `image`, and
-            a text `content` or `caption`.
+            variable TFDS_DATA_DIR moves. SPLIT is `test` by default. Examples need a picture
+            `image`, and a text `content` or `caption`.
         pixel_limit: of one image, in pixels, checked from the header.
 
     Raises:
@@ -42,11 +42,7 @@ def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> Cap
         raise InputError(
             f"{source}: there is no split {split}, but {', '.join(builder.info.splits)}"
         )
-    fields = list(builder.info.features)
-    field = next((field for field in _CAPTION_FIELDS if field in fields), None)
-    if "image" not in fields or field is None:
-        wanted = " or ".join(_CAPTION_FIELDS)
-        raise InputError(f"{source}: needs the fields image and {wanted}; has {', '.join(fields)}")
+    field = _caption_field(source, dict(builder.info.features.items()))
     examples = _examples(builder, split)
     images = tuple(
         inspect_encoded(
@@ -56,7 +52,7 @@ def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> Cap
     )
     texts = [examples[row][field] for row in range(len(examples))]
     captions = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in texts)
-    return CaptionedImages(images, captions, field)
+    return PreparedImages(images, captions, field)
 
 
 def _parse(source: str) -> tuple[str, str]:
@@ -64,6 +60,19 @@ def _parse(source: str) -> tuple[str, str]:
     if found is None:
         raise InputError(f"{source}: expected {TFDS}NAME or {TFDS}NAME:SPLIT")
     return found[1], found[2] or "test"
+
+
+def _caption_field(source: str, features: Mapping[str, Any]) -> str:
+    import tensorflow_datasets as tfds
+
+    texts = [f for f in _CAPTION_FIELDS if isinstance(features.get(f), tfds.features.Text)]
+    if not texts or not isinstance(features.get("image"), tfds.features.Image):
+        wanted = " or ".join(_CAPTION_FIELDS)
+        raise InputError(
+            f"{source}: needs a picture named image and a text named {wanted}; has "
+            f"{', '.join(sorted(features))}"
+        )
+    return texts[0]
 
 
 def _builder(name: str) -> Any:

@@ -3,7 +3,7 @@
 from jclip.demo.captions import describe, describe_object, object_words
 from jclip.demo.negatives import fine_grained_sets, hard_negatives, write_fine_grained_sets
 from jclip.demo.rendering import draw_many, object_boxes, render_panorama, render_photo
-from jclip.demo.scenes import Camera, Scene, sample_camera, sample_scene, scene_key, turn_scene
+from jclip.demo.scenes import Camera, Scene, sample_camera, sample_scene, scene_key
 
 __all__ = [
     "Camera",
@@ -20,6 +20,5 @@ __all__ = [
     "sample_camera",
     "sample_scene",
     "scene_key",
-    "turn_scene",
     "write_fine_grained_sets",
 ]

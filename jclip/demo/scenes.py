@@ -153,8 +153,3 @@ def sample_camera(key: PRNGKeyArray, scene: Scene) -> Camera:
         pitch=draws.number(-14.0, 2.0),
         field_of_view=field_of_view,
     )
-
-
-def turn_scene(scene: Scene, degrees: float | Float[Array, ""]) -> Scene:
-    """Turns everything about the viewer, to the right: a panorama shifts by `degrees / 360 W`."""
-    return dataclasses.replace(scene, heading=scene.heading + jnp.deg2rad(degrees))

@@ -1,10 +1,9 @@
 """Re-projection heads: small trained maps on top of CLIP's frozen embeddings (paper 2)."""
 
 from jclip.heads.attention import AttentionHead
-from jclip.heads.base import base_of, require_base
 from jclip.heads.configuration import HeadConfig, HeadKind, ScoreFunction
 from jclip.heads.create import Head, Initialisation, create_head
-from jclip.heads.files import head_base, load_head, save_head
+from jclip.heads.files import head_base, load_head, require_base, save_head
 from jclip.heads.linear import LinearHead
 from jclip.heads.mlp import MLPHead
 from jclip.heads.scoring import EmbeddingHead, TextAxis
@@ -20,7 +19,6 @@ __all__ = [
     "MLPHead",
     "ScoreFunction",
     "TextAxis",
-    "base_of",
     "create_head",
     "head_base",
     "load_head",

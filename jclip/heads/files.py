@@ -10,7 +10,14 @@ from typing import Any, get_args
 import numpy as np
 from flax import nnx
 
-from jclip.checkpoints.name_map import Rule, TensorSource, assign, restore
+from jclip.checkpoints.name_map import (
+    TensorRule,
+    TensorSource,
+    assign,
+    filled_module,
+    linear_rules,
+    restore,
+)
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
 from jclip.files.digests import write_tensors
@@ -21,33 +28,26 @@ from jclip.heads.create import Head, create_head
 _METADATA = "jclip.head"
 _MODALITIES = ("visual", "text")
 _LINEAR, _SECOND = "linear_layers.{}.0", "linear_layers.{}.1"
-_SCALE = Rule("log_scale", "log_scale")
+_SCALE = TensorRule("log_scale", "log_scale")
 
 
-def _affine(source: str, target: str) -> tuple[Rule, Rule]:
-    return (
-        Rule(f"{source}.weight", f"{target}.kernel", "transposed"),
-        Rule(f"{source}.bias", f"{target}.bias"),
-    )
-
-
-def _rules(kind: HeadKind) -> list[Rule]:
+def _rules(kind: HeadKind) -> list[TensorRule]:
     """The names of the paper's code; PyTorch keeps a kernel as [outputs, inputs]."""
     if kind == "attention":
         attention = "attention_layers.0"
         return [
-            *_affine("cls_linear", "cls"),
-            Rule(f"{attention}.in_proj_weight", "in_projection.kernel", "transposed"),
-            Rule(f"{attention}.in_proj_bias", "in_projection.bias"),
-            *_affine(f"{attention}.out_proj", "out_projection"),
+            *linear_rules("cls_linear", "cls"),
+            TensorRule(f"{attention}.in_proj_weight", "in_projection.kernel", "transposed"),
+            TensorRule(f"{attention}.in_proj_bias", "in_projection.bias"),
+            *linear_rules(f"{attention}.out_proj", "out_projection"),
         ]
     rules = [_SCALE]
     for number, modality in enumerate(_MODALITIES):
         if kind == "mlp":
-            rules += _affine(_LINEAR.format(number), f"{modality}.first")
-            rules += _affine(_SECOND.format(number), f"{modality}.second")
+            rules += linear_rules(_LINEAR.format(number), f"{modality}.first")
+            rules += linear_rules(_SECOND.format(number), f"{modality}.second")
         elif kind in ("linear", f"linear_{modality}"):
-            rules += _affine(_LINEAR.format(number), modality)
+            rules += linear_rules(_LINEAR.format(number), modality)
     return rules
 
 
@@ -69,12 +69,10 @@ def load_head(path: str | os.PathLike[str], *, allow_pickle: bool = False) -> He
     tensors = _open(path, allow_pickle)
     metadata = _read_metadata(path, tensors)
     config = _read_config(path, tensors, metadata)
-    graph, state = nnx.split(nnx.eval_shape(lambda: create_head(config, nnx.Rngs(0))))
-    leaves = {".".join(map(str, key)): (key, leaf) for key, leaf in nnx.to_flat_state(state)}
-    parameters = {name: leaf.get_value() for name, (_, leaf) in leaves.items()}
-    values = assign(_rules(config.kind), tensors, parameters, str(path))
-    filled = [(key, leaf.replace(values[name])) for name, (key, leaf) in leaves.items()]
-    return nnx.merge(graph, nnx.from_flat_state(filled))
+    return filled_module(
+        lambda: create_head(config, nnx.Rngs(0)),
+        lambda parameters: assign(_rules(config.kind), tensors, parameters, str(path)),
+    )
 
 
 def save_head(
@@ -127,6 +125,23 @@ def head_base(path: str | os.PathLike[str]) -> Mapping[str, Any] | None:
     return _read_metadata(path, SafetensorsTensors([path])).get("base")
 
 
+def require_base(path: Path, base: Mapping[str, Any]) -> None:
+    """Refuse a head for features of another base; published heads do not say theirs.
+
+    Weights count, not names: the same checkpoint in two folders is one model.
+
+    Raises:
+        InputError: naming both models.
+    """
+    own = head_base(path)
+    if own is None:
+        return
+    models = own["model"], base["model"]
+    if models[0].get("weights") != models[1].get("weights"):
+        names = [model.get("name") for model in models]
+        raise InputError(f"{path} was trained on features of {names[0]}, and these are {names[1]}")
+
+
 def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors:
     if not path.is_file():
         raise InputError(f"{path} is no file")
@@ -135,7 +150,7 @@ def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors
     if path.suffix not in (".pt", ".pth"):
         raise InputError(f"{path}: heads are .safetensors, .pt or .pth")
     if not allow_pickle:
-        raise InputError(f"{path} is a pickle, which is read only with --allow-pickle")
+        raise InputError(f"{path} is a pickle, which is read only where pickles are allowed")
     return PickledTensors([path])
 
 

@@ -19,6 +19,9 @@ _FILTERS: dict[Interpolation, Image.Resampling] = {
     "bilinear": Image.Resampling.BILINEAR,
 }
 
+BOX_ROUNDING = 0.05
+"""How far a box may end outside of its image, in pixels: COCO's are rounded to hundredths."""
+
 
 def crop_box(
     box: Sequence[float | int], scale: float, image_width: int, image_height: int

@@ -21,7 +21,10 @@ def normalise(
     mean: Sequence[float] = CLIP_MEAN,
     std: Sequence[float] = CLIP_STD,
 ) -> Float32[Array, "*shape 3"]:
-    """`(pixels / 255 - mean) / std` in float32, as torchvision's ToTensor and Normalize."""
+    """`(pixels / 255 - mean) / std` in float32, as torchvision's ToTensor and Normalize.
+
+    Of pixels; embeddings are scaled to length 1 by `jclip.models.unit_norm.normalised`.
+    """
     unit = pixels.astype(jnp.float32) / 255
     return (unit - jnp.asarray(mean, jnp.float32)) / jnp.asarray(std, jnp.float32)
 

@@ -12,11 +12,12 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from jclip.checkpoints.owl import DetectorCheckpoint
-from jclip.data.box_table import BoxTable
+from jclip.data.boxes import BoxTable
 from jclip.data.pipeline import Batch
-from jclip.images.owl_preprocess import detector_pixels, tower_boxes
+from jclip.images.owl_preprocess import DetectorImages, detector_pixels, tower_boxes
 from jclip.models.owl import Predictions, class_logits
-from jclip.probes.detection import Rule, caption_scores
+from jclip.probes.box_matching import Matching, caption_scores
+from jclip.probes.embed import one_behind
 
 
 def stream_detector_scores(
@@ -24,9 +25,9 @@ def stream_detector_scores(
     table: BoxTable,
     checkpoint: DetectorCheckpoint,
     texts: Float[Array, "m e"],
-    rules: Sequence[Rule],
+    matchings: Sequence[Matching],
     images_per_step: int,
-) -> Iterator[tuple[Batch, Mapping[Rule, Float[np.ndarray, "b k"]]]]:
+) -> Iterator[tuple[Batch, Mapping[Matching, Float[np.ndarray, "b k"]]]]:
     """Scores in 0 .. 1 of the captions of each image's boxes, of all sets at once.
 
     Args:
@@ -34,25 +35,42 @@ def stream_detector_scores(
         table: the boxes.
         checkpoint: the detector.
         texts: embeddings of `table.texts`.
-        rules: which prediction speaks for a box; all for the price of one.
+        matchings: which prediction speaks for a box; all for the price of one.
         images_per_step: how many images go through the tower at once.
 
     Yields:
-        Each batch with, per rule, the scores of the image's boxes in the table's order, captions as
-        in `caption_rows`, NaN where there is none.
+        A batch of several images with, per matching, the scores of `table.rows_of_images(indices)`,
+        captions as in `caption_rows`, NaN where there is none; one batch behind the device.
     """
     graph, state = nnx.split(checkpoint.detector)
+
+    def score(batch: Batch) -> dict[Matching, Float[Array, "n b k"]]:
+        predictions = _predict(graph, state, batch.pixels)
+        posed = _pose(table, batch.indices, checkpoint, images_per_step)
+        return _score(predictions, texts, *posed, tuple(matchings))
+
+    steps = _steps(images, checkpoint.image_config, images_per_step)
+    for batch, found in one_behind(steps, score):
+        boxes = [int((table.image_rows == row).sum()) for row in batch.indices]
+        yield (
+            batch,
+            {
+                matching: np.concatenate([own[:n] for own, n in zip(scores, boxes, strict=True)])
+                for matching, scores in found.items()
+            },
+        )
+
+
+def _steps(
+    images: Iterable[Batch], prepared: DetectorImages, images_per_step: int
+) -> Iterator[Batch]:
+    """Images as the tower sees them, several at a time."""
     for some in itertools.batched(images, images_per_step):
-        rows = [row for batch in some for row in batch.indices]
-        pixels = [detector_pixels(batch.pixels[0], checkpoint.images) for batch in some]
+        rows = tuple(row for batch in some for row in batch.indices)
+        pixels = [detector_pixels(batch.pixels[0], prepared) for batch in some]
         # The last step is filled up, lest the tower be compiled anew.
         pixels += pixels[-1:] * (images_per_step - len(pixels))
-        predictions = _predict(graph, state, np.stack(pixels))
-        posed = _pose(table, rows, checkpoint, images_per_step)
-        found = jax.device_get(_score(predictions, texts, *posed, tuple(rules)))
-        for place, (row, batch) in enumerate(zip(rows, some, strict=True)):
-            boxes = np.count_nonzero(table.image_rows == row)
-            yield batch, {rule: scores[place, :boxes] for rule, scores in found.items()}
+        yield Batch(rows, np.stack(pixels), ())
 
 
 def _pose(table: BoxTable, rows: Sequence[int], checkpoint: DetectorCheckpoint, images: int):
@@ -71,7 +89,7 @@ def _pose(table: BoxTable, rows: Sequence[int], checkpoint: DetectorCheckpoint, 
         image = table.images[row]
         asked[i, : len(distinct[i])] = distinct[i]
         annotated[i, : len(boxes)] = tower_boxes(
-            table.boxes[boxes], image.height, image.width, checkpoint.images
+            table.boxes[boxes], image.height, image.width, checkpoint.image_config
         )
         found = np.searchsorted(distinct[i], captions[i])
         columns[i, : len(boxes)] = np.where(captions[i] >= 0, found, -1)
@@ -88,50 +106,50 @@ def _predict(graph: nnx.GraphDef, state: nnx.State, pixels: Float[Array, "n h w 
     return nnx.merge(graph, state).predict(pixels)
 
 
-@functools.partial(jax.jit, static_argnames="rules")
+@functools.partial(jax.jit, static_argnames="matchings")
 def _score(
     predictions: Predictions,
     texts: Float[Array, "m e"],
     asked: Int[Array, "n q"],
     annotated: Float[Array, "n b 4"],
     columns: Int[Array, "n b k"],
-    rules: tuple[Rule, ...],
-) -> dict[Rule, Float[Array, "n b k"]]:
+    matchings: tuple[Matching, ...],
+) -> dict[Matching, Float[Array, "n b k"]]:
     logits = class_logits(predictions, texts[asked], asked >= 0)
     scores = jax.nn.sigmoid(logits)
     centre, half = predictions.boxes[..., :2], predictions.boxes[..., 2:] / 2
     corners = jnp.concatenate([centre - half, centre + half], axis=-1)
     return {
-        rule: jax.vmap(functools.partial(caption_scores, rule=rule))(
+        matching: jax.vmap(functools.partial(caption_scores, matching=matching))(
             corners, scores, annotated, columns
         )
-        for rule in rules
+        for matching in matchings
     }
 
 
 def score_table(
     table: BoxTable,
-    scores: Mapping[Rule, Float[np.ndarray, "n k"]],
+    scores: Mapping[Matching, Float[np.ndarray, "n k"]],
     kept: Bool[np.ndarray, " n"],
 ) -> pa.Table:
-    """The scores of some boxes as rows: box, set, annotation, caption (0 is right), a rule each."""
+    """The scores of some boxes: box, set, annotation, caption (0 is right), one per matching."""
     boxes, captions = np.nonzero((table.caption_rows >= 0) & kept[:, None])
     return pa.table(
         {
             "box": boxes,
-            "set": pa.array([table.sets[box] for box in boxes]),
+            "set": pa.array(table.sets[boxes].tolist(), pa.string()),
             "annotation": table.annotations[boxes],
             "caption": captions,
-            **{rule: found[boxes, captions] for rule, found in scores.items()},
+            **{matching: found[boxes, captions] for matching, found in scores.items()},
         }
     )
 
 
 def fill_scores(
-    scores: Mapping[Rule, Float[np.ndarray, "n k"]], tables: Iterable[pa.Table]
+    scores: Mapping[Matching, Float[np.ndarray, "n k"]], tables: Iterable[pa.Table]
 ) -> None:
     """Write what earlier runs left as `score_table` into `scores`."""
     for rows in tables:
         boxes, captions = rows["box"].to_numpy(), rows["caption"].to_numpy()
-        for rule, found in scores.items():
-            found[boxes, captions] = rows[rule].to_numpy()
+        for matching, found in scores.items():
+            found[boxes, captions] = rows[matching].to_numpy()

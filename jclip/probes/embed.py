@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from jclip.checkpoints import ImageConfig
 from jclip.data.pipeline import Batch
 from jclip.distributed import local_mesh, replicate, shard_batch
-from jclip.images import Fit, ViewPlan, normalise, plan_chunks, shift_views
+from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, shift_views
 from jclip.models import CLIP, cut_after_end_of_text
 from jclip.models.unit_norm import normalised
 from jclip.text.tokenizer import TokenIds
@@ -77,10 +77,35 @@ def embed_shifts(
     return jnp.moveaxis(jax.lax.map(embed, parts), 0, 1).reshape(n, s, -1)
 
 
-embed_views = functools.partial(
-    jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once")
-)(embed_shifts)
-"""`embed_shifts` as one program; another plan of as many shifts does not recompile."""
+@functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once"))
+def embed_views(
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    images: UInt8[Array, "n h w 3"],
+    plan: ViewPlan,
+    mirror_plan: ViewPlan | None = None,
+    *,
+    image_config: ImageConfig,
+    fit: Fit,
+    shifts_at_once: int | None = None,
+) -> Float[Array, "n v e"]:
+    """From uint8 images to normalised embeddings of all their views, in one program.
+
+    Args:
+        graph: of the network, from `split_network`.
+        state: its parameters.
+        images: `[N, H, W, 3] uint8`.
+        plan: the S shifts, from `plan_views`; another plan of as many shifts does not recompile.
+        mirror_plan: the plan of no shift, for the image flipped left to right as one more view.
+        image_config: size, mean and std of the model's input.
+        fit: how an image becomes a square.
+        shifts_at_once: the network sees so many shifts at a time, a divisor of S; None: all.
+    """
+    embed = functools.partial(embed_shifts, graph, state, image_config=image_config, fit=fit)
+    views = embed(images, plan, shifts_at_once=shifts_at_once)
+    if mirror_plan is None:
+        return views
+    return jnp.concatenate([views, embed(flip(images), mirror_plan)], axis=1)
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "image_config"))
@@ -126,6 +151,10 @@ def embed_token_ids(
     return nnx.merge(graph, state).encode_text(token_ids)
 
 
+# Outside of a program it rounds otherwise.
+_normalise = jax.jit(normalised)
+
+
 def embed_texts(
     clip: CLIP, tokens: TokenIds, rows: Sequence[int] | None = None
 ) -> Float[Array, "n e"]:
@@ -143,8 +172,8 @@ def embed_texts(
     ids = ids if rows is None else ids[np.asarray(rows)]
     ids, positions = np.unique(ids, axis=0, return_inverse=True)
     network = split_network(clip)
-    embedded = [embed_token_ids(*network, part) for part in _text_batches(ids)]
-    return normalised(jnp.concatenate(replicate(local_mesh(), embedded)))[positions]
+    embedded = [_normalise(embed_token_ids(*network, part)) for part in _text_batches(ids)]
+    return jnp.concatenate(replicate(local_mesh(), embedded))[positions]
 
 
 def stream_text_embeddings(

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
-from jclip.data.features import BoxSet, Features
+from jclip.data.boxes import BoxTable
+from jclip.data.features import Features
 from jclip.errors import InputError
+from jclip.models.unit_norm import unit_rows
 from jclip.statistics.ranks import positive_ranks
 
 # Boxes scored at once; with 11 captions of 512 numbers each that is 6 MB, which a cache holds.
@@ -63,12 +65,8 @@ type Scores = Callable[[Float[Array, "n d"], Float[Array, "n k d"]], Float[Array
 """Scores `[N, K]` of images `[N, D]`, each against K texts of its own, `[N, K, D]`."""
 
 
-def score_blocks(
-    images: Float32[np.ndarray, "i d"],
-    captions: Float32[np.ndarray, "c d"],
-    index: BoxSet,
-    scores: Scores,
-    block: int = _BLOCK,
+def score_boxes(
+    features: Features, scores: Scores | None = None, block: int = _BLOCK
 ) -> Float32[np.ndarray, "n m"]:
     """Scores of every box with its right caption and its K negatives, `[N, 1 + K]`.
 
@@ -76,32 +74,34 @@ def score_blocks(
     take never exists at once.
 
     Args:
-        images: embeddings, of which `index.images` names rows.
-        captions: embeddings, of which `index.positives` and `index.negatives` name rows.
-        index: N boxes.
-        scores: such as `head.scores`; jitted here.
+        features: of N boxes.
+        scores: such as `head.scores`, jitted here; None for the cosine of the embeddings.
         block: boxes at a time.
 
     Returns:
         The right caption's score first; NaN where a box has fewer than K negatives.
 
     Raises:
-        InputError: a score is not finite.
+        InputError: the features are of no boxes, or a score is not finite.
     """
-    rows = np.column_stack([index.positives, index.negatives])
+    if features.boxes is None:
+        raise InputError(f"features of kind {features.kind}: boxes with negatives are needed")
+    rows = features.boxes.caption_rows
     boxes, present = len(rows), rows >= 0
     found = np.empty(rows.shape, np.float32)
     block = min(block, max(boxes, 1))
-    program = jax.jit(scores)
+    program = jax.jit(scores or _dot)
+    tables = features.images, features.captions
+    if scores is None:
+        tables = unit_rows(features.images), unit_rows(features.captions)
     # A CPU gathers rows faster by NumPy than by XLA; elsewhere they must not cross to the device.
-    tables = images, captions
     if jax.default_backend() != "cpu":
         tables = jax.device_put(tables)
 
     def score(start: int) -> None:
         # The last block is filled up with boxes of the one before, lest it be compiled anew.
         own = slice(min(start, boxes - block), min(start, boxes - block) + block)
-        seen = tables[0].take(index.images[own], axis=0)
+        seen = tables[0].take(features.box_images[own], axis=0)
         found[own] = program(seen, tables[1].take(np.maximum(rows[own], 0), axis=0))
 
     # Gathering is most of the work and uses one core; another block is gathered beside it.
@@ -110,7 +110,8 @@ def score_blocks(
             pass
     if not np.isfinite(found).all():
         row = int(np.argmin(np.isfinite(found).all(axis=1)))
-        raise InputError(f"annotation {index.annotations[row]}: a score is not finite")
+        name, annotation = features.boxes.sets[row], features.boxes.annotations[row]
+        raise InputError(f"{name}, annotation {annotation}: a score is not finite")
     found[~present] = np.nan
     return found
 
@@ -123,22 +124,6 @@ def _dot(images: Float[Array, "n d"], texts: Float[Array, "n k d"]) -> Float[Arr
     return jnp.sum(images[:, None] * texts, axis=-1)
 
 
-def cosine_scores(
-    images: Float32[np.ndarray, "i d"],
-    captions: Float32[np.ndarray, "c d"],
-    index: BoxSet,
-    block: int = _BLOCK,
-) -> Float32[np.ndarray, "n m"]:
-    """`score_blocks` with the cosine, for which every embedding is normalised once."""
-    return score_blocks(unit(images), unit(captions), index, _dot, block)
-
-
-def unit(embeddings: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
-    """Rows scaled to length 1, on the host."""
-    length = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings))
-    return embeddings / length[:, None]
-
-
 def table_negatives(name: str, most: int) -> int:
     """How many negatives a set's mean rank is about: the paper's number, or all where it has fewer.
 
@@ -147,54 +132,35 @@ def table_negatives(name: str, most: int) -> int:
     return min(PAPER_SETS[name].negatives if name in PAPER_SETS else most, most)
 
 
-def rank_sets(features: Features, model: str, scores: Scores | None = None) -> list[RankedSet]:
+def rank_features(features: Features, model: str, scores: Scores | None = None) -> list[RankedSet]:
+    """`rank_boxes` by `score_boxes`; arguments as there."""
+    found = score_boxes(features, scores)
+    assert features.boxes is not None
+    return rank_boxes(features.boxes, found, model)
+
+
+def rank_boxes(boxes: BoxTable, scores: Float[np.ndarray, "n m"], model: str) -> list[RankedSet]:
     """Ranks of the right captions of all sets, those of the paper first and in its order.
 
     Args:
-        features: of kind `fg_ovd`.
+        boxes: N boxes.
+        scores: of their captions, in the order of `caption_rows`; NaN where there is none.
         model: what to call the model (and head) in results.
-        scores: a head's; None for the cosine of the embeddings themselves.
-
-    Raises:
-        InputError: the features are of no boxes, or a score is not finite.
     """
-    if features.kind != "fg_ovd":
-        raise InputError(f"features of kind {features.kind}: boxes with negatives are needed")
-    known = [name for name in PAPER_SETS if name in features.sets]
-    order = [*known, *(name for name in features.sets if name not in PAPER_SETS)]
-    every = _together([features.sets[name] for name in order])
-    if scores is None:
-        found = cosine_scores(features.images, features.captions, every)
-    else:
-        found = score_blocks(features.images, features.captions, every, scores)
-    ranked, start = [], 0
-    for name in order:
-        own = features.sets[name]
-        part = found[start : start + len(own.images), : 1 + own.negatives.shape[1]]
-        start += len(own.images)
+    names = boxes.set_names
+    known = [name for name in PAPER_SETS if name in names]
+    ranked = []
+    for name in (*known, *(name for name in names if name not in PAPER_SETS)):
+        own = boxes.sets == name
+        most = int((boxes.caption_rows[own] >= 0).sum(axis=1).max())
         ranked.append(
             RankedSet(
                 model=model,
                 set=name,
-                annotations=own.annotations,
-                reference=positive_ranks(part, "reference"),
-                averaged=positive_ranks(part, "averaged"),
-                negatives=table_negatives(name, own.negatives.shape[1]),
+                annotations=boxes.annotations[own],
+                reference=positive_ranks(scores[own, :most], "reference"),
+                averaged=positive_ranks(scores[own, :most], "averaged"),
+                negatives=table_negatives(name, most - 1),
             )
         )
     return ranked
-
-
-def _together(sets: list[BoxSet]) -> BoxSet:
-    """All boxes of several sets, so that one program scores them all."""
-    most = max(one.negatives.shape[1] for one in sets)
-    negatives = [
-        np.pad(one.negatives, ((0, 0), (0, most - one.negatives.shape[1])), constant_values=-1)
-        for one in sets
-    ]
-    return BoxSet(
-        annotations=np.concatenate([one.annotations for one in sets]),
-        images=np.concatenate([one.images for one in sets]),
-        positives=np.concatenate([one.positives for one in sets]),
-        negatives=np.concatenate(negatives),
-    )

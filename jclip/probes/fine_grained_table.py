@@ -99,11 +99,14 @@ def mean_over_sets(summaries: Sequence[SetSummary]) -> dict[str, dict[str, float
 
 
 def paper_table(summaries: Sequence[SetSummary]) -> pa.Table:
-    """A row per model and way to count ties: the mean rank of every set, and their mean."""
-    means = mean_over_sets(summaries)
+    """A row per model and way to count ties: the mean rank of every set, and their mean.
+
+    Null where a model has no rank of a set.
+    """
+    means, names = mean_over_sets(summaries), dict.fromkeys(s.ranked.name for s in summaries)
     rows = []
     for model, ties in itertools.product(means, ("reference", "averaged")):
-        row: dict[str, object] = {"model": model, "ties": ties}
+        row: dict[str, object] = {"model": model, "ties": ties, **names}
         for s in summaries:
             if s.ranked.model == model:
                 row[s.ranked.name] = float(getattr(s, ties).mean[s.at])

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Float
 
 from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.images.fits import FitOption, fits_of
-from jclip.probes.embed import DevicePlans, embed_views
+from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
-from jclip.probes.subjects import Subject
 from jclip.text.prompts import make_prompts
 
 
@@ -72,7 +71,7 @@ class KeywordScores(Scores):
         self.values[self._rows_of(table), columns] = table["score"].to_numpy()
 
 
-class KeywordProbe:
+class KeywordProbe(CaptionProbe):
     """Every image, not shifted, against its content behind every format word.
 
     Args:
@@ -84,8 +83,6 @@ class KeywordProbe:
         prompt_prefix: put before every format word.
     """
 
-    views = 1
-
     def __init__(
         self,
         contents: Mapping[str, Sequence[str]],
@@ -96,10 +93,14 @@ class KeywordProbe:
         controls: Sequence[str] = (),
         prompt_prefix: str = "",
     ):
-        self.fits = tuple(fits)
-        self._contents, self._controls, self._prefix = contents, controls, prompt_prefix
+        super().__init__((*identifiers, *generics), fits, prompt_prefix)
+        self._contents, self._controls = contents, controls
         self._identifiers, self._generics = tuple(identifiers), tuple(generics)
-        self._plans = DevicePlans()
+
+    @property
+    def views(self) -> int:
+        """How many views of an image are embedded: only the columns' words differ."""
+        return 1
 
     def results(
         self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
@@ -110,7 +111,7 @@ class KeywordProbe:
                 opened,
                 model.identity.name,
                 fit,
-                (*self._identifiers, *self._generics),
+                self.columns,
                 control=opened.name in self._controls,
                 contents=tuple(self._contents[opened.name]),
                 identifiers=self._identifiers,
@@ -123,11 +124,4 @@ class KeywordProbe:
 
     def prompts(self, opened: ImageSet) -> list[list[str]]:
         """One prompt for each image and format word, identifiers first."""
-        words = (*self._identifiers, *self._generics)
-        return make_prompts(self._contents[opened.name], words, self._prefix)
-
-    def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
-        """Normalised embeddings of the images, `[N, 1, E]`."""
-        config, fit = subject.image_config, subject.fit
-        (plan,) = self._plans(pixels.shape[1:3], (0,), config, fit)
-        return embed_views(*subject.network, pixels, plan, image_config=config, fit=fit)
+        return make_prompts(self._contents[opened.name], self.columns, self.prompt_prefix)

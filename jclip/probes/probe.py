@@ -12,8 +12,8 @@ from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
 from jclip.distributed import local_mesh, shard_batch
-from jclip.images.fits import FitOption
-from jclip.probes.embed import one_behind
+from jclip.images.fits import OWN, FitOption, fits_of
+from jclip.probes.embed import DevicePlans, embed_views, one_behind
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
@@ -46,6 +46,66 @@ class Probe[Result: Scores](Protocol):
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every view of a batch on the device."""
         ...
+
+
+class CaptionProbe:
+    """Every image against its own caption, in as many views as it has columns.
+
+    A subclass says what the views are:
+
+        class FlipProbe(CaptionProbe):
+            def embed(self, subject, pixels):
+                views = (pixels, flip(pixels))
+                return jnp.concatenate([self.embed_image(subject, v) for v in views], axis=1)
+
+        probe = FlipProbe(["as it is", "flipped"])
+
+    Args:
+        columns: a name for each view, `column` in the table of scores.
+        fits: how an image becomes a square.
+        prompt_prefix: put before every caption.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        fits: Sequence[FitOption] = (OWN,),
+        prompt_prefix: str = "This is ",
+    ):
+        self.columns, self.fits, self.prompt_prefix = tuple(columns), tuple(fits), prompt_prefix
+        self._plans = DevicePlans()
+
+    @property
+    def views(self) -> int:
+        """How many views of an image are embedded."""
+        return len(self.columns)
+
+    def results(
+        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
+    ) -> list[Scores]:
+        """Results still to be filled, for every set, model and fit."""
+        return [
+            Scores.empty(opened, model.identity.name, fit, self.columns)
+            for opened in sets
+            for model in models
+            for fit in fits_of(self.fits, model.image_config)
+        ]
+
+    def prompts(self, opened: ImageSet) -> list[list[str]]:
+        """One prompt for each image."""
+        return [[self.prompt_prefix + caption] for caption in opened.captions]
+
+    def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
+        """Normalised embeddings of every view: here, of the image as it is."""
+        return self.embed_image(subject, pixels)
+
+    def embed_image(
+        self, subject: Subject, pixels: UInt8[Array, "n h w 3"]
+    ) -> Float[Array, "n 1 e"]:
+        """Normalised embeddings of images of one size under the subject's fit."""
+        config, fit = subject.image_config, subject.fit
+        (plan,) = self._plans(pixels.shape[1:3], (0,), config, fit)
+        return embed_views(*subject.network, pixels, plan, image_config=config, fit=fit)
 
 
 @jax.jit

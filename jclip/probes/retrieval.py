@@ -1,15 +1,17 @@
 """Retrieval: the right caption of an image among others, and the right image of a caption."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Array, Float, Float32, Int
 
 from jclip.errors import InputError
+from jclip.models.unit_norm import unit_rows
 
 Normalisation = Literal["corrected", "reference"]
 
@@ -143,21 +145,17 @@ def cosine_retrieval(
     """
     _check(len(images), caption_images)
     if normalisation == "corrected":
-        images, captions = _divided(images, 1), _divided(captions, 1)
+        images, captions = unit_rows(images), unit_rows(captions)
         image_queries, caption_queries = images, captions
     else:
         squares = np.zeros(images.shape, np.float32)
         np.add.at(squares, caption_images, captions**2)
         image_queries, caption_queries = np.sign(images), _ratio(captions, squares[caption_images])
-        images, captions = _divided(images, 0), _divided(captions, 0)
+        images, captions = (_ratio(x, np.sum(np.square(x), axis=0)) for x in (images, captions))
     return (
         rank_captions(image_queries, captions, caption_images, _dot),
         rank_images(images, caption_queries, caption_images, _dot),
     )
-
-
-def _divided(values: Float32[np.ndarray, "n d"], axis: int) -> Float32[np.ndarray, "n d"]:
-    return _ratio(values, np.sum(np.square(values), axis=axis, keepdims=True))
 
 
 def _ratio(values: np.ndarray, squares: np.ndarray) -> np.ndarray:
@@ -169,6 +167,25 @@ def summarise_retrieval(ranks: Int[np.ndarray, " n"]) -> RetrievalSummary:
     """R@1, R@5 and R@10 in per cent, median and mean of ranks that count from 1."""
     recall = {k: 100 * float(np.mean(ranks <= k)) for k in (1, 5, 10)}
     return RetrievalSummary(len(ranks), recall, float(np.median(ranks)), float(np.mean(ranks)))
+
+
+def retrieval_table(results: Sequence[RankedQueries]) -> pa.Table:
+    """A row per model and direction: recall in per cent, median and mean rank."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "model": result.model,
+                "direction": result.direction,
+                "queries": summary.queries,
+                "among": result.gallery,
+                **{f"recall_at_{k}": value for k, value in summary.recall.items()},
+                "median_rank": summary.median,
+                "mean_rank": summary.mean,
+            }
+            for result in results
+            for summary in (result.summary,)
+        ]
+    )
 
 
 def right_caption_share(

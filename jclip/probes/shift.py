@@ -12,9 +12,10 @@ from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.distributed import local_mesh
 from jclip.errors import InputError
-from jclip.images import Fit, ViewPlan, flip
+from jclip.images import Fit, ViewPlan
 from jclip.images.fits import FitOption, fits_of
-from jclip.probes.embed import DevicePlans, embed_views
+from jclip.probes.embed import embed_views
+from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
@@ -134,11 +135,11 @@ def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
     return np.all(result.shifts * turns % result.widths[:, None] == 0, axis=0)
 
 
-class ShiftProbe:
+class ShiftProbe(CaptionProbe):
     """Every panorama at every shift, against its own caption.
 
     Args:
-        sets: all images that will be scored.
+        widths: of all panoramas that will be scored, in pixels.
         count: number of equal shifts.
         pixels: shifts to use instead; see `shifts_by_width`.
         fits: how a panorama becomes a square.
@@ -153,7 +154,7 @@ class ShiftProbe:
 
     def __init__(
         self,
-        sets: Sequence[ImageSet],
+        widths: Iterable[int],
         count: int,
         pixels: Sequence[int] = (),
         *,
@@ -162,46 +163,36 @@ class ShiftProbe:
         mirror: bool = False,
         prompt_prefix: str = "",
     ):
-        widths = [image.width for opened in sets for image in opened.images]
-        self.shifts = shifts_by_width(widths, count, pixels)
-        self.fits, self.mirror = tuple(fits), mirror
-        self._prefix, self._views_per_step = prompt_prefix, views_per_step
-        self._plans = DevicePlans()
-
-    @property
-    def views(self) -> int:
-        """How many views of an image are embedded."""
-        return len(next(iter(self.shifts.values()))) + self.mirror
+        self.shifts, self.mirror = shifts_by_width(widths, count, pixels), mirror
+        indices = [str(k) for k in range(len(next(iter(self.shifts.values()))))]
+        super().__init__(indices + [MIRRORED] * mirror, fits, prompt_prefix)
+        self._views_per_step = views_per_step
 
     def results(
         self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
     ) -> list[ShiftScores]:
         """Results still to be filled, for every set, model and fit."""
         return [
-            self._empty(opened, model.identity.name, fit)
+            self.empty(opened, model.identity.name, fit)
             for opened in sets
             for model in models
             for fit in fits_of(self.fits, model.image_config)
         ]
 
-    def _empty(self, opened: ImageSet, model: str, fit: Fit) -> ShiftScores:
+    def empty(self, opened: ImageSet, model: str, fit: Fit) -> ShiftScores:
+        """One result still to be filled."""
         widths = np.array([image.width for image in opened.images])
         shifts = np.array([self.shifts[width] for width in widths.tolist()])
-        columns = [str(k) for k in range(shifts.shape[1])] + [MIRRORED] * self.mirror
         return ShiftScores.empty(
             opened,
             model,
             fit,
-            columns,
+            self.columns,
             captions=opened.captions,
             heights=np.array([image.height for image in opened.images]),
             widths=widths,
             shifts=shifts,
         )
-
-    def prompts(self, opened: ImageSet) -> list[list[str]]:
-        """One prompt for each image."""
-        return [[self._prefix + caption] for caption in opened.captions]
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""
@@ -209,25 +200,23 @@ class ShiftProbe:
         shifts = self.shifts[pixels.shape[2]]
         chunks = self._plans(pixels.shape[1:3], shifts, config, fit, self._views_per_step)
         at_once = shifts_that_fit(len(pixels) // local_mesh().size, chunks[0])
+        (unshifted,) = self._plans(pixels.shape[1:3], (0,), config, fit)
         embedded = [
             embed_views(
                 *subject.network,
                 pixels,
                 plan,
+                unshifted if self.mirror and number == len(chunks) else None,
                 image_config=config,
                 fit=fit,
                 shifts_at_once=at_once,
             )
-            for plan in chunks
+            for number, plan in enumerate(chunks, 1)
         ]
-        found = jnp.concatenate(embedded, axis=1)[:, : len(shifts)]
-        if not self.mirror:
-            return found
-        (unshifted,) = self._plans(pixels.shape[1:3], (0,), config, fit)
-        mirrored = embed_views(
-            *subject.network, flip(pixels), unshifted, image_config=config, fit=fit
-        )
-        return jnp.concatenate([found, mirrored], axis=1)
+        found = jnp.concatenate(embedded, axis=1)
+        # The last chunk was filled up with shifts; the mirror image is the last view of all.
+        wanted = [*range(len(shifts)), *[found.shape[1] - 1] * self.mirror]
+        return found[:, np.array(wanted)]
 
 
 def shifts_that_fit(images: int, plan: ViewPlan) -> int:

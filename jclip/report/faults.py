@@ -59,12 +59,31 @@ BOX_CROP = Fault(2, 9, "the centre crop keeps less than half of every fourth box
 TIES = Fault(2, 10, "ties count against the right caption")
 FEW_NEGATIVES = Fault(2, 10, "boxes with too few negatives vanish silently")
 MEDIAN = Fault(2, 10, "the median takes the next index")
+WHOLE_MATRIX = Fault(2, 12, "a full N x N matrix for its diagonal")
+# Beside the list: the paper says so itself.
+SUPPRESSED = Fault(
+    2,
+    0,
+    "a prediction speaks for a box only if non-maximum suppression leaves it, else the right "
+    "caption ranks last",
+)
 
 
 def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:
     """Whether the centre crop, which keeps half of a panorama, is among the fits."""
     meaning = f"fits: {', '.join(fits)}; at half a turn crops share no content"
     return CENTRE_CROP.choose("crop" in fits, meaning)
+
+
+def beta_choices(beta: float | Literal["flip"]) -> list[FaultChoice]:
+    """Where the stability bound comes from, and by which tests scores are held to it."""
+    calibrated = beta == "flip"
+    meaning = "calibrated per model, fit and set by left-right flips"
+    tests = "beside it: exact sign test, Holm over shifts, intersection-union test"
+    return [
+        ONE_BETA.choose(not calibrated, meaning if calibrated else f"beta {beta:g}"),
+        WILCOXON_ALONE.choose(False, tests),
+    ]
 
 
 def activation_choice(overridden: bool, activation: str | None) -> FaultChoice:

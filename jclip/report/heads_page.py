@@ -7,36 +7,22 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from jclip.probes.head_measures import RECALLS
+from jclip.probes.heads import RECALLS
 from jclip.report.page import Column, Illustration, Page, Section, Table
-from jclip.report.provenance import FaultChoice, fault_section, settings_section
 from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
-from jclip.report.training_tables import deviation
+from jclip.report.tables import MeanColumn, page_table
 
 Row = Mapping[str, Any]
 
+_SUMMARY: dict[Any, Column | None] = {
+    **dict.fromkeys(("head", "stage", "seeds")),
+    ("mean_rank", "mean_rank_deviation"): MeanColumn("mean rank", ".2f"),
+    **{
+        (name, f"{name}_deviation"): MeanColumn(name.replace("_r", " R@"), ".1f")
+        for name in RECALLS
+    },
+}
 _MARKERS = {"before": "x", "warm-up": "o", "hard-negatives": "s"}
-
-
-def heads_table(rows: Sequence[Row]) -> pa.Table:
-    """Mean and deviation over seeds of every number, one row per head and stage.
-
-    Args:
-        rows: one per head, stage and seed: `head`, `stage`, `seed`, and numbers.
-    """
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["head"], row["stage"]), []).append(row)
-    table = []
-    for (head, stage), own in groups.items():
-        summary: dict[str, Any] = {"head": head, "stage": stage, "seeds": len(own)}
-        for name in own[0]:
-            if name in ("head", "stage", "seed"):
-                continue
-            values = [float(row[name]) for row in own]
-            summary |= {name: float(np.mean(values)), f"{name}_deviation": deviation(values)}
-        table.append(summary)
-    return pa.Table.from_pylist(table)
 
 
 def rank_gain(before: float, after: float) -> float:
@@ -44,44 +30,33 @@ def rank_gain(before: float, after: float) -> float:
     return (before - after) / (before - 1) if before > 1 else float("nan")
 
 
-def heads_page(
-    rows: Sequence[Row],
-    sets: Sequence[str],
-    *,
-    settings: Mapping[str, object],
-    faults: Sequence[FaultChoice],
-    notices: Sequence[str],
-) -> Page:
-    """Assembles the report.
+def heads_page(table: pa.Table, sets: Sequence[str]) -> Page:
+    """The page of heads before, between and after the two stages of their training.
 
     Args:
-        rows: one per head, stage and seed: `head`, `stage` (`before`, `warm-up`,
-            `hard-negatives`), `seed`, `mean_rank`, the mean rank of each set by its name, and
-            `RECALLS`.
+        table: `heads_table`, with stages `before`, `warm-up` and `hard-negatives`, and in numbers
+            `mean_rank`, the mean rank of each set by its name, and `RECALLS`.
         sets: names of the sets, in order.
-        settings: what was run; a mapping inside becomes a table of its own.
-        faults: one per fault of the paper's code that the run had a choice in.
-        notices: warnings that precede everything else.
 
     Raises:
         ValueError: no row is of the embeddings before any head.
     """
-    if not any(row["stage"] == "before" for row in rows):
+    summary = table.to_pylist()
+    if not any(row["stage"] == "before" for row in summary):
         raise ValueError("nothing to compare with: no row is of stage 'before'")
-    summary = heads_table(rows).to_pylist()
     return Page(
         title="Re-projection heads",
-        lead="Is what tells fine details apart in CLIP's embeddings, only not read out by the "
-        "cosine, and what does reading it out cost in retrieval?",
-        notices=tuple(notices),
+        lead=_finding(summary),
         sections=(
             Section(
                 heading="Summary",
-                text="The mean rank of the right caption among its hard negatives, averaged over "
-                "the sets (1 is best, ties count against it); recall of retrieval in per cent of "
-                "queries. Before is the cosine of the embeddings themselves. All heads are "
-                "measured on boxes and images that they were not trained on.",
-                tables=(_summary_table(summary),),
+                text="Is what tells fine details apart in CLIP's embeddings, only not read out by "
+                "the cosine, and what does reading it out cost in retrieval? The mean rank of the "
+                "right caption among its hard negatives, averaged over the sets (1 is best, ties "
+                "count against it); recall of retrieval in per cent of queries. Before is the "
+                "cosine of the embeddings themselves. All heads are measured on boxes and images "
+                "that they were not trained on.",
+                tables=(page_table("Mean and standard deviation over seeds", table, _SUMMARY),),
             ),
             Section(
                 heading="Trade-off",
@@ -95,59 +70,38 @@ def heads_page(
                     ),
                 ),
             ),
-            Section(heading="Mean rank of every set", tables=(_set_table(summary, sets),)),
-            fault_section(faults),
-            settings_section(settings),
+            Section(heading="Mean rank of every set", tables=(_set_table(table, sets),)),
         ),
     )
 
 
-def _written(row: Row, name: str, form: str) -> str:
-    spread = row[f"{name}_deviation"]
-    mean = format(row[name], form)
-    return mean if np.isnan(spread) else f"{mean} ± {format(spread, form)}"
-
-
-def _summary_table(summary: Sequence[Row]) -> Table:
-    columns = (
-        Column("head"),
-        Column("stage"),
-        Column("seeds"),
-        Column("mean rank"),
-        *(Column(name.replace("_r", " R@")) for name in RECALLS),
-    )
-    rows = tuple(
-        (
-            row["head"],
-            row["stage"],
-            row["seeds"],
-            _written(row, "mean_rank", ".2f"),
-            *(_written(row, name, ".1f") for name in RECALLS),
-        )
-        for row in summary
-    )
-    return Table("Mean and standard deviation over seeds", columns, rows)
-
-
-def _set_table(summary: Sequence[Row], sets: Sequence[str]) -> Table:
+def _finding(summary: Sequence[Row]) -> str:
     before = next(row for row in summary if row["stage"] == "before")
+    best = min(summary, key=lambda row: row["mean_rank"])
+    if best is before:
+        return f"No head ranks right captions better than the cosine ({before['mean_rank']:.2f})."
+    return (
+        f"A {best['head']} head (after {best['stage']}) ranks the right caption at "
+        f"{best['mean_rank']:.2f}, the cosine at {before['mean_rank']:.2f}; of images "
+        f"{best['i2t_r1']:.1f} % find a caption of theirs first, by the cosine "
+        f"{before['i2t_r1']:.1f} %."
+    )
+
+
+def _set_table(table: pa.Table, sets: Sequence[str]) -> Table:
+    before = next(row for row in table.to_pylist() if row["stage"] == "before")
     hard = "Hard" if "Hard" in sets else sets[0]
-    columns = (
-        Column("head"),
-        Column("stage"),
-        *(Column(name) for name in sets),
-        Column(f"way to 1 gone, {hard}", ".0%"),
-    )
-    rows = tuple(
-        (
-            row["head"],
-            row["stage"],
-            *(_written(row, name, ".2f") for name in sets),
-            None if row is before else rank_gain(before[hard], row[hard]),
-        )
-        for row in summary
-    )
-    return Table("Mean and standard deviation over seeds", columns, rows)
+    gains = [
+        None if stage == "before" else rank_gain(before[hard], rank)
+        for stage, rank in zip(table["stage"].to_pylist(), table[hard].to_pylist(), strict=True)
+    ]
+    columns = {
+        **dict.fromkeys(("head", "stage")),
+        **{(name, f"{name}_deviation"): MeanColumn(name, ".2f") for name in sets},
+        "gain": Column(f"way to 1 gone, {hard}", ".0%"),
+    }
+    table = table.append_column("gain", pa.array(gains, pa.float64()))
+    return page_table("Mean and standard deviation over seeds", table, columns)
 
 
 def trade_off_figure(summary: Sequence[Row]) -> Figure:

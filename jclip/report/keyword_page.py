@@ -81,7 +81,7 @@ def _finding(summary: pa.Table) -> str:
 
 
 def _summary(first: KeywordScores, summary: pa.Table, alpha: float) -> Section:
-    text = [
+    method = [
         f"{len(first.identifiers)} identifiers of 360-degree panoramas and {len(first.generics)} "
         "generic words are put before the same content. A positive difference means that the "
         "identifier scores higher than the generic word on the same image (score = 100 x cosine). "
@@ -106,7 +106,7 @@ def _summary(first: KeywordScores, summary: pa.Table, alpha: float) -> Section:
         "most_wins": Column("images won: most", _SHARE),
     }
     shown = page_table("Identifiers against generic words", table, columns)
-    return Section(heading="Summary", text="\n\n".join(text), tables=(shown,))
+    return Section(heading="Summary", tables=(shown,), method="\n\n".join(method))
 
 
 def _differences(found: Sequence[Found], alpha: float) -> Section:

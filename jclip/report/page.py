@@ -85,13 +85,15 @@ class Illustration:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of a page; blank lines in `text` separate paragraphs, `folded` shows only the heading.
+    """A part of a page: `text` above its tables and figures, `method` below them.
 
-    `parts` are sections within this one.
+    Blank lines in both separate paragraphs; `folded` shows only the heading; `parts` are sections
+    within this one.
     """
 
     heading: str
     text: str = ""
+    method: str = ""
     tables: tuple[Table, ...] = ()
     figures: tuple[Illustration, ...] = ()
     folded: bool = False
@@ -100,7 +102,16 @@ class Section:
     @property
     def paragraphs(self) -> list[str]:
         """The text between blank lines."""
-        return [part for part in self.text.split("\n\n") if part.strip()]
+        return _paragraphs(self.text)
+
+    @property
+    def method_paragraphs(self) -> list[str]:
+        """The method between blank lines."""
+        return _paragraphs(self.method)
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part for part in text.split("\n\n") if part.strip()]
 
 
 @dataclasses.dataclass(frozen=True)

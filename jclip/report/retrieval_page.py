@@ -1,32 +1,26 @@
 """The page of retrieval: recall, median and mean rank, both directions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from jclip.probes.retrieval import RankedQueries
-from jclip.report.page import Column, Illustration, Page, Section, Table
-from jclip.report.provenance import FaultChoice, fault_section, settings_section
+from jclip.probes.retrieval import RankedQueries, retrieval_table
+from jclip.report.page import Column, Illustration, Page, Section
 from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
+from jclip.report.tables import page_table
 
 _FARTHEST = 100
+_COLUMNS = {
+    **dict.fromkeys(("model", "direction", "queries", "among")),
+    **{f"recall_at_{k}": Column(f"R@{k} (%)", ".1f") for k in (1, 5, 10)},
+    "median_rank": Column("median rank", ".4g"),
+    "mean_rank": Column("mean rank", ".2f"),
+}
 
 
-def retrieval_page(
-    results: Sequence[RankedQueries],
-    *,
-    settings: Mapping[str, object],
-    faults: Sequence[FaultChoice],
-    notices: Sequence[str],
-) -> Page:
-    """Assembles the report.
-
-    Args:
-        results: every model in both directions.
-        settings: what was run.
-        faults: one per fault of the paper's code that the run had a choice in.
-        notices: what a reader should know first.
+def retrieval_page(results: Sequence[RankedQueries]) -> Page:
+    """The page of every model in both directions.
 
     Raises:
         ValueError: no results.
@@ -37,50 +31,34 @@ def retrieval_page(
     title = models[0] if len(models) == 1 else f"{len(models)} models"
     return Page(
         title=f"Retrieval: {title}",
-        lead="Does an image find a caption of its own among all captions, and a caption its image?",
-        notices=tuple(notices),
+        lead=" ".join(_finding(model, results) for model in models),
         sections=(
             Section(
                 heading="Recall",
-                text="R@k is the share of queries for which what they ask for is among the first "
-                "k. An image asks for the best of its captions. Ties count against the query.",
-                tables=(_table(results),),
+                text="Does an image find a caption of its own among all captions, and a caption "
+                "its image? R@k is the share of queries for which what they ask for is among the "
+                "first k. An image asks for the best of its captions. Ties count against the "
+                "query.",
+                tables=(page_table("Retrieval", retrieval_table(results), _COLUMNS),),
                 figures=(
                     Illustration(
                         "recall", "R@k for every k up to 100.", png(recall_figure(results))
                     ),
                 ),
             ),
-            fault_section(faults),
-            settings_section(settings),
         ),
     )
 
 
-def _table(results: Sequence[RankedQueries]) -> Table:
-    columns = (
-        Column("model"),
-        Column("direction"),
-        Column("queries"),
-        Column("among"),
-        *(Column(f"R@{k} (%)", ".1f") for k in (1, 5, 10)),
-        Column("median rank", ".4g"),
-        Column("mean rank", ".2f"),
-    )
-    rows = tuple(
-        (
-            result.model,
-            result.direction,
-            summary.queries,
-            result.gallery,
-            *summary.recall.values(),
-            summary.median,
-            summary.mean,
-        )
+def _finding(model: str, results: Sequence[RankedQueries]) -> str:
+    asked = {"image to text": "images find a caption", "text to image": "captions find their image"}
+    found = [
+        f"{result.summary.recall[1]:.1f} % of {len(result.ranks)} {asked[result.direction]} first "
+        f"among {result.gallery}"
         for result in results
-        for summary in (result.summary,)
-    )
-    return Table("Retrieval", columns, rows)
+        if result.model == model
+    ]
+    return f"By {model}, {', and '.join(found)}."
 
 
 def recall_figure(results: Sequence[RankedQueries]) -> Figure:

@@ -55,8 +55,12 @@ def summary_section(
     tables = [_change_table(summary, labels)]
     if any(s.corrected for s in statistics):
         tables.append(_stability_table(summary, labels))
-    text = [_counts(results, statistics, sets), *_reading(statistics, summary)]
-    return Section(heading="Summary", text="\n\n".join(text), tables=tuple(tables))
+    return Section(
+        heading="Summary",
+        text=_counts(results, statistics, sets),
+        tables=tuple(tables),
+        method="\n\n".join(_reading(statistics, summary)),
+    )
 
 
 def _counts(

@@ -1,5 +1,7 @@
 """Tables of a page, made from Arrow tables: one place knows headings and formats of columns."""
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +30,19 @@ COLUMNS = {
 """How the columns that several tables share are headed and written; others say it themselves."""
 
 
+@dataclasses.dataclass(frozen=True)
+class MeanColumn(Column):
+    """A column of pairs: a mean, and its standard deviation where there is one."""
+
+    def write(self, cell: Cell) -> str:
+        """The mean, ± the deviation."""
+        mean, deviation = cell if isinstance(cell, tuple) else (cell, None)
+        if deviation is None or math.isnan(deviation):
+            return super().write(mean)
+        spread = dataclasses.replace(self, format=self.format.lstrip("+"))
+        return f"{super().write(mean)} ± {spread.write(deviation)}"
+
+
 def page_table(
     caption: str,
     table: pa.Table,
@@ -39,7 +54,8 @@ def page_table(
         caption: of the table.
         table: its rows. Null and NaN are n/a; a p of 0 is written as below the smallest float.
         columns: which columns in which order, with their heading and format; None (or a sequence of
-            names): that of `COLUMNS`, or the name itself. A pair of names is an interval.
+            names): that of `COLUMNS`, or the name itself. A pair of names is an interval, or what
+            a `MeanColumn` shows.
     """
     named = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     shown = tuple(column or _column(name) for name, column in named.items())
@@ -56,7 +72,7 @@ def _column(name: str | tuple[str, str]) -> Column:
 def _cells(table: pa.Table, name: str | tuple[str, str]) -> list[Cell]:
     if isinstance(name, tuple):
         low, high = (table[end].to_pylist() for end in name)
-        return [None if a is None else (a, b) for a, b in zip(low, high, strict=True)]
+        return [a if None in (a, b) else (a, b) for a, b in zip(low, high, strict=True)]
     values = table[name].to_pylist()
     return [written_p(v) for v in values] if name.endswith("_p") or name == "p" else values
 

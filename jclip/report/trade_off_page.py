@@ -1,14 +1,15 @@
-"""The page of fine-tuning for shift invariance: what was gained, and at what price."""
+"""The page of tuning for shift invariance: what was gained, and at what price."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from matplotlib.figure import Figure
 
-from jclip.report.page import Cell, Column, Illustration, Page, Section, Table
-from jclip.report.provenance import FaultChoice, fault_section, settings_section
+from jclip.report.page import Cell, Column, Illustration, Page, Section
 from jclip.report.style import COLOURS, INK, MUTED, panels, png, tidy
+from jclip.report.tables import MeanColumn, page_table
 
 Row = Mapping[str, Any]
 _PRICES = {
@@ -16,40 +17,77 @@ _PRICES = {
     "spearman": "Spearman: score before, after",
     "keyword_effect": "keyword effect (score)",
 }
+_MEASURES = {
+    "median_change": MeanColumn("median |d|", ".3f"),
+    "score_change": MeanColumn("change of original score", "+.3f"),
+    "spearman": MeanColumn("Spearman before, after", ".3f"),
+    "right_caption": MeanColumn("right caption among 16", ".1%"),
+    "keyword_effect": MeanColumn("keyword effect", "+.3f"),
+}
+
+
+class _CountColumn(Column):
+    """How many of how many."""
+
+    def write(self, cell: Cell) -> str:
+        return " of ".join(map(super().write, cell)) if isinstance(cell, tuple) else "n/a"
+
+
+def mean_table(rows: pa.Table, before: Row) -> pa.Table:
+    """The network before tuning, and the mean over seeds for every lambda.
+
+    Columns lambda (a text), seeds, share_of_before (of the median change), stable_shifts,
+    tested_shifts; and each measure, with its standard deviation as NAME_deviation, null with one
+    seed.
+
+    Args:
+        rows: one per lambda and seed, with the columns of `trade_off.csv`.
+        before: the same measures of the network before tuning.
+    """
+    listed = rows.to_pylist()
+    groups = {"before tuning": [{**before, "score_change": None, "spearman": None}]}
+    for row in listed:
+        groups.setdefault(f"{row['lambda']:g}", []).append(row)
+    return pa.Table.from_pylist([_mean_row(name, own, before) for name, own in groups.items()])
+
+
+def _mean_row(name: str, rows: Sequence[Row], before: Row) -> dict[str, Any]:
+    means: dict[str, Any] = {"lambda": name, "seeds": len(rows)}
+    for measure in (*_MEASURES, "stable_shifts"):
+        values = [row[measure] for row in rows]
+        known = None not in values
+        several = known and len(values) > 1
+        means[measure] = float(np.mean(values)) if known else None
+        means[f"{measure}_deviation"] = float(np.std(values, ddof=1)) if several else None
+    untuned = before["median_change"]
+    means["share_of_before"] = means["median_change"] / untuned if untuned else None
+    return {**means, "tested_shifts": rows[0]["tested_shifts"]}
 
 
 def trade_off_page(
-    rows: Sequence[Row],
-    baseline: Mapping[str, float],
-    *,
-    settings: Mapping[str, object],
-    faults: Sequence[FaultChoice],
-    notices: Sequence[str],
-    learning_curve: Sequence[tuple[str, Sequence[int], Sequence[float]]],
+    rows: pa.Table,
+    means: pa.Table,
+    fit: str,
+    learning_curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
 ) -> Page:
-    """Assembles the report of a fine-tuning run.
+    """Assembles the report of a tuning run.
 
     Args:
-        rows: one per lambda and seed, with the columns of `trade_off.csv`: lambda, seed, targets,
-            trainable, median_change, score_change, spearman, right_caption, keyword_effect,
-            stable_shifts, tested_shifts. All but the first four are of test panoramas.
-        baseline: the same of the network before tuning, where that means something.
-        settings: what was run; a mapping inside becomes a table of its own.
-        faults: one per fault of the papers' code that the run had a choice in.
-        notices: warnings that precede everything else.
-        learning_curve: a name, steps and losses of each row.
+        rows: one per lambda and seed, with the columns of `trade_off.csv`.
+        means: their `mean_table`.
+        fit: how a panorama became a square.
+        learning_curves: steps and losses by name of the run.
 
     Raises:
         ValueError: no rows.
     """
-    if not rows:
+    if not len(rows):
         raise ValueError("nothing was tuned")
     return Page(
-        title="Fine-tuning for shift invariance",
-        lead="Can LoRA make scores survive circular shifts, and what else does that change?",
-        notices=tuple(notices),
+        title="Tuning for shift invariance",
+        lead=_finding(means),
         sections=(
-            _summary(rows, baseline, faults),
+            _summary(rows, means, fit),
             Section(
                 heading="Trade-off",
                 text="To the left is more stable. A constant score would be perfectly stable too: "
@@ -60,7 +98,7 @@ def trade_off_page(
                         "Each point is one lambda and seed, measured on test panoramas; diamonds "
                         "are means over seeds, joined in the order of lambda; the cross is the "
                         "network before tuning.",
-                        png(trade_off_figure(rows, baseline)),
+                        png(trade_off_figure(rows, means)),
                     ),
                 ),
             ),
@@ -71,134 +109,108 @@ def trade_off_page(
                     Illustration(
                         "learning-curves",
                         "Training loss (Charbonnier, score units) against steps.",
-                        png(_curves(learning_curve)),
+                        png(_curves(learning_curves)),
                     ),
                 ),
             ),
-            fault_section(faults),
-            settings_section(settings),
         ),
     )
 
 
-def _lambdas(rows: Sequence[Row]) -> list[float]:
-    return list(dict.fromkeys(row["lambda"] for row in rows))
+def _finding(means: pa.Table) -> str:
+    """Which lambda halves the change of score, and at which price."""
+    before, *tuned = means.to_pylist()
+    halving = [row for row in tuned if 2 * row["median_change"] <= before["median_change"]]
+    if halving:
+        best = max(halving, key=lambda row: (row["right_caption"] or 0, row["spearman"] or 0))
+        begin = f"Lambda {best['lambda']} at least halves the change of score under shifts"
+    else:
+        best = min(tuned, key=lambda row: row["median_change"])
+        begin = (
+            "No lambda halves the change of score under shifts; the nearest is lambda "
+            f"{best['lambda']}"
+        )
 
+    def from_to(name: str) -> str:
+        ends = (_MEASURES[name].write(row[name]) for row in (before, best))
+        return f"from {' to '.join(ends)}"
 
-def _values(rows: Sequence[Row], lam: float, name: str) -> np.ndarray:
-    return np.array([row[name] for row in rows if row["lambda"] == lam], float)
-
-
-def _summary(
-    rows: Sequence[Row], baseline: Mapping[str, float], faults: Sequence[FaultChoice]
-) -> Section:
-    seeds = len({row["seed"] for row in rows})
-    repeated = [choice.fault for choice in faults if choice.choice == "reference"]
-    lambdas = len(_lambdas(rows))
-    text = [
-        f"{lambdas} {'lambda' if lambdas == 1 else 'lambdas'}, {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'}, targets {rows[0]['targets']}: "
-        f"{rows[0]['trainable']:,} trained parameters. Everything below is "
-        "measured on test panoramas. |d| is the change of score under seven shifts by eighths of "
-        "a turn; a shift is stable where the exact sign test with Holm's correction finds the "
-        "median |d| below the flip bound of the untuned network. Lambda weighs the shifted against "
-        "the original score, 1 - lambda anchors it to the untuned score.",
-        f"Faults of the papers' code that this run repeats: {'; '.join(repeated) or 'none'}.",
-    ]
-    columns = (
-        Column("lambda"),
-        Column("median |d|"),
-        Column("of before", ".0%"),
-        Column("stable shifts"),
-        Column("change of original score"),
-        Column("Spearman before, after"),
-        Column("right caption among 16"),
-        Column("keyword effect"),
-    )
-    before: tuple[Cell, ...] = (
-        "before tuning",
-        f"{baseline['median_change']:.3f}",
-        1.0,
-        f"{baseline['stable_shifts']:g} of {baseline['tested_shifts']:g}",
-        None,
-        None,
-        f"{baseline['right_caption']:.1%}",
-        f"{baseline['keyword_effect']:+.3f}",
-    )
-    table = Table(
-        "Mean and standard deviation over seeds",
-        columns,
-        (before, *(_mean_row(rows, baseline, lam) for lam in _lambdas(rows))),
-    )
-    return Section(heading="Summary", text="\n\n".join(text), tables=(table,))
-
-
-def _mean_row(rows: Sequence[Row], baseline: Mapping[str, float], lam: float) -> tuple[Cell, ...]:
-    def written(name: str, form: str) -> str:
-        values = _values(rows, lam, name)
-        mean = format(values.mean(), form)
-        deviation = format(values.std(ddof=1), form.lstrip("+")) if len(values) > 1 else ""
-        return f"{mean} ± {deviation}" if deviation else mean
-
-    tested = _values(rows, lam, "tested_shifts")[0]
     return (
-        f"{lam:g}",
-        written("median_change", ".3f"),
-        float(_values(rows, lam, "median_change").mean() / baseline["median_change"]),
-        f"{_values(rows, lam, 'stable_shifts').mean():.3g} of {tested:g}",
-        written("score_change", "+.3f"),
-        written("spearman", ".3f"),
-        written("right_caption", ".1%"),
-        written("keyword_effect", "+.3f"),
+        f"{begin}: the median |d| of unseen panoramas goes {from_to('median_change')}, the share "
+        f"of right captions among 16 {from_to('right_caption')}, and the rank correlation of "
+        f"their scores before and after is {_MEASURES['spearman'].write(best['spearman'])}."
     )
 
 
-def trade_off_figure(rows: Sequence[Row], baseline: Mapping[str, float]) -> Figure:
+def _summary(rows: pa.Table, means: pa.Table, fit: str) -> Section:
+    lambdas, seeds = (len(rows[name].unique()) for name in ("lambda", "seed"))
+    first = rows.slice(0, 1).to_pylist()[0]
+    text = (
+        f"{lambdas} {'lambda' if lambdas == 1 else 'lambdas'}, {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds'}, targets {first['targets']}: "
+        f"{first['trainable']:,} trained parameters; fit {fit}. Everything is measured on test "
+        "panoramas."
+    )
+    method = (
+        "|d| is the change of score under seven shifts by eighths of a turn; a shift is stable "
+        "where the exact sign test with Holm's correction finds the median |d| below the flip "
+        "bound of the untuned network. Lambda weighs the shifted against the original score, "
+        "1 - lambda anchors it to the untuned score."
+    )
+    columns = {
+        "lambda": None,
+        ("median_change", "median_change_deviation"): _MEASURES["median_change"],
+        "share_of_before": Column("of before", ".0%"),
+        ("stable_shifts", "tested_shifts"): _CountColumn("stable shifts", ".3g"),
+        **{(k, f"{k}_deviation"): v for k, v in _MEASURES.items() if k != "median_change"},
+    }
+    table = page_table("Mean and standard deviation over seeds", means, columns)
+    return Section(heading="Summary", text=text, tables=(table,), method=method)
+
+
+def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
     """Small multiples: a price against the median |d| left, points per lambda and seed."""
-    figure, axes = panels(len(_PRICES), 3, (4.2, 3.4), share_y=False)
-    lambdas = _lambdas(rows)
-    for panel, (name, label) in zip(axes, _PRICES.items(), strict=True):
+    before, *tuned = means.to_pylist()
+    before["spearman"] = 1.0
+    prices = [name for name in _PRICES if all(row[name] is not None for row in (before, *tuned))]
+    figure, axes = panels(len(prices), 3, (4.2, 3.4), share_y=False)
+    for panel, price in zip(axes, prices, strict=True):
         tidy(panel)
-        means = []
-        for number, lam in enumerate(lambdas):
-            left = _values(rows, lam, "median_change") / baseline["median_change"]
-            price = _values(rows, lam, name)
+        for number, mean in enumerate(tuned):
             colour = COLOURS[number % len(COLOURS)]
-            panel.plot(left, price, "o", color=colour, markersize=5, alpha=0.6)
-            means.append((left.mean(), price.mean()))
+            own = [row for row in rows.to_pylist() if f"{row['lambda']:g}" == mean["lambda"]]
+            left = [row["median_change"] / before["median_change"] for row in own]
+            prices_paid = [row[price] for row in own]
+            panel.plot(left, prices_paid, "o", color=colour, markersize=5, alpha=0.6)
             panel.annotate(
-                f"λ {lam:g}",
-                means[-1],
+                f"λ {mean['lambda']}",
+                (mean["share_of_before"], mean[price]),
                 xytext=(6, 5),
                 textcoords="offset points",
                 fontsize=9,
                 color=colour,
             )
-        panel.plot(*zip(*means, strict=True), "D-", color=MUTED, markersize=4, linewidth=0.9)
-        panel.plot(1.0, baseline.get(name, 1.0), "x", color=INK, markersize=9, markeredgewidth=2)
+        joined = [[row[name] for row in tuned] for name in ("share_of_before", price)]
+        panel.plot(*joined, "D-", color=MUTED, markersize=4, linewidth=0.9)
+        panel.plot(1.0, before[price], "x", color=INK, markersize=9, markeredgewidth=2)
         panel.margins(0.16)
         panel.set_xlabel("median |d| after / before tuning", fontsize=9)
-        panel.set_ylabel(label, fontsize=9)
+        panel.set_ylabel(_PRICES[price], fontsize=9)
     return figure
 
 
-def _runs(rows: Sequence[Row]) -> Section:
-    formats = {
-        "median_change": ".3f",
-        "score_change": "+.3f",
-        "spearman": ".3f",
-        "right_caption": ".1%",
-        "keyword_effect": "+.3f",
+def _runs(rows: pa.Table) -> Section:
+    columns = {
+        name: Column(name.replace("_", " "), _MEASURES[name].format if name in _MEASURES else "")
+        for name in rows.column_names
     }
-    columns = tuple(Column(name.replace("_", " "), formats.get(name, "")) for name in rows[0])
-    cells = tuple(tuple(row.values()) for row in rows)
-    return Section(heading="Every run", tables=(Table("Test panoramas", columns, cells),))
+    return Section(heading="Every run", tables=(page_table("Test panoramas", rows, columns),))
 
 
-def _curves(curves: Sequence[tuple[str, Sequence[int], Sequence[float]]]) -> Figure:
+def _curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figure:
     figure, (panel,) = panels(1, 1, (7.2, 3.4))
     tidy(panel)
-    for number, (name, steps, losses) in enumerate(curves):
+    for number, (name, (steps, losses)) in enumerate(curves.items()):
         repeats, colour = divmod(number, len(COLOURS))
         style = ("-", "--", ":")[repeats % 3]
         panel.plot(steps, losses, style, color=COLOURS[colour], linewidth=1.2, label=name)

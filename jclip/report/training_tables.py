@@ -1,6 +1,7 @@
 """What came of heads that were trained together, as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,3 +68,24 @@ def curve_table(trained: Sequence[TrainedHead]) -> pa.Table:
                 }
             )
     return pa.Table.from_pylist(rows)
+
+
+def heads_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Mean and deviation over seeds of every number, one row per head and stage.
+
+    Args:
+        rows: one per head, stage and seed: `head`, `stage`, `seed`, and numbers.
+    """
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["head"], row["stage"]), []).append(row)
+    table = []
+    for (head, stage), own in groups.items():
+        summary: dict[str, Any] = {"head": head, "stage": stage, "seeds": len(own)}
+        for name in own[0]:
+            if name in ("head", "stage", "seed"):
+                continue
+            values = [float(row[name]) for row in own]
+            summary |= {name: float(np.mean(values)), f"{name}_deviation": deviation(values)}
+        table.append(summary)
+    return pa.Table.from_pylist(table)

@@ -6,7 +6,6 @@ with failures listed in `failures.csv`; 143 ended by SIGTERM, results kept.
 
 import contextlib
 import io
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import tyro
 from jclip.errors import InputError, RunStopped
 from jclip.runs.compilation_cache import use_compilation_cache
 from jclip.runs.processes import ProcessOptions, launch
+from jclip.runs.record import typed_command
 
 DONE, STOPPED, BAD_INPUT, DONE_WITH_FAILURES, TERMINATED = 0, 1, 2, 3, 143
 
@@ -41,7 +41,7 @@ def run_command[Options](
         else:
             status = _run(main, parsed)
     except InputError as error:
-        status = _say(BAD_INPUT, f"error: {error}")
+        status = _say(BAD_INPUT, f"error: {_in_options(error)}")
     except RunStopped as error:
         status = _say(STOPPED, f"stopped: {error}")
     except OSError as error:
@@ -56,8 +56,15 @@ def run_command[Options](
     sys.exit(status)
 
 
+def _in_options(error: InputError) -> str:
+    """What went wrong, with the option in the place of the library's argument."""
+    if error.argument is None:
+        return str(error)
+    return f"{error.message} (see --{error.argument.replace('_', '-')})"
+
+
 def _go_on() -> str:
-    return f"to go on: {shlex.join(sys.orig_argv)}"
+    return f"to go on: {typed_command()}"
 
 
 def _run[Options](main: Callable[[Options], int], options: Options) -> int:

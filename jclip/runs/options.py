@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from jclip.data.image_sets import ImageSet, open_image_sets
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images.fits import FitOption
 from jclip.models.config import Activation
@@ -32,15 +33,20 @@ Numbers = Annotated[tuple[float, ...], comma_separated(float, "X,X,..")]
 Integers = Annotated[tuple[int, ...], comma_separated(int, "N,N,..")]
 
 
-def _fit(text: str) -> FitOption:
-    if text not in get_args(FitOption):
-        raise ValueError(f"{text!r} is not one of {', '.join(get_args(FitOption))}")
-    return cast(FitOption, text)
+def one_of(literal: Any) -> Callable[[str], Any]:
+    """A function that takes what a `Literal` allows and refuses all else."""
+
+    def check(text: str) -> Any:
+        if text not in get_args(literal):
+            raise ValueError(f"{text!r} is not one of {', '.join(get_args(literal))}")
+        return text
+
+    return check
 
 
 Fits = Annotated[
     tuple[FitOption, ...],
-    comma_separated(_fit, "FIT,.."),
+    comma_separated(one_of(FitOption), "FIT,.."),
     tyro.conf.arg(
         aliases=["--fit"],
         help="How an image becomes a square: own (each checkpoint's, crop for the papers'), crop, "
@@ -114,6 +120,14 @@ class ImageOptions:
     """Put before every caption."""
     pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
     on_error: OnError = "stop"
+
+    def open(self) -> list[ImageSet]:
+        """The sets of images, checked and not decoded.
+
+        Raises:
+            InputError: see `open_image_sets`.
+        """
+        return open_image_sets(self.images, self.captions, self.pixel_limit)
 
     @property
     def record(self) -> bool:

@@ -25,8 +25,8 @@ from jclip.distributed import agree, is_lead, wait_for_all
 from jclip.errors import InputError
 from jclip.files.digests import json_digest, sha256
 from jclip.files.json_files import as_json, read_json, write_json
+from jclip.runs.parts import PARTS
 
-PARTS = "parts"
 RECORD = "run.json"
 
 
@@ -65,7 +65,7 @@ def environment() -> dict[str, Any]:
     packages = ("jclip", "jax", "jaxlib", "flax", "transformers", "numpy", "scipy", "pillow")
     devices = jax.devices()
     return {
-        "command": _command(),
+        "command": typed_command(),
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -75,7 +75,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _command() -> str:
+def typed_command() -> str:
     """The command as it was typed, less the interpreter's folder."""
     program, *rest = sys.orig_argv
     if rest and Path(rest[0]).name == "jclip":
@@ -110,7 +110,7 @@ def open_record(folder: Path, experiment: str, identity: Mapping[str, Any]) -> N
             the same folder for all processes.
     """
     if is_lead():
-        _open(folder, as_json({"experiment": experiment, **identity}))
+        _open(folder, as_json({**identity, "experiment": experiment}))
     wait_for_all("the folder of the run is open")
     record = folder / RECORD
     found = sha256(record) if record.exists() else "0"

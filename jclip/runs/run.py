@@ -9,7 +9,7 @@ return run.publish(page, lines, faults)
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,16 +23,16 @@ from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch, Failure
 from jclip.distributed import is_lead, local_mesh, replicate, wait_for_all
 from jclip.errors import InputError, RunStopped
-from jclip.files.json_files import read_json, write_json
-from jclip.files.tables import read_table, write_parquet, write_table
+from jclip.files.json_files import read_json
+from jclip.files.tables import read_table, write_table
 from jclip.report.faults import FaultChoice
 from jclip.report.page import Page, write_figures, write_page
 from jclip.report.provenance import with_provenance
 from jclip.runs.command import DONE, DONE_WITH_FAILURES
 from jclip.runs.models import load_models
 from jclip.runs.options import ModelOptions
+from jclip.runs.parts import exchange, read_parts, write_part
 from jclip.runs.record import (
-    PARTS,
     RECORD,
     close_record,
     confirm,
@@ -137,11 +137,6 @@ class Run:
             self.confirm(f"weights of {identity.name}", identity.sha256)
             nnx.update(checkpoint.clip, replicate(local_mesh(), nnx.state(checkpoint.clip)))
             self.note(*(f"{identity.name}: {notice}" for notice in identity.notices))
-            if identity.overridden:
-                self.note(
-                    f"{identity.name}: runs with {identity.activation} although its weights were "
-                    f"trained with {identity.own_activation}."
-                )
             checkpoints.append(checkpoint)
         return checkpoints
 
@@ -151,8 +146,9 @@ class Run:
         Raises:
             InputError: one of them is damaged.
         """
-        parts = sorted((self.folder / PARTS).glob("*.parquet"))
-        tables = [read_table(p) for p in (self.folder / f"{name}.parquet", *parts) if p.exists()]
+        finished = self.folder / f"{name}.parquet"
+        tables = [read_table(finished)] if finished.exists() else []
+        tables += read_parts(self.folder)
         wait_for_all("earlier parts are read")
         self.computed |= bool(tables)
         return tables
@@ -184,7 +180,7 @@ class Run:
         unsaved, kept, saved_at = [], done, time.monotonic()
 
         def save() -> None:
-            _write_part(self.folder, part(unsaved))
+            write_part(self.folder, part(unsaved))
             unsaved.clear()
 
         bar = tqdm(
@@ -221,7 +217,8 @@ class Run:
         """
         if jax.process_count() == 1:
             return []
-        every = _exchange(self.folder, "failures", self.failures)
+        own = {name: list(map(dataclasses.asdict, some)) for name, some in self.failures.items()}
+        every = exchange(self.folder, "failures", own)
         self.failures = {
             name: sorted(
                 (Failure(**one) for some in every for one in some[name]), key=lambda one: one.index
@@ -230,8 +227,7 @@ class Run:
         }
         if not is_lead():
             return None
-        parts = sorted((self.folder / PARTS).glob("*.parquet"))
-        return [read_table(p) for p in parts if not p.name.startswith(_own_prefix())]
+        return read_parts(self.folder, of_others=True)
 
     def write(self, name: str, table: pa.Table) -> None:
         """Write a table as `NAME.parquet` and, up to 100,000 rows, `NAME.csv`."""
@@ -288,22 +284,3 @@ class Run:
                 "to them: failures.csv."
             )
         return len(rows)
-
-
-def _own_prefix() -> str:
-    return f"{jax.process_index():03d}-"
-
-
-def _write_part(folder: Path, table: pa.Table) -> None:
-    """Keep what was computed since the last part; the part appears whole or not at all."""
-    number = len(list((folder / PARTS).glob(f"{_own_prefix()}*.parquet")))
-    write_parquet(folder / PARTS / f"{_own_prefix()}{number:06d}.parquet", table)
-
-
-def _exchange(folder: Path, name: str, failures: Mapping[str, Sequence[Failure]]) -> list[Any]:
-    """What every process has, in order of processes; their parts can be read after it."""
-    own = {key: [dataclasses.asdict(one) for one in some] for key, some in failures.items()}
-    write_json(folder / PARTS / f"{name}-{jax.process_index():03d}.json", own)
-    wait_for_all(f"exchanged: {name}")
-    files = [folder / PARTS / f"{name}-{i:03d}.json" for i in range(jax.process_count())]
-    return [read_json(file) for file in files]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.checkpoints import DEMO_NOTICE, Checkpoint, CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
 from jclip.distributed import own_share
@@ -68,6 +68,8 @@ def score_sets[Result: Scores](
     Raises:
         RunStopped: an image or a disk failed, or all images of a set; what was computed is kept.
     """
+    if any(c.identity.is_demo for c in checkpoints) and not all(s.demo_world for s in sets):
+        run.note(DEMO_NOTICE)
     results = probe.results(sets, [checkpoint.description for checkpoint in checkpoints])
     fill_scores(results, run.earlier("scores"))
     for opened in sets:

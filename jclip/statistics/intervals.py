@@ -4,8 +4,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-import scipy.special
-import scipy.stats
+import scipy
 from jaxtyping import Float, Int
 
 from jclip.errors import InputError

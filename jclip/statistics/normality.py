@@ -3,7 +3,7 @@
 import warnings
 
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Float
 
 # The normal approximation behind the p value was fitted up to here (Royston 1995, AS R94).

@@ -3,8 +3,7 @@
 from typing import Literal
 
 import numpy as np
-import scipy.special
-import scipy.stats
+import scipy
 from jaxtyping import Bool, Float, Int
 
 from jclip.statistics.intervals import check_confidence

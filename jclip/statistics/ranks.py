@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Float, Int
 
 from jclip.statistics.intervals import Interval, check_confidence

@@ -8,19 +8,17 @@ import contextlib
 import dataclasses
 import json
 import logging
-import math
 import shutil
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1
 
-from jclip.distributed import place
+from jclip.distributed import put
 from jclip.errors import InputError, RunStopped
 from jclip.files.digests import json_digest, tensor_digest
 
@@ -43,29 +41,19 @@ class Restored[Tree]:
 
 
 class Checkpoints:
-    """The checkpoints of one training run: the last two, and the best by a metric.
+    """The last two checkpoints of one training run.
 
     Writing goes on in the background; a step appears whole or not at all. Arrays have to be
     replicated over the devices. To be closed, or used in a `with` statement.
 
     Args:
         folder: where one folder per step is kept; created if need be.
-        best_metric: which of the metrics given to `save` decides what is best; None keeps no best.
-        best_mode: whether its smallest or its largest value is best.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        best_metric: str | None = None,
-        best_mode: Literal["min", "max"] = "min",
-    ):
+    def __init__(self, folder: Path):
         self.folder = folder.absolute()
-        self._best_metric = best_metric
-        self._sign = 1 if best_mode == "max" else -1
         self._saving: int | None = None
-        self._orbax = _open(self.folder, self._quality if best_metric else None)
+        self._orbax = _open(self.folder)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -87,49 +75,29 @@ class Checkpoints:
         """The steps there are, in ascending order."""
         return tuple(checkpoint.step for checkpoint in self._orbax.checkpoints)
 
-    @property
-    def best_step(self) -> int | None:
-        """The step with the best metric, or None if no step has one."""
-        rated = [c for c in self._orbax.checkpoints if c.metrics is not None]
-        return max(rated, key=lambda c: self._quality(c.metrics)).step if rated else None
-
-    def _quality(self, metrics: Any) -> float:
-        return self._sign * metrics[self._best_metric or ""]
-
-    def save(
-        self,
-        step: int,
-        state: Any,
-        *,
-        batches: Any = None,
-        metrics: Mapping[str, float] | None = None,
-    ) -> None:
+    def save(self, step: int, state: Any, *, batches: Any = None) -> None:
         """Write a checkpoint in the background; `state` may be donated as soon as this returns.
 
         Args:
             step: how many steps have been done.
             state: a pytree of arrays, PRNG keys among them.
             batches: JSON; the iterator state, which has to be the same in every process.
-            metrics: they decide whether this one is the best; without them it is never.
 
         Raises:
-            ValueError: a leaf or the deciding metric is not finite; nothing is written.
+            ValueError: a leaf is not finite; nothing is written.
             RunStopped: the checkpoint before this one could not be written.
         """
         leaves = {name: np.array(_raw(leaf)) for name, leaf in _named(state).items()}
         for name, leaf in leaves.items():
             if jax.numpy.issubdtype(leaf.dtype, np.inexact) and not np.isfinite(leaf).all():
                 raise ValueError(f"step {step}: {name} is not finite, so it was not saved")
-        if metrics and self._best_metric and not math.isfinite(self._quality(metrics)):
-            raise ValueError(f"step {step}: {self._best_metric} is not finite, so it was not saved")
         record = {"leaves": {k: _description(v) for k, v in leaves.items()}, "batches": batches}
         record = json.loads(json.dumps(record))
         self.wait()
         self._saving = step
         content = {_STATE: leaves, _RECORD: {**record, "sha256": json_digest(record)}}
-        kept: Any = dict(metrics) if metrics else None
         with self._failure_named():
-            self._orbax.save_checkpointables_async(step, content, force=True, metrics=kept)
+            self._orbax.save_checkpointables_async(step, content, force=True)
 
     def wait(self) -> None:
         """Wait until the last checkpoint is on disk.
@@ -182,7 +150,7 @@ class Checkpoints:
         for name, description in written.items():
             if _description(leaves[name]) != description:
                 raise CorruptCheckpoint(f"{where}: {name} is damaged: its digest does not match")
-        placed = [_place(leaves[name], leaf) for name, leaf in named.items()]
+        placed = [_put_like(leaves[name], leaf) for name, leaf in named.items()]
         state = jax.tree.unflatten(jax.tree.structure(template), placed)
         return Restored(step, state, record["batches"])
 
@@ -229,13 +197,9 @@ class Checkpoints:
             raise CorruptCheckpoint(f"{self.folder / str(step)}: {_cause(error)}") from error
 
 
-def _open(folder: Path, quality) -> v1.training.Checkpointer:
-    policies: Any = v1.training.preservation_policies
+def _open(folder: Path) -> v1.training.Checkpointer:
     # Two, so that there is one to fall back to.
-    keep: list[Any] = [policies.LatestN(2)]
-    if quality is not None:
-        best = policies.BestN(get_metric_fn=quality, n=1, keep_checkpoints_without_metrics=False)
-        keep.append(best)
+    keep: Any = v1.training.preservation_policies.LatestN(2)
     registry = v1.handlers.local_registry()
     registry.add(v1.handlers.JsonHandler, checkpointable_name=_RECORD)
     context = v1.Context()
@@ -245,7 +209,7 @@ def _open(folder: Path, quality) -> v1.training.Checkpointer:
     return v1.training.Checkpointer(
         str(folder),
         context=context,
-        preservation_policy=policies.AnyPreservationPolicy(keep),
+        preservation_policy=keep,
         cleanup_tmp_directories=True,
     )
 
@@ -264,12 +228,12 @@ def _raw(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
-def _place(array: np.ndarray, like: jax.Array) -> jax.Array:
+def _put_like(array: np.ndarray, like: jax.Array) -> jax.Array:
     """Put what was read where `like` is, as a PRNG key if `like` is one."""
     value: Any = array
     if _is_key(like):
         value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(like))
-    return place(value, like.sharding)
+    return put(value, like.sharding)
 
 
 def _kind(array: Any) -> str:

@@ -69,21 +69,22 @@ class HeadRecipe:
     """How heads are trained, but for seeds, learning rates and margins.
 
     Args:
-        stage: `warm-up` on `CaptionPairs`, or `hard-negatives` on `BoxCaptions`.
-        loss: for hard negatives, a triplet loss.
-        epochs: passes over the examples.
-        batch_size: examples in a step.
-        patience: a run ends after this many epochs without a lower validation loss; None: never.
-        same_image: whether other captions of the same image are `masked`, or count as negatives as
-            in the paper's code.
-        text_axis: along which hard negatives are normalised in training; `captions` in the paper's
+        stage: Warm-up on captions (`CaptionPairs`), or training against hard negatives
+            (`BoxCaptions`).
+        loss: triplet sums over all negatives, as in the paper; hard negatives have triplets only.
+        epochs: Passes over the examples.
+        batch_size: Examples per step.
+        patience: End a run after this many epochs without a lower validation loss.
+        same_image: Whether other captions of an image are masked, or negatives as in the paper's
+            code.
+        text_axis: Along which hard negatives are normalised in training; captions in the paper's
             code.
 
     Raises:
         InputError: a constant is out of range, or the stage has no such loss.
     """
 
-    stage: Stage
+    stage: Stage = "warm-up"
     loss: HeadLoss = "triplet"
     epochs: int = 10
     batch_size: int = 256

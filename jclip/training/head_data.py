@@ -77,8 +77,9 @@ def box_captions(
     placed = _place_boxes(training, name)
     if validation is not None:
         return placed, _place_boxes(validation, name)
-    files = [training.image_names[row] for row in training.sets[name].images]
-    out = hold_out(files)
+    assert training.boxes is not None
+    own = training.boxes.image_rows[training.boxes.sets == name]
+    out = hold_out([training.boxes.images[row].file for row in own])
     return (
         placed._replace(examples=_rows(~out)),
         placed._replace(examples=_rows(out)),
@@ -118,16 +119,20 @@ def _of_splits(features: Features, splits: Collection[str]) -> Bool[np.ndarray, 
 
 def _place_boxes(features: Features, name: str) -> BoxCaptions:
     _check_kind(features, "fg_ovd", "training with hard negatives")
-    if name not in features.sets:
-        raise InputError(f"the features hold no set {name}: {', '.join(features.sets)}")
-    boxes = features.sets[name]
+    assert features.boxes is not None
+    if name not in features.boxes.set_names:
+        raise InputError(f"the features hold no set {name}: {', '.join(features.boxes.set_names)}")
+    own = features.boxes.sets == name
+    captions = features.boxes.caption_rows[own]
+    # Other sets may have more negatives; columns of -1 alone would be scored for nothing.
+    captions = captions[:, : (captions >= 0).sum(axis=1).max()]
     return BoxCaptions(
         images=jax.device_put(features.images),
         captions=jax.device_put(features.captions),
-        boxes=_int32(boxes.images),
-        positives=_int32(boxes.positives),
-        negatives=_int32(boxes.negatives),
-        examples=_int32(np.arange(len(boxes.images))),
+        boxes=_int32(features.box_images[own]),
+        positives=_int32(captions[:, 0]),
+        negatives=_int32(captions[:, 1:]),
+        examples=_int32(np.arange(len(captions))),
     )
 
 

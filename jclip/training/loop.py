@@ -1,14 +1,13 @@
-"""The training loop: a pure step, and `fit`, which repeats it and can be killed at any moment."""
+"""The training loop: a pure step, and `train`, which repeats it and can be killed any moment."""
 
 import contextlib
-import csv
 import dataclasses
 import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import grain
 import jax
@@ -20,9 +19,8 @@ from tqdm import tqdm
 
 from jclip.distributed import any_process
 from jclip.errors import RunStopped
-from jclip.files.atomic import replacing
 from jclip.training.checkpointing import Checkpoints
-from jclip.training.compiled_step import compiled_step
+from jclip.training.metrics import MetricsFile
 
 # NNX's own hints cannot be checked at run time.
 Variables = Any
@@ -114,7 +112,18 @@ def make_train_step(
     return train_step
 
 
-def fit(
+def compiled_step(train_step: Callable[[Any, Any, Any], Any], state: Any) -> Any:
+    """The step under jit: it consumes the state it is given, and leaves the next in its place.
+
+    Args:
+        train_step: (state, frozen, batch) -> (state, metrics), from `make_train_step`.
+        state: says where its arrays are; `jax.ShapeDtypeStruct`s with shardings will do.
+    """
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, None))
+
+
+def train(
     train_step: TrainStep,
     state: TrainState,
     frozen: Variables,
@@ -125,8 +134,6 @@ def fit(
     log_every: int = 10,
     checkpoint_every: int = 100,
     validate: Callable[[Variables, Variables], Mapping[str, float]] | None = None,
-    best_metric: str | None = None,
-    best_mode: Literal["min", "max"] = "min",
 ) -> TrainState:
     """Train until `steps` steps are done, going on from the folder's latest intact checkpoint.
 
@@ -145,24 +152,20 @@ def fit(
         log_every: steps between rows of `metrics.csv`.
         checkpoint_every: steps between checkpoints; the last step always is one.
         validate: (trainable, frozen) -> numbers for `validation.csv`, at every checkpoint.
-        best_metric: which of these numbers decides the checkpoint to keep as the best.
-        best_mode: whether the smallest or the largest is best.
 
     Raises:
         NonFiniteStep: a loss or gradient is NaN or infinite; the last good checkpoint is kept.
         RunStopped: a checkpoint could not be written.
         CorruptCheckpoint: no checkpoint in the folder is intact.
         InputError: the checkpoints are of another model or optimizer.
-        ValueError: `batches` ended too early, or `best_metric` without `validate`.
+        ValueError: `batches` ended too early.
     """
-    if best_metric is not None and validate is None:
-        raise ValueError("best_metric is one of what `validate` returns, and there is none")
-    checkpoints = Checkpoints(folder / "checkpoints", best_metric=best_metric, best_mode=best_mode)
+    checkpoints = Checkpoints(folder / "checkpoints")
     with _deferred_signals() as received, checkpoints:
         done, state = _resume(checkpoints, state, batches)
         step = compiled_step(train_step, state)
-        metrics_file = _MetricsFile(folder / "metrics.csv", done)
-        validation_file = _MetricsFile(folder / "validation.csv", done)
+        metrics_file = MetricsFile(folder / "metrics.csv", done)
+        validation_file = MetricsFile(folder / "validation.csv", done)
         unchecked: dict[int, dict[str, Array]] = {}
         alone = jax.process_count() == 1
         progress = tqdm(range(done + 1, steps + 1), initial=done, total=steps, disable=None)
@@ -179,13 +182,10 @@ def fit(
             if log:
                 metrics_file.write(number, values)
                 progress.set_postfix(loss=f"{values['loss']:.4g}")
-            validation = None
             if due and validate is not None:
-                validation = dict(validate(state.trainable, frozen))
-                validation_file.write(number, validation)
+                validation_file.write(number, validate(state.trainable, frozen))
             if due or stop:
-                position = batches.get_state()
-                checkpoints.save(number, state, batches=position, metrics=validation)
+                checkpoints.save(number, state, batches=batches.get_state())
             # A signal may have come while this step was saved.
             if (stop or (alone and due and received)) and number < steps:
                 if not received:
@@ -201,8 +201,8 @@ def _resume(
     if restored is None:
         # A copy, since the first step donates what it gets and the caller's model shares these
         # arrays; with its place fixed, as the step's results have it, or the step compiles twice.
-        placement = jax.tree.map(lambda leaf: leaf.sharding, state)
-        return 0, jax.jit(lambda s: jax.tree.map(jnp.copy, s), out_shardings=placement)(state)
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+        return 0, jax.jit(lambda s: jax.tree.map(jnp.copy, s), out_shardings=shardings)(state)
     batches.set_state(restored.batches)
     return restored.step, restored.state
 
@@ -261,26 +261,3 @@ def _deferred_signals() -> Iterator[list[int]]:
     if received:
         signal.raise_signal(received[0])
         raise RunStopped(f"ended by {signal.Signals(received[0]).name}; the same command goes on")
-
-
-class _MetricsFile:
-    """A CSV with one row per logged step; opening it drops the rows of steps to be done again."""
-
-    def __init__(self, path: Path, done: int):
-        self._path = path
-        self._writes = jax.process_index() == 0
-        if not self._writes or not path.exists():
-            return
-        header, *rows = path.read_text().splitlines(keepends=True) or [""]
-        kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= done]
-        with replacing(path) as partial:
-            partial.write_text("".join([header, *kept] if kept else []))
-
-    def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        if not self._writes:
-            return
-        with self._path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if file.tell() == 0:
-                writer.writerow(["step", *metrics])
-            writer.writerow([step, *(f"{float(value):.9g}" for value in metrics.values())])

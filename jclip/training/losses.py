@@ -2,14 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 
 def info_nce(
     image_embeddings: Float[Array, "n e"],
     text_embeddings: Float[Array, "n e"],
     logit_scale: Float[Array, ""],
-    also_right: Bool[Array, "n n"] | None = None,
 ) -> Float[Array, ""]:
     """CLIP's symmetric contrastive loss: row i of each matrix belongs to row i of the other.
 
@@ -17,17 +16,11 @@ def info_nce(
         image_embeddings: `[N, E]`, of length 1.
         text_embeddings: `[N, E]`, of length 1.
         logit_scale: logarithm of the factor of the cosines, as `CLIP.logit_scale` holds it.
-        also_right: image i and text j belong together although i != j, such as two images with
-            equal captions: the pair counts neither as right nor as wrong.
 
     Source: Radford et al. 2021, figure 3.
     """
     cosines = jnp.matmul(image_embeddings, text_embeddings.T, precision="highest")
-    logits = jnp.exp(logit_scale) * cosines
-    if also_right is not None:
-        own = jnp.eye(len(logits), dtype=bool)
-        logits = jnp.where(also_right & ~own, -jnp.inf, logits)
-    return -pair_log_likelihoods(logits).mean()
+    return -pair_log_likelihoods(jnp.exp(logit_scale) * cosines).mean()
 
 
 def pair_log_likelihoods(logits: Float[Array, "n n"]) -> Float[Array, " n"]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jclip.adapters import LoRAConfig, add_adapter, merge_adapter, unmerge_adapter
+from jclip.adapters import LoRAConfig, add_adapter, merge_adapter
 from jclip.adapters.lora import adapted_layers, map_dense_layers
 from jclip.checkpoints.network import random_clip
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
@@ -61,16 +61,6 @@ def test_merging_changes_the_targets_by_the_scaled_product(adapted):
         np.testing.assert_allclose(after[path], expected, atol=1e-6)
 
 
-def test_unmerging_is_the_way_back(adapted):
-    back = unmerge_adapter(merge_adapter(adapted), adapted)
-    assert nnx.graphdef(back) == nnx.graphdef(adapted)
-    wanted, found = kernels(adapted), kernels(back)
-    for path in wanted:
-        np.testing.assert_allclose(found[path], wanted[path], atol=1e-6)
-    for path, layer in adapted_layers(back).items():
-        np.testing.assert_array_equal(layer.lora_b[...], adapted_layers(adapted)[path].lora_b[...])
-
-
 def test_merging_leaves_the_adapted_network_alone(adapted):
     before = kernels(adapted)
     merged = merge_adapter(adapted)
@@ -95,11 +85,3 @@ def test_merged_kernels_keep_their_dtype(adapted):
     np.testing.assert_array_equal(up, whole.astype(jnp.bfloat16))
     path = "image_tower.transformer.blocks.mlp.up.kernel"
     np.testing.assert_allclose(np.asarray(up, np.float32), exact[path], rtol=0.01, atol=0.005)
-
-
-def test_what_cannot_be_unmerged(adapted):
-    with pytest.raises(ValueError, match="beside its kernels already"):
-        unmerge_adapter(adapted, adapted)
-    other = random_clip(CONFIG.with_activation("quick_gelu"), jnp.float32)
-    with pytest.raises(ValueError, match="belongs to"):
-        unmerge_adapter(other, adapted)

@@ -8,8 +8,6 @@ import pytest
 from jclip.checkpoints import ImageConfig, describe_checkpoint
 from jclip.checkpoints.open_clip import read_config as read_open_clip
 from jclip.checkpoints.preprocessing import (
-    CLIP_MEAN,
-    CLIP_STD,
     read_open_clip_preprocessing,
     read_transformers_preprocessing,
     transformers_preprocessing,
@@ -17,6 +15,7 @@ from jclip.checkpoints.preprocessing import (
 from jclip.checkpoints.transformers import config_values
 from jclip.checkpoints.transformers import read_config as read_transformers
 from jclip.errors import InputError
+from jclip.images import CLIP_MEAN, CLIP_STD
 from jclip.models import ARCHITECTURES, CLIPConfig, TextConfig, VisionConfig
 
 

@@ -159,7 +159,7 @@ def test_preprocessing_of_a_folder(copy_golden, name, file, values):
     expected = DetectorImages(
         size=64, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25), padded=name == "owlv2"
     )
-    assert description.images == expected
+    assert description.image_config == expected
     assert not description.identity.notices
 
 

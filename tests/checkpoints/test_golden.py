@@ -128,5 +128,8 @@ def test_another_activation_is_reported_and_shows():
     identity = checkpoint.identity
     assert identity.overridden
     assert (identity.activation, identity.own_activation) == ("gelu", "quick_gelu")
+    assert identity.notices[-1] == (
+        "Runs with gelu although its weights were trained with quick_gelu."
+    )
     text = jitted(checkpoint.clip, CLIP.encode_text, arrays["input_ids"])
     assert deviation(text, arrays["text_embeds"]) > 1e-3

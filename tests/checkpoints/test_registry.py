@@ -90,7 +90,7 @@ def test_folder_without_weights(copy_golden):
 def test_pickles_are_refused_by_default(copy_golden):
     folder = copy_golden("hf_gelu")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"only as pytorch_model\.bin.*--allow-pickle"):
+    with pytest.raises(InputError, match=r"only as pytorch_model\.bin.*see allow_pickle"):
         describe_checkpoint(folder)
     location = locate(str(folder), allow_pickle=True)
     assert (location.weights, location.pickled) == (("pytorch_model.bin",), True)
@@ -110,6 +110,20 @@ def test_a_folder_is_called_by_its_name(copy_golden):
     assert (identity.name, identity.source, identity.layout) == ("mine", str(folder), "open_clip")
     assert identity.sha256.keys() == {"open_clip_model.safetensors"}
     assert not identity.random
+
+
+def test_a_checkpoint_is_shown_in_three_lines(copy_golden):
+    checkpoint = load_checkpoint(copy_golden("hf_gelu", into="mine"))
+    title, image, text = repr(checkpoint).splitlines()
+    assert title.startswith("Checkpoint mine of ") and "(transformers, gelu)" in title
+    assert image.startswith("  image tower: ") and text.startswith("  text tower: ")
+    assert repr(checkpoint.description) == f"CheckpointDescription {repr(checkpoint)[11:]}"
+
+
+def test_the_demo_model_is_told_from_a_copy_and_from_others(copy_golden):
+    assert describe_checkpoint("demo").identity.is_demo
+    assert not describe_checkpoint(copy_golden("hf_gelu", into="demo")).identity.is_demo
+    assert not describe_checkpoint("random:ViT-B-32").identity.is_demo
 
 
 def registered(monkeypatch, folder, name):

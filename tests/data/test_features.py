@@ -2,12 +2,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from small_features import box_features, boxes_of
 
+from jclip.data.boxes import BoxTable
 from jclip.data.features import (
-    BoxSet,
     Features,
     Origin,
-    padded_negatives,
+    features_digest,
     read_features,
     require_same_model,
     write_features,
@@ -35,27 +36,17 @@ def array(*shape):
 @pytest.fixture
 def boxes():
     sets = {
-        "hard": BoxSet(
-            annotations=np.array([3, 5, 6]),
-            images=np.array([1, 0, 1]),
-            positives=np.array([0, 1, 2]),
-            negatives=padded_negatives([[1, 2], [4], [3, 0]]),
-        ),
-        "color": BoxSet(
-            annotations=np.array([3]),
-            images=np.array([1]),
-            positives=np.array([0]),
-            negatives=padded_negatives([[4]]),
-        ),
+        "hard": ([3, 5, 6], [1, 0, 1], [[0, 1, 2], [1, 4], [2, 3, 0]]),
+        "color": ([3], [1], [[0, 4]]),
     }
+    files = ["x.jpg", "y.jpg"]
     texts = tuple("abcde")
-    return Features("fg_ovd", array(2, 4), array(5, 4), ("x.jpg", "y.jpg"), texts, ORIGIN, sets)
+    return box_features(array(2, 4), array(5, 4), sets, ORIGIN, files=files, texts=texts)
 
 
 @pytest.fixture
 def pairs():
     return Features(
-        kind="coco",
         images=array(2, 4),
         captions=array(3, 4),
         image_names=("x.jpg", "y.jpg"),
@@ -72,19 +63,24 @@ def assert_equal(first, second):
     np.testing.assert_array_equal(first.caption_images, second.caption_images)
     for field in ("kind", "image_names", "texts", "splits", "counts"):
         assert getattr(first, field) == getattr(second, field)
-    assert list(first.sets) == list(second.sets)
-    for name, one in first.sets.items():
-        for field in dataclasses.fields(BoxSet):
-            other = getattr(second.sets[name], field.name)
-            np.testing.assert_array_equal(getattr(one, field.name), other)
+    np.testing.assert_array_equal(first.box_images, second.box_images)
+    assert (first.boxes is None) == (second.boxes is None)
+    if first.boxes is not None:
+        assert boxes_of(first.boxes) == boxes_of(second.boxes)
+        # Images are numbered as the boxes show them.
+        for field in {field.name for field in dataclasses.fields(BoxTable)} - {
+            "image_rows", "images",
+        }:  # fmt: skip
+            ends = (getattr(one.boxes, field) for one in (first, second))
+            np.testing.assert_array_equal(*ends)
 
 
 def test_boxes_are_read_as_written(tmp_path, boxes):
     write_features(tmp_path / "new", boxes)
     read = read_features(tmp_path / "new")
     assert_equal(read, boxes)
-    np.testing.assert_array_equal(read.sets["hard"].negatives, [[1, 2], [4, -1], [3, 0]])
-    assert read.sets["color"].negatives.shape == (1, 1)
+    captions = read.boxes.caption_rows
+    np.testing.assert_array_equal(captions[:, 1:], [[1, 2], [4, -1], [3, 0], [4, -1]])
     assert read.counts == {"images": 2, "captions": 5, "hard": 3, "color": 1}
 
 
@@ -104,27 +100,41 @@ def test_a_flipped_bit_is_named(tmp_path, boxes, tensor):
     at = content.index(getattr(boxes, tensor).tobytes()) + 9
     content[at] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"features\.safetensors: tensor '{tensor}' is not what"):
+    with pytest.raises(InputError, match=rf"features\.safetensors is damaged: {tensor} is not as"):
         read_features(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["index.parquet", "captions.parquet"])
+@pytest.mark.parametrize("name", ["index.parquet", "captions.parquet", "features.json"])
 def test_a_changed_index_is_named(tmp_path, boxes, name):
     write_features(tmp_path, boxes)
     with (tmp_path / name).open("ab") as file:
-        file.write(b"x")
-    with pytest.raises(InputError, match=rf"{name}: missing, or not what was written"):
+        file.write(b" ")
+    with pytest.raises(InputError, match=rf"{name} is not what was written beside"):
         read_features(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(InputError, match=rf"{name}: missing"):
+    with pytest.raises(InputError, match=rf"{name} is not what was written|no features\.json"):
         read_features(tmp_path)
+
+
+def test_a_digest_tells_folders_apart(tmp_path, boxes):
+    changed = dataclasses.replace(boxes, captions=boxes.captions + 1)
+    elsewhere = dataclasses.replace(boxes, origin=dataclasses.replace(ORIGIN, fit="pad"))
+    digests = []
+    for number, features in enumerate((boxes, boxes, changed, elsewhere)):
+        write_features(tmp_path / str(number), features)
+        digests.append(features_digest(tmp_path / str(number)))
+    assert digests[0] == digests[1] and len(set(digests)) == 3
 
 
 def test_what_is_no_feature_folder_is_named(tmp_path, boxes):
     with pytest.raises(InputError, match=r"no features\.json"):
         read_features(tmp_path)
     (tmp_path / "features.json").write_text("{}")
-    with pytest.raises(InputError, match=r"features\.json: field 'sha256' is missing"):
+    with pytest.raises(InputError, match=r"features\.json: field 'kind' is missing"):
+        read_features(tmp_path)
+    write_features(tmp_path, boxes)
+    (tmp_path / "features.safetensors").unlink()
+    with pytest.raises(InputError, match=r"features\.safetensors cannot be read"):
         read_features(tmp_path)
 
 

@@ -3,8 +3,10 @@ import hashlib
 import json
 
 import pytest
+from small_features import boxes_of
 
-from jclip.data.fg_ovd import AnnotatedImage, read_fg_ovd
+from jclip.data.boxes import AnnotatedImage
+from jclip.data.fg_ovd import read_fg_ovd
 from jclip.errors import InputError
 
 CONTENT = {
@@ -36,15 +38,26 @@ def write(tmp_path):
 def test_boxes_have_their_image_and_captions(write):
     path = write(CONTENT)
     read = read_fg_ovd(path)
-    assert read.name == "1_attributes"
-    assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    first, second = read.boxes
+    assert read.set_names == ("1_attributes",)
+    assert read.digests == {"1_attributes": hashlib.sha256(path.read_bytes()).hexdigest()}
+    first, second = boxes_of(read)
     assert first.image == AnnotatedImage("val2017/a.jpg", 40, 30)
     assert first.box == (0.0, 2.5, 10.0, 20.0)
-    assert (first.id, first.caption) == (1, "A red cup.")
-    assert first.negatives == ("A blue cup.", "A green cup.")
-    assert second.negatives == ("A blue cup.",)
-    assert read.boxes_with == {1: 2, 2: 1}
+    assert (first.annotation, first.captions[0]) == (1, "A red cup.")
+    assert first.captions[1:] == ("A blue cup.", "A green cup.")
+    assert second.captions[1:] == ("A blue cup.",)
+
+
+def test_several_files_are_one_table(write, tmp_path):
+    (tmp_path / "below").mkdir()
+    path = write(CONTENT)
+    other = path.rename(tmp_path / "color.json")
+    table = read_fg_ovd(write(CONTENT), other)
+    assert table.sets.tolist() == ["1_attributes"] * 2 + ["color"] * 2
+    assert len(table.images) == 2 and len(table.texts) == 4
+    assert list(table.digests) == ["1_attributes", "color"]
+    with pytest.raises(InputError, match="color is the name of two files"):
+        read_fg_ovd(other, other)
 
 
 WRONG = [
@@ -56,6 +69,7 @@ WRONG = [
     (("annotations", 1, "neg_category_ids"), [1, 1], "the same caption twice"),
     (("annotations", 1, "neg_category_ids"), ["1"], "refers to '1'"),
     (("annotations", 1, "id"), 1, "annotation 1: second entry with this id"),
+    (("annotations", 1, "id"), 10**400, "annotation 1 from 0: field 'id' is too large"),
     (("annotations", 0, "bbox"), [0, 0, -3, 5], "annotation 1: field 'bbox' has width -3"),
     (("annotations", 0, "bbox"), [0, 0, 3, 0], "height 0"),
     (("annotations", 0, "bbox"), [35, 0, 6, 5], "reaches 1 pixels out of its image, 40 x 30"),
@@ -111,4 +125,4 @@ def test_a_box_may_fill_its_image_and_end_a_rounding_outside(write):
     content = copy.deepcopy(CONTENT)
     for whole in ([0, 0, 40, 30], [-0.04, -0.04, 40.08, 30.08]):
         content["annotations"][0]["bbox"] = whole
-        assert read_fg_ovd(write(content)).boxes[0].box == tuple(whole)
+        assert boxes_of(read_fg_ovd(write(content)))[0].box == tuple(whole)

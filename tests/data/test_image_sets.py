@@ -1,9 +1,11 @@
 """A set of images is checked before anything is computed, and streamed batch by batch."""
 
+import io
 import time
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 from jclip.data.demo_builders import DemoConfig, DemoPanoramas, prepare
@@ -109,11 +111,36 @@ def test_demo_photos_are_square(monkeypatch):
 
 def test_sets_differ_in_name_and_have_their_own_captions(panorama_folder):
     folder = panorama_folder()
-    with pytest.raises(InputError, match="samples is the name of two sets"):
+    with pytest.raises(InputError, match=r"samples is the name of two sets .*OTHER=samples gives"):
         open_image_sets(["samples", "samples"])
-    with pytest.raises(InputError, match="--captions: belongs to one set"):
+    with pytest.raises(InputError, match=r"belongs to one set .*see captions"):
         open_image_sets(["samples", str(folder)], folder / "captions.csv")
     assert [s.name for s in open_image_sets(["samples", str(folder)])] == ["samples", folder.name]
+
+
+def test_two_folders_of_one_name_can_be_told_apart(panorama_folder, tmp_path, monkeypatch):
+    folders = [tmp_path / side / "images" for side in ("mine", "baseline")]
+    for folder in folders:
+        folder.parent.mkdir()
+        panorama_folder(name=folder.relative_to(tmp_path))
+    with pytest.raises(InputError, match=rf"images is the name of two .*OTHER={folders[0]} gives"):
+        open_image_sets(list(map(str, folders)))
+    sets = open_image_sets([f"{folder.parent.name}={folder}" for folder in folders])
+    assert [opened.name for opened in sets] == ["mine", "baseline"]
+    assert sets[0].captions == open_image_set(str(folders[0])).captions
+    assert [s.name for s in open_image_sets(["a=samples", "b=samples"])] == ["a", "b"]
+    # A folder may be called like that.
+    panorama_folder(name="a=b")
+    monkeypatch.chdir(tmp_path)
+    assert open_image_set("a=b").name == "a=b"
+
+
+def test_sets_of_the_demo_world_are_marked(monkeypatch, prepared, panorama_folder):
+    monkeypatch.setattr("jclip.data.image_sets.DEMO_HEIGHT", 16)
+    for source in ("demo:2", "demo-photos:2", "mine=demo:2", prepared):
+        assert open_image_set(source).demo_world, source
+    for source in ("samples", str(panorama_folder())):
+        assert not open_image_set(source).demo_world, source
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +154,7 @@ def prepared(tmp_path_factory):
         yield f"tfds:demo_panoramas/{config.name}"
 
 
-@pytest.mark.parametrize("suffix", ["", ":test", ":1.1.0", ":1.1.0:test"])
+@pytest.mark.parametrize("suffix", ["", ":test", ":2.0.0", ":2.0.0:test"])
 def test_prepared_data_sets_are_sets_of_images(prepared, suffix):
     opened = open_image_set(prepared + suffix)
     drawn = open_demo_panoramas(2, 16)
@@ -149,3 +176,41 @@ def test_prepared_data_sets_are_sets_of_images(prepared, suffix):
 def test_data_sets_that_cannot_be_opened(prepared, source, message):
     with pytest.raises(InputError, match=message):
         open_image_set(source.format(prepared))
+
+
+PICTURE, TEXT = tfds.features.Image(shape=(4, 4, 3), encoding_format="png"), tfds.features.Text()
+
+
+def black_png():
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, format="png")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("features", "example"),
+    [
+        ({"image": PICTURE, "captions": TEXT}, (black_png(), "a")),
+        ({"image": PICTURE, "caption": tfds.features.Sequence(TEXT)}, (black_png(), ["a", "b"])),
+        ({"photo": PICTURE, "caption": TEXT}, (black_png(), "a")),
+        ({"image": TEXT, "caption": TEXT}, ("black", "a")),
+    ],
+)
+def test_data_sets_of_something_else_are_refused(features, example, tmp_path, monkeypatch):
+    class Others(tfds.core.ShardBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+        url_infos = None
+
+        def _info(self):
+            features_ = tfds.features.FeaturesDict(features)
+            return tfds.core.DatasetInfo(builder=self, features=features_, disable_shuffling=True)
+
+        def _shard_iterators_per_split(self, dl_manager):
+            row = dict(zip(features, example, strict=True))
+            return {"test": [lambda: iter([(0, row)])]}
+
+    prepare(Others(data_dir=tmp_path))
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path))
+    wanted = f"tfds:others: needs a picture named image .* has {', '.join(sorted(features))}$"
+    with pytest.raises(InputError, match=wanted):
+        open_image_set("tfds:others")

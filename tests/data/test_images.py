@@ -76,7 +76,7 @@ def test_pixel_limit_is_checked_from_the_header(tmp_path):
     path = save(tmp_path / "a.png", np.zeros((10, 20), np.uint8))
     assert inspect_images([path], pixel_limit=200)
     for limit in (199, 50):
-        with pytest.raises(InputError, match=f"a.png: .* pixels, limit {limit} .--pixel-limit"):
+        with pytest.raises(InputError, match=f"a.png: .* pixels, limit {limit} .see pixel_limit"):
             inspect_images([path], pixel_limit=limit)
 
 

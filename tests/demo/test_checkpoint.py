@@ -6,15 +6,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
-from jclip.probes.embeddings import embed_texts
 
 import jclip
 from jclip.checkpoints import describe_checkpoint, load_checkpoint
 from jclip.data.demo_world import open_demo_panoramas
-from jclip.images import plan_views
 from jclip.probes.retrieval import right_caption_share
-from jclip.probes.shift import embed_shifts
 
 SCENES = 64
 
@@ -22,14 +18,6 @@ SCENES = 64
 @pytest.fixture(scope="module")
 def panoramas():
     return open_demo_panoramas(SCENES, 64, split="validation")
-
-
-def seen_by(checkpoint, pixels):
-    """Normalised embeddings at shifts 0 and W/2, squashed."""
-    graph, state = nnx.split(checkpoint.clip)
-    config = checkpoint.image_config
-    plan = plan_views(64, 128, (0, 64), config.size, "squash", config.interpolation)
-    return embed_shifts(graph, state, jnp.asarray(pixels), plan, image_config=config, fit="squash")
 
 
 def test_it_ships_whole_and_small():
@@ -63,19 +51,18 @@ def test_its_name_is_not_that_of_a_folder(tmp_path, monkeypatch):
 
 
 def test_it_finds_the_right_caption(panoramas):
-    checkpoint = load_checkpoint("demo")
+    model = jclip.load("demo")
     distinct = np.sort(np.unique(panoramas.captions, return_index=True)[1])[:48]
-    tokens = checkpoint.tokenizer([panoramas.captions[row] for row in distinct])
-    texts = embed_texts(checkpoint.clip, tokens)
-    images = seen_by(checkpoint, panoramas.pixels[distinct])[:, 0]
-    assert right_caption_share(images, texts, 16) > 0.75
+    texts = model.embed_texts([panoramas.captions[row] for row in distinct])
+    images = model.embed_images(panoramas.pixels[distinct], "squash")
+    assert right_caption_share(jnp.asarray(images), jnp.asarray(texts), 16) > 0.75
 
 
 def test_bfloat16_scores_deviate_by_less_than_a_seventh(panoramas):
     scores = []
     for dtype in (jnp.float32, jnp.bfloat16):
-        checkpoint = load_checkpoint("demo", dtype=dtype)
-        texts = embed_texts(checkpoint.clip, checkpoint.tokenizer(panoramas.captions))
-        seen = seen_by(checkpoint, panoramas.pixels)
-        scores.append(100 * np.einsum("nse,ne->ns", seen, texts))
+        model = jclip.load("demo", dtype=dtype)
+        # At shifts 0 and W/2.
+        found = jclip.shift_scores(model, panoramas.pixels, panoramas.captions, 2, "squash")
+        scores.append(found)
     assert np.abs(scores[0] - scores[1]).max() <= 0.15

@@ -13,12 +13,16 @@ from jclip.demo import (
     sample_camera,
     sample_scene,
     scene_key,
-    turn_scene,
 )
 from jclip.demo.rendering import object_places
 
 COUNT, HEIGHT, SIZE = 8, 128, 64
 TURN = 37  # columns
+
+
+def _turned(scenes, angle):
+    """Everything about the viewer, to the right."""
+    return dataclasses.replace(scenes, heading=scenes.heading + angle)
 
 
 def _join(first, second):
@@ -39,7 +43,7 @@ def world():
 def panoramas(world):
     """Panoramas of the scenes, then of the scenes turned by `TURN` columns."""
     scenes, _ = world
-    both = _join(scenes, turn_scene(scenes, 360.0 * TURN / (2 * HEIGHT)))
+    both = _join(scenes, _turned(scenes, 2 * np.pi * TURN / (2 * HEIGHT)))
     draw = jax.jit(lambda s: draw_many(lambda scene: render_panorama(scene, HEIGHT), s))
     return np.asarray(draw(both)), np.asarray(draw(both))
 

@@ -13,8 +13,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from experiments import detector_ranks
-from jclip.data.box_table import box_table
-from jclip.data.features import BoxSet, Features, Origin, padded_negatives, write_features
+from jclip.data.features import Features, Origin, write_features
 from jclip.data.fg_ovd import read_fg_ovd
 from jclip.demo.tokenizer import train_tokenizer
 from jclip.runs.command import run_command
@@ -23,6 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 COLOURS = ["red", "blue", "green", "grey"]
 LONG = " made of old wood and a bit of metal that stands alone near a wall in the sun"
 RNG = np.random.default_rng(0)
+BELOW = ["chance", "negatives", "boxes"]
 
 
 @pytest.fixture(scope="module")
@@ -73,28 +73,17 @@ def make_detector(folder):
 
 
 def make_features(folder, name="features", **data):
-    sets = [read_fg_ovd(folder / f"{stem}.json") for stem in ("1_attributes", "transparency")]
-    table = box_table(sets)
-    indexed = {
-        one.name: BoxSet(
-            annotations=table.annotations[own := table.of_set(one.name)],
-            images=np.flatnonzero(own),
-            positives=table.caption_rows[own, 0].astype(np.int64),
-            negatives=padded_negatives([[i for i in row if i >= 0]
-                                        for row in table.caption_rows[own, 1:].tolist()]),
-        )
-        for one in sets
-    }  # fmt: skip
-    digests = {one.name: one.sha256 for one in sets} | data
-    origin = Origin({"name": "some CLIP"}, {}, "crop", 1.0, digests)
+    table = read_fg_ovd(*(folder / f"{stem}.json" for stem in ("1_attributes", "transparency")))
+    rows = np.arange(len(table.sets))
+    origin = Origin({"name": "some CLIP"}, {}, "crop", 1.0, {**table.digests, **data})
     features = Features(
-        kind="fg_ovd",
-        images=RNG.standard_normal((12, 8)).astype(np.float32),
+        images=RNG.standard_normal((len(rows), 8)).astype(np.float32),
         captions=RNG.standard_normal((len(table.texts), 8)).astype(np.float32),
-        image_names=tuple(table.images[row].file for row in table.image_rows),
+        image_names=tuple(map(table.name, rows.tolist())),
         texts=table.texts,
         origin=origin,
-        sets=indexed,
+        boxes=table,
+        box_images=rows,
     )
     write_features(folder / name, features)
 
@@ -134,10 +123,10 @@ def test_ranks_on_all_boxes_and_on_those_that_are_read_in_full(ranks, world):
     found = rows(out)
     assert len(found) == 6 * 4 + 6 * 3
     assert all(0 < row["corrected"] < 1 and 0 <= row["reference"] < 1 for row in found)
-    means = table_rows(out, "Mean rank, all boxes")
-    assert means[0] == ["model", "ties", "Hard", "Transparency", "mean of sets"]
+    means = table_rows(out, "Mean rank, as in the paper&#39;s table, all boxes")
+    assert means[0] == ["model", "ties", "Hard", "Transparency", "mean of 2"]
     models = ["detector, corrected", "detector, reference", "some CLIP"]
-    assert [row[0] for row in means[1:]] == [m for m in models for _ in "12"] + ["chance", "boxes"]
+    assert [row[0] for row in means[1:]] == [m for m in models for _ in "12"] + BELOW
     expected = []
     for box in range(6):
         own = [r for r in found if (r["set"], r["annotation"]) == ("1_attributes", box)]
@@ -146,8 +135,8 @@ def test_ranks_on_all_boxes_and_on_those_that_are_read_in_full(ranks, world):
         # Cut after sixteen tokens, the captions of boxes 0 and 3 are all alike.
         assert (len(set(own)) == 1) == (box % 3 == 0)
     assert float(means[1][2]) == pytest.approx(np.mean(expected), abs=0.01)
-    assert means[-2][2:4] == ["2.50", "2.00"] and means[-1][2:4] == ["6", "6"]
-    short = table_rows(out, "Mean rank, boxes with short captions")
+    assert means[-3][2:4] == ["2.50", "2.00"] and means[-1][2:4] == ["6", "6"]
+    short = table_rows(out, "Mean rank, as in the paper&#39;s table, boxes with short captions")
     assert float(short[1][2]) == pytest.approx(
         np.mean([expected[b] for b in (1, 2, 4, 5)]), abs=0.01
     )
@@ -155,7 +144,7 @@ def test_ranks_on_all_boxes_and_on_those_that_are_read_in_full(ranks, world):
     cut = table_rows(out, "Captions over 16 tokens")
     assert cut[1] == ["1_attributes", "6", "2", "33.3%", "2"]
     assert cut[2] == ["transparency", "6", "0", "0.0%", "0"]
-    tests = table_rows(out, "Rank of the first minus rank of the second, all boxes")
+    tests = table_rows(out, "Rank of the first model minus rank of the second, all boxes")
     assert len(tests) == 1 + 2 * 3
     assert json.loads((out / "run.json").read_text())["status"] == "done"
 

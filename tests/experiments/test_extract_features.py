@@ -13,6 +13,8 @@ from jclip.checkpoints import load_checkpoint
 from jclip.data.features import read_features
 from jclip.images import normalise
 from jclip.images.boxes import fit_square
+from jclip.runs import features as features_of_runs
+from jclip.runs.boxes import rendered
 from jclip.runs.command import run_command
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "hf_full")
@@ -87,8 +89,9 @@ def test_boxes_and_captions_are_embedded_once(extract, boxes, data, checkpoint):
     assert status == 0
     features = read_features(out)
     assert features.counts == {"images": 4, "captions": 5, "1_attributes": 4, "color": 4}
-    row = features.sets["color"].images[0]
-    assert row == features.sets["1_attributes"].images[0]
+    sets, rows = features.boxes.sets, features.box_images
+    row = rows[sets == "color"][0]
+    assert row == rows[sets == "1_attributes"][0]
     expected = embed_box(checkpoint, data / "images" / "0.png", (2, 3, 33, 23))
     np.testing.assert_allclose(features.images[row], expected, atol=2e-5)
     ids = checkpoint.tokenizer(list(features.texts)).ids
@@ -104,7 +107,7 @@ def test_boxes_and_captions_are_embedded_once(extract, boxes, data, checkpoint):
 def test_fit_and_scale_change_the_squares(extract, boxes, data, checkpoint):
     _, out, _ = extract(*boxes, "--fit", "squash", "--box-scale", "2")
     features = read_features(out)
-    row = features.sets["color"].images[3]
+    row = features.box_images[features.boxes.sets == "color"][3]
     # 9 becomes 18, moved by 9 // 2 = 4 beyond the border.
     expected = embed_box(checkpoint, data / "images" / "3.png", (0, 0, 15, 15), "squash")
     np.testing.assert_allclose(features.images[row], expected, atol=2e-5)
@@ -123,17 +126,17 @@ def test_whole_images_of_some_splits(extract, data):
 
 def test_an_interrupted_run_goes_on(extract, boxes, monkeypatch):
     whole = read_features(extract(*boxes, out="whole")[1])
-    real, seen = extract_features.stream_image_embeddings, []
+    real, seen = features_of_runs.stream_square_embeddings, []
 
-    def failing(batches, checkpoint):
-        for number, (batch, values) in enumerate(real(batches, checkpoint)):
+    def failing(*arguments):
+        for number, (batch, values) in enumerate(real(*arguments)):
             if number == 1 and "failed" not in seen:
                 seen.append("failed")
                 raise OSError(28, "No space left on device")
             seen.extend(batch.indices)
             yield batch, values
 
-    monkeypatch.setattr(extract_features, "stream_image_embeddings", failing)
+    monkeypatch.setattr(features_of_runs, "stream_square_embeddings", failing)
     arguments = (*boxes, "--batch-size", "2")
     status, out, error = extract(*arguments)
     assert status == 1 and "2 of 4 images" in error
@@ -141,7 +144,7 @@ def test_an_interrupted_run_goes_on(extract, boxes, monkeypatch):
     assert seen == [0, 1, "failed", 2, 3]
     resumed = read_features(out)
     np.testing.assert_allclose(resumed.images, whole.images, atol=2e-5)
-    np.testing.assert_array_equal(resumed.sets["color"].images, whole.sets["color"].images)
+    np.testing.assert_array_equal(resumed.box_images, whole.box_images)
     assert extract(*arguments)[0] == 0
     assert len(seen) == 5
     np.testing.assert_array_equal(read_features(out).images, resumed.images)
@@ -156,27 +159,37 @@ def test_an_image_that_cannot_be_decoded(extract, boxes, data):
     assert status == 3
     features = read_features(out)
     assert features.counts == {"images": 3, "captions": 5, "1_attributes": 3, "color": 3}
-    np.testing.assert_array_equal(features.sets["color"].annotations, [0, 1, 3])
+    color = features.boxes.sets == "color"
+    np.testing.assert_array_equal(features.boxes.annotations[color], [0, 1, 3])
     assert "2.png [10.0, 5.0, 12.0, 30.0]" in (out / "failures.csv").read_text()
 
 
-def test_the_demo_world_is_written_once(extract, monkeypatch):
+def test_the_demo_world_is_written_once(extract, tmp_path):
     written = []
 
-    def write(folder, seed, scenes, *, split):
-        written.append((seed, scenes, split))
+    def write(folder):
+        written.append(folder)
         folder.mkdir()
-        Image.new("RGB", (32, 32), "red").save(folder / "0.png")
-        image = {"imgid": 0, "filename": "0.png", "split": "val",
-                 "sentences": [{"sentid": 0, "raw": "a photo of a cube"}]}  # fmt: skip
-        (folder / "captions.json").write_text(json.dumps({"images": [image]}))
 
-    monkeypatch.setattr(extract_features, "write_caption_set", write)
-    arguments = ("--coco", "demo", "--demo-scenes", "7", "--demo-split", "validation")
     for _ in range(2):
-        status, out, _ = extract(*arguments)
-        assert status == 0 and read_features(out).splits == ("val",)
-    assert written == [(0, 7, "validation")]
+        assert rendered(tmp_path, write, 7) == tmp_path / "demo"
+    assert len(written) == 1 and (tmp_path / "demo").is_dir()
+    arguments = ("--coco", "demo", "--demo-scenes", "3", "--demo-split", "validation")
+    status, out, _ = extract(*arguments)
+    assert status == 0 and read_features(out).splits == ("val",) * 3
+    before = (out / "demo" / "captions.json").stat()
+    assert extract(*arguments)[0] == 0
+    assert (out / "demo" / "captions.json").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_the_checkpoints_own_fit_is_the_default(extract, boxes):
+    status, out, _ = extract(*boxes)
+    assert status == 0 and read_features(out).origin.fit == "crop"
+    assert json.loads((out / "run.json").read_text())["identity"]["fit"] == "crop"
+    # The same run by its name.
+    assert extract(*boxes, "--fit", "crop")[0] == 0
+    status, _, error = extract(*boxes, "--fit", "pad")
+    assert status == 2 and "fit was 'crop', is 'pad'" in error
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import pytest
 import scipy.stats
 from flax import nnx
 from plain_holm import plain_holm
+from small_features import box_features
 
 from experiments import fine_grained_eval
-from jclip.data.features import BoxSet, Features, Origin, padded_negatives, write_features
-from jclip.heads import HeadConfig, base_of, create_head, save_head
+from jclip.data.features import Features, Origin, write_features
+from jclip.heads import HeadConfig, create_head, save_head
 from jclip.runs.command import run_command
 
 ORIGIN = Origin(
@@ -37,16 +38,12 @@ def make(seed, origin=ORIGIN):
     captions = rng.standard_normal((BOXES * 12, SIZE), np.float32)
     images = captions[:BOXES] + 2 * rng.standard_normal((BOXES, SIZE), np.float32)
     rows = np.arange(BOXES)
-    wrong = BOXES + np.arange(BOXES * 11).reshape(BOXES, 11)
+    own = np.column_stack([rows, BOXES + np.arange(BOXES * 11).reshape(BOXES, 11)]).tolist()
     sets = {
-        "1_attributes": BoxSet(rows, rows, rows, wrong[:, :10]),
-        "transparency": BoxSet(
-            rows, rows, rows, padded_negatives([own[: 1 + i % 3].tolist() for i, own in
-                                                enumerate(wrong)])),
-    }  # fmt: skip
-    names = tuple(f"{i}.png" for i in range(BOXES))
-    texts = tuple(map(str, range(len(captions))))
-    return Features("fg_ovd", images, captions, names, texts, origin, sets)
+        "1_attributes": (rows, rows, [row[:11] for row in own]),
+        "transparency": (rows, rows, [row[: 2 + i % 3] for i, row in enumerate(own)]),
+    }
+    return box_features(images, captions, sets, origin)
 
 
 @pytest.fixture
@@ -77,10 +74,10 @@ def expected_ranks(features, negatives):
     """By definition, box by box."""
     unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in
             (features.images, features.captions)]  # fmt: skip
-    index = features.sets["1_attributes"]
+    captions = features.boxes.caption_rows[features.boxes.sets == "1_attributes"]
     ranks = []
     for box in range(BOXES):
-        own = [index.positives[box], *index.negatives[box, :negatives]]
+        own = captions[box, : 1 + negatives]
         scores = unit[1][own] @ unit[0][box]
         ranks.append(np.sum(scores >= scores[0]))
     return np.array(ranks)
@@ -150,7 +147,7 @@ def test_a_head_stands_beside_its_model(evaluate, tmp_path):
     features = make(0)
     path = tmp_path / "warm.safetensors"
     head = create_head(HeadConfig(kind="linear", size=SIZE), nnx.Rngs(0), "identity")
-    save_head(head, path, base=base_of(features))
+    save_head(head, path, base=features.base)
     status, out, _ = evaluate([features], "--head", str(path))
     assert status == 0
     table = {row["model"]: row for row in rows(out / "table.csv") if row["ties"] == "reference"}
@@ -179,7 +176,6 @@ def test_features_that_do_not_belong_together_are_refused(evaluate, tmp_path):
     assert status == 2 and "of different annotation files" in said
     assert not out.exists()
     whole = Features(
-        kind="coco",
         images=make(0).images,
         captions=make(0).images,
         image_names=make(0).image_names,

@@ -9,7 +9,7 @@ from small_features import boxed, captioned
 from experiments import heads_table
 from jclip.data.features import write_features
 from jclip.heads import load_head
-from jclip.probes.head_measures import measure_cosine, measure_head
+from jclip.probes.heads import measure_cosine, measure_head
 from jclip.runs.command import run_command
 from jclip.training.head_data import retrieval_pairs
 

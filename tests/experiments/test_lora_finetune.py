@@ -1,30 +1,30 @@
 """Fine-tuning as a person runs it: adapters come out, a killed run goes on, before and after."""
 
 import csv
+import dataclasses
+import html
 import json
 from pathlib import Path
 
 import jax
 import pytest
+import tyro
 
 from experiments import lora_finetune, shift_sweep
-from jclip.runs.command import run_command
 from jclip.training import loop
+from jclip.training.lora import LORA_RECIPES
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "hf_full")
 QUICK = ("--epochs", "2", "--batch-size-train", "8", "--split", "0.6,0.1,0.3")
 
 
 @pytest.fixture
-def tune(monkeypatch, tmp_path, capsys):
+def tune(run_experiment):
     """Run the command; returns (exit status, folder, standard error)."""
 
     def run(*arguments, out="run"):
-        command = ["lora_finetune", "--model", MODEL, "--out", str(tmp_path / out), *arguments]
-        monkeypatch.setattr("sys.argv", command)
-        with pytest.raises(SystemExit) as end:
-            run_command(lora_finetune.Options, lora_finetune.main)
-        return end.value.code, tmp_path / out, capsys.readouterr().err
+        ended = run_experiment(lora_finetune, "--model", MODEL, *arguments, out=out)
+        return ended.status, ended.folder, ended.err
 
     return run
 
@@ -38,7 +38,7 @@ def table(folder):
     return list(csv.DictReader((folder / "trade_off.csv").read_text().splitlines()))
 
 
-def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, monkeypatch, tmp_path, caplog):
+def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, run_experiment, caplog):
     arguments = ("--images", str(panoramas), "--lambdas", "0,1", "--seeds", "0,1", *QUICK)
     with jax.log_compiles():
         status, out, error = tune(*arguments, "--learning-rate", "1e-2")
@@ -67,22 +67,12 @@ def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, monkeypatch, 
     assert (out / "report.html").stat().st_size > 10_000
 
     adapter = out / "lambda-1-seed-0" / "adapter"
-    command = [
-        "shift_sweep",
-        "--model",
-        MODEL,
-        "--images",
-        str(panoramas),
-        "--adapter",
-        str(adapter),
-    ]
-    monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "sweep")])
-    with pytest.raises(SystemExit) as end:
-        run_command(shift_sweep.Options, shift_sweep.main)
-    assert end.value.code == 0
-    record = json.loads((tmp_path / "sweep" / "run.json").read_text())
+    options = ("--model", MODEL, "--images", panoramas, "--adapter", adapter)
+    ended = run_experiment(shift_sweep, *options, out="sweep")
+    assert ended.status == 0
+    record = json.loads((ended.folder / "run.json").read_text())
     assert list(record["identity"]["models"]) == ["hf_full+adapter"]
-    assert "adapter of hf_full+adapter" in record["confirmed"]
+    assert "adapter" in record["confirmed"]["weights of hf_full+adapter"]
 
 
 def test_a_killed_run_ends_with_the_same_adapter(tune, panoramas, monkeypatch):
@@ -119,11 +109,12 @@ def test_a_killed_run_ends_with_the_same_adapter(tune, panoramas, monkeypatch):
         (["--lambdas", "0.5,1.5"], "lambda 1.5: from 0 to 1"),
         (["--rank", "0"], "rank 0"),
         (["--batch-size-train", "50"], "make no batch of 50"),
-        (["--split", "0.9,0.05,0.05"], "3 test panoramas; the stability test needs 7"),
-        (["--split", "0.7,0.1,0.2"], "12 different captions; the right one is looked for among 16"),
         (["--split", "0.7,0.3,0"], "too few for 3 parts"),
+        (["--split", "0.7,0.3"], "--split: three shares of 0 or more"),
         (["--learning-rate", "0"], "learning_rate 0: more than 0"),
         (["--seeds", "1,1"], "--seeds: one is given twice"),
+        (["--lambdas", "0.5,0.5"], "--lambdas: one is given twice"),
+        (["--recipe", "own"], "invalid choice 'own' for argument '--recipe'"),
         (["--images", "demo,samples"], "one model, without an adapter, is tuned on one set"),
         (["--targets", "nothing"], "'nothing' matches no dense layer"),
     ],
@@ -136,6 +127,38 @@ def test_bad_input_is_one_line_before_training(tune, panoramas, arguments, messa
     assert status == 2 and error.count("\n") == 1
     assert message in error
     assert not out.exists()
+
+
+def test_few_test_panoramas_are_measured_as_far_as_they_allow(tune, panoramas):
+    arguments = ("--images", str(panoramas), "--epochs", "1", "--batch-size-train", "8")
+    status, out, error = tune(*arguments, "--split", "0.9,0.05,0.05")
+    assert status == 0, error
+    (row,) = table(out)
+    assert float(row["median_change"]) > 0 and row["tested_shifts"] == "7"
+    assert (row["stable_shifts"], row["right_caption"]) == ("", "")
+    notices = json.loads((out / "run.json").read_text())["notices"]
+    assert [n.split(":")[0] for n in notices] == [
+        "3 test panoramas",
+        "3 different captions of test panoramas",
+    ]
+    assert all(notice in (out / "report.html").read_text() for notice in map(html.escape, notices))
+
+
+def test_constants_come_from_the_recipe_unless_given(capsys):
+    def recipe(*arguments):
+        return tyro.cli(lora_finetune.Options, args=list(arguments)).recipe
+
+    assert recipe() == LORA_RECIPES["corrected"]
+    assert recipe("--recipe", "reference") == LORA_RECIPES["reference"]
+    given = ("--lambdas", "0,1", "--rank", "4", "--use-rslora", "True", "--anchor", "both")
+    expected = {"lambdas": (0.0, 1.0), "rank": 4, "use_rslora": True, "anchor": "both"}
+    reference = dataclasses.replace(LORA_RECIPES["reference"], **expected)
+    assert recipe("--recipe", "reference", *given) == reference
+    with pytest.raises(SystemExit):
+        recipe("--help")
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(default: 0.0003; with --recipe reference: 1e-05)" in said
+    assert "of the update of each kernel. (default: 8)" in said
 
 
 def test_a_loss_that_is_not_a_number_stops(tune, panoramas):

@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 from flax import nnx
+from small_features import box_features
 
 from experiments import retrieval_eval
-from jclip.data.features import BoxSet, Features, Origin, write_features
+from jclip.data.features import Features, Origin, write_features
 from jclip.heads import HeadConfig, create_head, save_head
 from jclip.probes.retrieval import cosine_retrieval
 from jclip.runs.command import run_command
@@ -25,7 +26,6 @@ def make():
     images = rng.standard_normal((IMAGES, SIZE), np.float32)
     captions = images[OWN] + rng.standard_normal((len(OWN), SIZE), np.float32)
     return Features(
-        kind="coco",
         images=images,
         captions=captions,
         image_names=tuple(f"{i}.png" for i in range(IMAGES)),
@@ -95,10 +95,8 @@ def test_a_head_stands_beside_its_model(evaluate, tmp_path):
 
 
 def test_boxes_are_refused(evaluate):
-    rows_, own = np.arange(2), np.eye(2, SIZE, dtype=np.float32)
-    boxes = {"color": BoxSet(rows_, rows_, rows_, rows_[::-1, None].copy())}
-    status, out, said = evaluate(
-        Features("fg_ovd", own, own, ("a", "b"), ("x", "y"), ORIGIN, boxes)
-    )
+    own = np.eye(2, SIZE, dtype=np.float32)
+    sets = {"color": ([0, 1], [0, 1], [[0, 1], [1, 0]])}
+    status, out, said = evaluate(box_features(own, own, sets, ORIGIN))
     assert status == 2 and "holds boxes" in said
     assert not out.exists()

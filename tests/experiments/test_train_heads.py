@@ -72,6 +72,9 @@ def test_both_stages(train, features):
     assert (first / "figures" / "learning-curves.png").exists()
     record = json.loads((first / "run.json").read_text())
     assert {fault["choice"] for fault in record["faults"]} == {"corrected"}
+    late = sum(run["best_epoch"] == "2" for run in runs)
+    said = f"In {late} of 4 runs the last epoch was the best: more might be better."
+    assert late and record["notices"] == [said]
 
     options = ("--stage", "hard-negatives", "--features", hard, "--seeds", "1", "--from", first)
     status, second, _ = train(*options, "--learning-rates", "1e-9", out="second")

@@ -140,7 +140,7 @@ def test_what_is_no_head_is_refused(change, message, tmp_path):
     [
         ("absent.safetensors", "is no file"),
         ("head.bin", "heads are .safetensors, .pt or .pth"),
-        ("head.pt", "is a pickle, which is read only with --allow-pickle"),
+        ("head.pt", "is a pickle, which is read only where pickles are allowed"),
         ("head.safetensors", "cannot be read as safetensors"),
     ],
 )

@@ -8,7 +8,7 @@ from flax import nnx
 from small_features import SIZE, boxed, captioned
 
 from jclip.heads import HeadConfig, create_head
-from jclip.probes.head_measures import RECALLS, measure_cosine, measure_head
+from jclip.probes.heads import RECALLS, measure_cosine, measure_head
 from jclip.training.head_data import retrieval_pairs
 
 

@@ -39,15 +39,14 @@ def summaries():
 
 
 def page(summaries, results=()):
-    return fine_grained_page(
-        summaries, compare_models(results), settings={"seed": 0}, faults=(), notices=("careful",)
-    )
+    return fine_grained_page(summaries, compare_models(results))
 
 
 def test_the_page_says_what_the_summaries_say(summaries, tmp_path):
     made = page(summaries, [s.ranked for s in summaries])
     write_page(tmp_path / "report.html", made)
-    assert "careful" in (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text()
+    assert "mean of 3 sets; 1 is best, a guess is at 3.67" in text
     headings = [section.heading for section in made.sections]
     assert headings[:3] == ["Mean rank", "Models compared", "Boxes with at least n negatives"]
     table = made.sections[0].tables[0]
@@ -65,6 +64,7 @@ def test_the_page_says_what_the_summaries_say(summaries, tmp_path):
     assert table.rows[1][2] == pytest.approx(first[2] - 0.25)
     assert table.rows[4][2:] == pytest.approx((6.0, 2.0, 3.0, 11 / 3))
     assert table.rows[5][2:5] == ("10", "2", "4")
+    assert table.rows[6] == ("boxes", "", "30", "30", "30", "")
 
 
 def test_one_model_is_compared_with_nothing(summaries):
@@ -84,6 +84,17 @@ def test_the_figure_has_every_set_and_model(summaries):
     np.testing.assert_allclose(drawn, [s.reference.mean[s.at] for s in summaries[3:]])
     chance = [line.get_segments()[0][0][1] for line in axes.collections[:3]]
     np.testing.assert_allclose(chance, [6, 2, 3])
+
+
+def test_the_bars_are_the_intervals(summaries):
+    axes = rank_figure(summaries).axes[0]
+    for container, own in zip(axes.containers, (summaries[:3], summaries[3:]), strict=True):
+        (bars,) = container.lines[2]
+        ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+        limits = [[float(end[s.at]) for end in s.reference.interval] for s in own]
+        np.testing.assert_allclose(ends, limits)
+        middle = np.mean(limits, axis=1)
+        assert not np.allclose(container.lines[0].get_ydata(), middle, rtol=1e-4)
 
 
 def test_the_table_marks_the_papers_number():
@@ -145,7 +156,7 @@ def test_p_is_adjusted_over_all_sets_and_pairs():
     table = comparison_table(found)
     assert table["p"].to_pylist() == pytest.approx(p)
     assert table["holm_p"].to_pylist() == pytest.approx(adjusted)
-    made = fine_grained_page(summarise_sets(results), found, settings={}, faults=(), notices=())
+    made = fine_grained_page(summarise_sets(results), found)
     rows = made.sections[1].tables[0].rows
     assert [row[-2] for row in rows] == pytest.approx(p)
     assert [row[-1] for row in rows] == pytest.approx(adjusted)
@@ -231,8 +242,16 @@ def test_the_mean_of_the_sets_is_beside_its_chance(summaries):
         ))  # fmt: skip
 
 
+def test_a_set_that_only_one_model_ranked_has_a_column():
+    (short,) = summarise_sets([uneven()])
+    other = summarise_sets([ranked("other", "color", 3)])
+    first, second = paper_table([*other, short]).to_pylist()[::2]
+    assert list(first) == ["model", "ties", "Color", "own", "mean of sets"]
+    assert first["own"] is None and second["own"] == pytest.approx(20 / 6)
+
+
 def test_numbers_of_boxes_by_number_of_negatives(summaries):
     (short,) = summarise_sets([uneven()])
-    table = page([summaries[0], short]).sections[-3].tables[0]
+    table = page([summaries[0], short]).sections[-1].tables[0]
     assert [column.heading for column in table.columns] == ["set", *map(str, range(1, 11))]
     assert table.rows == (("Hard", *[30] * 10), ("own", 7, 6, *[0] * 8))

@@ -5,7 +5,8 @@ import pytest
 from flax import nnx
 
 from jclip.heads import HeadConfig, create_head
-from jclip.report.head_training_page import curve_figure, head_faults, training_page
+from jclip.report.head_faults import head_choices
+from jclip.report.head_training_page import curve_figure, training_notices, training_page
 from jclip.report.page import write_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.training.head_batches import HeadRecipe
@@ -72,7 +73,7 @@ def test_every_number_stands_under_its_own_name():
     curves = curve_table(uneven).to_pydict()
     assert curves["run"] == names[:1] * 4 + names[1:] * 3
     assert curves["epoch"] == [0, 1, 2, 3, 0, 1, 2]
-    page = training_page(uneven, CONFIG, RECIPE, (100, 20), settings={}, faults=())
+    page = training_page(uneven, CONFIG, RECIPE, (100, 20))
     settings, runs = page.sections[0].tables[0], page.sections[2].tables[0]
     assert [column.heading for column in settings.columns] == [
         "learning rate", "margin", "seeds", "validation loss", "deviation over seeds",
@@ -86,21 +87,34 @@ def test_every_number_stands_under_its_own_name():
         (names[0], 4, 1e-3, 0.25, 2, 3, 3.0),
         (names[1], 7, 1e-3, 0.25, 1, 2, 6.0),
     )
-    assert "100 examples and validated on 20" in page.lead
+    assert "100 examples and validated on 20" in page.sections[0].text
+    assert page.lead == (
+        "The best of 2 runs of a linear head took the validation loss from 9 to 3, in epoch 2 of 3."
+    )
 
 
 @pytest.mark.parametrize(("best_epoch", "warned"), [(2, False), (3, True)])
 def test_the_page(best_epoch, warned, tmp_path):
     runs = [trained(seed, 1e-3, best_epoch) for seed in (0, 1)]
-    page = training_page(runs, CONFIG, RECIPE, (100, 20), settings={"a": 1}, faults=())
-    assert any("In 2 of 2 runs the last epoch was the best" in n for n in page.notices) == warned
+    page = training_page(runs, CONFIG, RECIPE, (100, 20))
+    notices = training_notices(runs, RECIPE)
+    assert any("In 2 of 2 runs the last epoch was the best" in n for n in notices) == warned
     write_page(tmp_path / "page.html", page)
     text = (tmp_path / "page.html").read_text()
     assert "100 examples" in text and "seed-1_lr-0.001_margin-0.2" in text
 
 
 def test_a_panel_per_setting():
-    assert len(curve_figure(RUNS).axes) == 2
+    panels = curve_figure(RUNS).axes
+    assert len(panels) == 2
+    for panel in panels:
+        for seed in (0, 1):
+            training, validation, best = panel.lines[3 * seed : 3 * seed + 3]
+            assert list(training.get_xdata()) == [1, 2, 3]
+            assert list(training.get_ydata()) == [6, 5, 4]
+            assert list(validation.get_xdata()) == [0, 1, 2, 3]
+            assert list(validation.get_ydata()) == [9 + seed, 5 + seed, 3 + seed, 4.5 + seed]
+            assert (best.get_xdata()[0], best.get_ydata()[0]) == (2, 3 + seed)
     with pytest.raises(ValueError, match="nothing was trained"):
         curve_figure([])
 
@@ -108,7 +122,7 @@ def test_a_panel_per_setting():
 def test_faults():
     hard = HeadRecipe("hard-negatives", text_axis="captions")
     paper = HeadConfig("linear", 4)
-    choices = [fault.choice for fault in head_faults([paper], [RECIPE, hard], (0,))]
+    choices = [fault.choice for fault in head_choices([paper], [RECIPE, hard], (0,))]
     assert choices == ["corrected", "reference", "reference", "reference"]
-    choices = [fault.choice for fault in head_faults([CONFIG], [RECIPE], (0, 1))]
+    choices = [fault.choice for fault in head_choices([CONFIG], [RECIPE], (0, 1))]
     assert choices == ["corrected"] * 3

@@ -56,6 +56,7 @@ def test_typing_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments,
     ("error", "status", "line"),
     [
         (InputError("a.csv, line 2:\n bad"), 2, "error: a.csv, line 2: bad\n"),
+        (InputError("9 pixels", "pixel_limit"), 2, "error: 9 pixels (see --pixel-limit)\n"),
         (RunStopped("disk full"), 1, "stopped: disk full\n"),
         (KeyboardInterrupt(), 1, "stopped: interrupted; to go on: python -m thing 'a b'\n"),
         (

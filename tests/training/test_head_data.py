@@ -17,6 +17,13 @@ def test_pairs_are_of_their_splits():
     np.testing.assert_array_equal(training.captions, features.captions)
 
 
+def test_the_validation_split_has_either_name():
+    features = captioned(("validation", "train", "val"))
+    training, validation = caption_pairs(features, None)
+    np.testing.assert_array_equal(training.examples, [2, 3])
+    np.testing.assert_array_equal(validation.examples, [0, 1, 4, 5])
+
+
 def test_validation_features_are_used_whole():
     other = captioned(("val", "val"), seed=1)
     _, validation = caption_pairs(captioned(), other)
@@ -30,7 +37,7 @@ def test_a_tenth_of_the_images_is_held_out_with_all_its_boxes():
     features = boxed(40)
     training, validation = box_captions(features, None)
     names = [
-        {features.image_names[row] for row in np.asarray(part.boxes[part.examples])}
+        {features.image_names[row].split()[0] for row in np.asarray(part.boxes[part.examples])}
         for part in (training, validation)
     ]
     assert not names[0] & names[1] and len(names[0] | names[1]) == 20

@@ -9,10 +9,18 @@ import optax
 import pytest
 from flax import nnx
 
-from jclip.errors import InputError, RunStopped
+from jclip.errors import InputError
 from jclip.heads import HeadConfig, create_head
+from jclip.runs.command import RunStopped
 from jclip.training import head_training
-from jclip.training.head_batches import BoxCaptions, CaptionPairs, HeadRecipe, loss_of_batch
+from jclip.training.head_batches import (
+    RECIPES,
+    BoxCaptions,
+    CaptionPairs,
+    HeadRecipe,
+    batches_of,
+    loss_of_batch,
+)
 from jclip.training.head_training import HeadRun, train_heads
 
 SIZE = 6
@@ -191,6 +199,15 @@ def test_each_epoch_and_seed_has_an_order_of_its_own():
     losses = np.array([first.training_losses, second.training_losses])
     assert len(np.unique(losses)) == 6
     assert np.ptp(first.validation_losses) == 0
+    # An epoch that is as good as an earlier one is not better.
+    assert first.best_epoch == second.best_epoch == 1
+
+
+def test_constants_are_the_papers():
+    assert RECIPES == {"warm-up": (5e-5, 0.2), "hard-negatives": (1e-5, 0.05)}
+    recipe = HeadRecipe("warm-up")
+    assert (recipe.loss, recipe.epochs, recipe.batch_size) == ("triplet", 10, 256)
+    assert (recipe.patience, recipe.same_image, recipe.text_axis) == (None, "masked", "features")
 
 
 @pytest.mark.parametrize("setting", ["same_image", "text_axis"])
@@ -243,3 +260,27 @@ def test_what_does_not_fit_is_refused(config, recipe, message):
 def test_recipes_that_make_no_sense_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         HeadRecipe(**{"stage": "warm-up", **options})
+
+
+def test_batches_are_filled_up_with_none():
+    found = batches_of(jnp.array([7, 5, 3, 1, 9]), 2)
+    assert found.tolist() == [[7, 5], [3, 1], [9, -1]]
+    # Examples that fill the batches exactly need no more.
+    assert batches_of(jnp.array([7, 5, 3, 1]), 2).tolist() == [[7, 5], [3, 1]]
+    assert batches_of(jnp.array([7]), 3).tolist() == [[7, -1, -1]]
+
+
+@pytest.mark.parametrize("make", [pairs, boxes])
+def test_rows_that_fill_a_batch_up_cost_nothing(make):
+    """-1 is no example: neither the last one nor the first."""
+    data, _ = make()
+    recipe = HeadRecipe("warm-up" if make is pairs else "hard-negatives")
+    head, key = create_head(CONFIG, nnx.Rngs(0)), jax.random.key(0)
+    some = [3, 8, 12]
+    alone, filled = (
+        float(loss_of_batch(recipe, head, data, jnp.array(rows), 0.2, key))
+        for rows in (some, [*some, -1, -1])
+    )
+    more = float(loss_of_batch(recipe, head, data, jnp.array([*some, 0, 29]), 0.2, key))
+    assert filled == pytest.approx(alone, rel=1e-5)
+    assert more != pytest.approx(alone, rel=1e-2)

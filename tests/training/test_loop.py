@@ -19,9 +19,9 @@ from jclip.errors import RunStopped
 from jclip.training import (
     Checkpoints,
     NonFiniteStep,
-    fit,
     init_state,
     make_train_step,
+    train,
 )
 
 HERE = Path(__file__).parent
@@ -144,7 +144,7 @@ def test_the_callers_arrays_stay_usable_and_the_step_compiles_once(tmp_path, cap
     )
     step = make_train_step(tiny_run.make_loss(graphdef), tiny_run.OPTIMIZER)
     with jax.log_compiles():
-        trained = fit(step, state, frozen, tiny_run.make_batches(), tmp_path, steps=3)
+        trained = train(step, state, frozen, tiny_run.make_batches(), tmp_path, steps=3)
     assert caplog.text.count("Finished XLA compilation of jit(train_step)") == 1
     assert int(trained.step) == 3
     assert int(state.step) == 0
@@ -249,26 +249,10 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     broken = iter(grain.MapDataset.source(rows).batch(8).to_iter_dataset())
     step = make_train_step(loss, tiny_run.OPTIMIZER)
     with pytest.raises(NonFiniteStep, match=r"step 5: loss is (inf|nan); .* is of step 4"):
-        fit(step, state, frozen, broken, tmp_path, steps=6, log_every=3, checkpoint_every=2)
+        train(step, state, frozen, broken, tmp_path, steps=6, log_every=3, checkpoint_every=2)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         assert checkpoints.steps == (2, 4)
         assert all(np.isfinite(x).all() for x in raw(checkpoints.restore(4, state).state))
-
-
-def test_the_best_checkpoint_is_kept(tmp_path):
-    scores = iter([0.1, 0.7, 0.5, 0.2, 0.3])
-    tiny_run.train(
-        tmp_path,
-        steps=5,
-        validate=lambda *_: {"accuracy": next(scores)},
-        best_metric="accuracy",
-        best_mode="max",
-    )
-    options = {"best_metric": "accuracy", "best_mode": "max"}
-    with Checkpoints(tmp_path / "checkpoints", **options) as checkpoints:
-        assert (checkpoints.best_step, checkpoints.steps) == (2, (2, 4, 5))
-    with pytest.raises(ValueError, match="best_metric"):
-        tiny_run.train(tmp_path, validate=None, best_metric="accuracy")
 
 
 def test_too_few_batches_are_refused(tmp_path):
@@ -276,14 +260,14 @@ def test_too_few_batches_are_refused(tmp_path):
     step = make_train_step(tiny_run.make_loss(graphdef), tiny_run.OPTIMIZER)
     few = iter(grain.MapDataset.source(tiny_run.examples(16)).batch(8).to_iter_dataset())
     with pytest.raises(ValueError, match="the batches ended before step 3"):
-        fit(step, state, frozen, few, tmp_path, steps=4)
+        train(step, state, frozen, few, tmp_path, steps=4)
 
 
 def test_a_batch_sharded_over_a_mesh_trains_alike(undisturbed, tmp_path):
     script = """
 import sys, pathlib, jax, numpy as np, tiny_run
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from jclip.training import fit, make_train_step
+from jclip.training import make_train_step, train
 assert jax.device_count() == 2
 mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
 graphdef, state, frozen = tiny_run.start()
@@ -295,7 +279,7 @@ step = make_train_step(tiny_run.make_loss(graphdef), tiny_run.OPTIMIZER, max_gra
 folder = pathlib.Path(sys.argv[1])
 for steps in (9, 20):
     dataset = tiny_run.make_dataset().map(place)
-    last = fit(step, state, frozen, iter(dataset), folder, steps=steps, checkpoint_every=3)
+    last = train(step, state, frozen, iter(dataset), folder, steps=steps, checkpoint_every=3)
 kernel = last.trainable["head"]["kernel"][...]
 assert kernel.sharding.is_fully_replicated and len(kernel.sharding.device_set) == 2
 np.save(folder / "kernel.npy", kernel)

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jclip.training import fit, init_state, make_train_step
+from jclip.training import init_state, loop, make_train_step
 
 OPTIMIZER = optax.adamw(1e-2)
 STEPS = 20
@@ -83,7 +83,7 @@ def train(folder, steps=STEPS, **options):
         "batches": make_batches(),
         **options,
     }
-    return fit(train_step, state, frozen, folder=folder, steps=steps, **options)
+    return loop.train(train_step, state, frozen, folder=folder, steps=steps, **options)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""One compiled program as a row of a table: memory, operations, bytes, talk, roofline."""
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from benchmarks.compile_report.flops import product_flops, roofline
+from benchmarks.compile_report.hlo import collectives, parse_module
+from benchmarks.compile_report.memory_traffic import memory_traffic
+from benchmarks.compile_report.programs import Program
+from benchmarks.compile_report.topology import Topology
+
+_MEMORY = {
+    "arguments": "argument_size_in_bytes",
+    "outputs": "output_size_in_bytes",
+    "temporaries": "temp_size_in_bytes",
+    "code": "generated_code_size_in_bytes",
+}
+
+
+def compile_row(topology: Topology, program: Program) -> dict[str, Any]:
+    """Compile for the chips of a topology, and read off what is known without running.
+
+    Bytes, operations and times are per chip. `flops` counts matrix products, loops as often as they
+    run; `formula_ratio` is that over the tower's formula, `xla_ratio` XLA's own count over the same
+    of the program, both with every loop counted once: 1 says that the chips share the work evenly.
+    Donated arguments that outputs replace count once in `total_bytes`.
+
+    Returns:
+        `fits` is whether the compiler found room, and `problem` what it said if not; then what only
+        a compiled program tells is None.
+
+    Raises:
+        JaxRuntimeError: it failed for another reason.
+    """
+    chip, jaxpr = topology.chip, program.traced.jaxpr
+    flops = product_flops(jaxpr) / program.chips
+    formula = program.formula_flops and program.formula_flops / program.chips
+    known = {
+        "topology": topology.name,
+        "chips": program.chips,
+        "images_per_chip": program.images_per_chip,
+        "capacity_bytes": int(chip.hbm_bytes),
+        "flops": flops,
+        "formula_flops": formula,
+        "formula_ratio": formula and flops / formula,
+    }
+    lowered = program.traced.lower()
+    start = time.perf_counter()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        problem = re.sub(r"^\S+ \S+ ", "", " ".join(str(error).splitlines()[0].split()))
+        return {**known, **dict.fromkeys(_COMPILED), "fits": False, "problem": problem}
+    seconds = time.perf_counter() - start
+    module = parse_module(compiled.as_text())
+    found, moved = collectives(module), memory_traffic(module)
+    line = roofline(flops, float(moved), chip)
+    once = product_flops(jaxpr, loops_once=True) / program.chips
+    memory = _memory(compiled.memory_analysis())
+    return {
+        **known,
+        "fits": memory["total_bytes"] <= chip.hbm_bytes,
+        "problem": None,
+        **memory,
+        "memory_share": memory["total_bytes"] / chip.hbm_bytes,
+        "xla_ratio": compiled.cost_analysis()["flops"] / once,
+        "moved_bytes": moved,
+        "collectives": ", ".join(f"{n} {kind}" for kind, n in sorted(found.items())) or "none",
+        "all_gathers": found["all-gather"],
+        "intensity": line.intensity,
+        "ridge": line.ridge,
+        "compute_ms": 1e3 * line.compute_s,
+        "memory_ms": 1e3 * line.memory_s,
+        "roofline_ms": 1e3 * line.seconds,
+        "bound": line.bound,
+        "compile_s": seconds,
+    }
+
+
+_COMPILED = (
+    *(f"{kind}_bytes" for kind in _MEMORY),
+    "total_bytes",
+    "memory_share",
+    "xla_ratio",
+    "moved_bytes",
+    "collectives",
+    "all_gathers",
+    "intensity",
+    "ridge",
+    "compute_ms",
+    "memory_ms",
+    "roofline_ms",
+    "bound",
+    "compile_s",
+)
+
+
+def _memory(statistics: Any) -> Mapping[str, int]:
+    """Bytes on each chip by kind, and together."""
+    kinds = {f"{kind}_bytes": getattr(statistics, name) for kind, name in _MEMORY.items()}
+    return {**kinds, "total_bytes": sum(kinds.values()) - statistics.alias_size_in_bytes}

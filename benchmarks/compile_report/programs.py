@@ -1,0 +1,185 @@
+"""The programs of the experiments for chips that are not there: traced with shapes for arrays.
+
+They are the functions that the experiments run, at the size of paper 1's panoramas and paper 2's
+captions. Parameters are whole on every chip, batches are split along the axis `data`.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from benchmarks.sweep import SHIFTS, equal_shifts
+from benchmarks.tower_flops import tower_flops
+from jclip.adapters import add_adapter
+from jclip.checkpoints import CheckpointDescription
+from jclip.distributed import DATA
+from jclip.heads import HeadConfig
+from jclip.images import Fit, plan_views
+from jclip.models import CLIP
+from jclip.probes.embed import embed_views
+from jclip.probes.shift import shifts_that_fit
+from jclip.training.head_batches import RECIPES as HEAD_RECIPES
+from jclip.training.head_batches import CaptionPairs, HeadRecipe
+from jclip.training.head_epoch import epoch_of_all
+from jclip.training.head_training import HeadRun, start_runs
+from jclip.training.loop import compiled_step
+from jclip.training.lora import LORA_RECIPES, TuningConstants, adapter_step
+
+HEIGHT, WIDTH = 512, 1024
+TRAINING_PANORAMAS = 1000
+# COCO 2017: images and captions of the training and of the validation split.
+COCO = (118_287, 591_753), (5_000, 25_014)
+HEAD_SEEDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A program that can be compiled, and what is known of it beforehand.
+
+    `traced` has `.jaxpr` and `.lower()`. `images_per_chip` go through the image tower in one run;
+    `formula_flops` are the tower's operations for the images of all chips, None where the program
+    also differentiates.
+    """
+
+    traced: Any
+    chips: int
+    images_per_chip: int
+    formula_flops: int | None = None
+
+
+def _whole(mesh: Mesh, tree: Any) -> Any:
+    """Shapes of arrays that are whole on every chip."""
+    return _placed(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def _split(mesh: Mesh, tree: Any) -> Any:
+    """Shapes of arrays that are split along their first axis."""
+    return _placed(tree, NamedSharding(mesh, PartitionSpec(DATA)))
+
+
+def _placed(tree: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+def _shape(*extent: int, dtype: Any = jnp.float32) -> Any:
+    """An array that is not there."""
+    return jax.ShapeDtypeStruct(extent, dtype)
+
+
+def _network(described: CheckpointDescription) -> CLIP:
+    """In bfloat16, as `--precision auto` loads it on a TPU."""
+    return CLIP(described.config, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+
+
+def sweep_program(
+    described: CheckpointDescription, mesh: Mesh, views_per_chip: int, fit: Fit
+) -> Program:
+    """A step of a shift sweep: eight shifts of every panorama and, as by default, its mirror image.
+
+    Args:
+        described: the checkpoint; its weights are not read.
+        mesh: the chips.
+        views_per_chip: shifted images in one step, a multiple of eight; mirror images come on top.
+        fit: how a panorama becomes a square.
+    """
+    graph, state = nnx.split(nnx.eval_shape(lambda: _network(described)))
+    config, rows = described.image_config, views_per_chip // SHIFTS * mesh.size
+    plan, unshifted = (
+        plan_views(HEIGHT, WIDTH, which, config.size, fit, config.interpolation)
+        for which in (equal_shifts(WIDTH), (0,))
+    )
+    panoramas = _shape(rows, HEIGHT, WIDTH, 3, dtype=jnp.uint8)
+    traced = embed_views.trace(
+        graph,
+        _whole(mesh, state),
+        _split(mesh, panoramas),
+        _whole(mesh, plan),
+        _whole(mesh, unshifted),
+        image_config=config,
+        fit=fit,
+        shifts_at_once=shifts_that_fit(rows // mesh.size, plan),
+    )
+    tiles = plan.picks.shape[1]
+    images = rows * (SHIFTS + 1) * tiles
+    formula = images * tower_flops(described.config)
+    return Program(traced, mesh.size, images // mesh.size, formula)
+
+
+def tuning_program(
+    described: CheckpointDescription, mesh: Mesh, views_per_chip: int, fit: Fit
+) -> Program:
+    """A training step of an adapter by our recipe: every panorama as it is and shifted.
+
+    Args:
+        described: the checkpoint; its weights are not read.
+        mesh: the chips.
+        views_per_chip: images in one step, two per panorama.
+        fit: how a panorama becomes a square.
+    """
+    recipe, config = LORA_RECIPES["corrected"], described.image_config
+    steps = []
+
+    def start():
+        clip = add_adapter(_network(described), recipe.adapter, nnx.Rngs(0))
+        key = jax.random.key(0)
+        _, state, parameters, step = adapter_step(clip, recipe, config, fit, key)
+        steps.append(step)
+        return state, parameters
+
+    state, parameters = _whole(mesh, jax.eval_shape(start))
+    plan = plan_views(HEIGHT, WIDTH, (0,), config.size, fit, config.interpolation)
+    width, rows = described.config.embedding_width, views_per_chip // 2 * mesh.size
+    frozen = TuningConstants(
+        parameters,
+        texts=_shape(TRAINING_PANORAMAS, width),
+        scores_before=_shape(TRAINING_PANORAMAS),
+        unshifted=plan,
+        lam=_shape(),
+    )
+    batch = {
+        "images": _shape(rows, HEIGHT, WIDTH, 3, dtype=jnp.uint8),
+        "rows": _shape(rows, dtype=jnp.int32),
+    }
+    step = compiled_step(steps[0], state)
+    traced = step.trace(state, _whole(mesh, frozen), _split(mesh, batch))
+    return Program(traced, mesh.size, 2 * rows * plan.picks.shape[1] // mesh.size)
+
+
+def head_program(described: CheckpointDescription, mesh: Mesh) -> Program:
+    """An epoch of the warm-up of five linear heads at once, on the captions of COCO 2017.
+
+    Args:
+        described: the checkpoint whose embeddings they are trained on.
+        mesh: one chip, which is what this program uses.
+    """
+    size = described.config.embedding_width
+    recipe, (rate, margin) = HeadRecipe("warm-up"), HEAD_RECIPES["warm-up"]
+    runs = [HeadRun(seed, rate, margin) for seed in range(HEAD_SEEDS)]
+    graphs = []
+
+    def start():
+        graph, state = start_runs(
+            HeadConfig("linear", size, "cosine"), recipe, runs, "pytorch", None
+        )
+        graphs.append(graph)
+        return state
+
+    state = jax.eval_shape(start)
+    constants = (_shape(HEAD_SEEDS),) * 2
+    parts = [
+        CaptionPairs(
+            images=_shape(images, size),
+            captions=_shape(captions, size),
+            caption_images=_shape(captions, dtype=jnp.int32),
+            examples=_shape(captions, dtype=jnp.int32),
+        )
+        for images, captions in COCO
+    ]
+    traced = epoch_of_all.trace(
+        recipe, graphs[0], *(_whole(mesh, part) for part in (state, constants, *parts))
+    )
+    return Program(traced, mesh.size, 0)

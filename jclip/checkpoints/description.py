@@ -1,0 +1,142 @@
+"""What is known of a checkpoint, and what every loaded one has, whatever its network is."""
+
+import dataclasses
+import functools
+from typing import Any, Literal
+
+from jclip.checkpoints.locate import DEMO, DEMO_FOLDER, Location
+from jclip.models import CLIPConfig
+from jclip.text import Tokenizer, load_tokenizer
+
+DEMO_NOTICE = "The demo model knows rendered scenes only: its scores of photographs mean nothing."
+"""For whoever gives it other images than those of the demo world."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which checkpoint this is, for file names and reports.
+
+    `activation` is the one in use, `own_activation` the checkpoint's; where the towers differ, both
+    are named, image first. `sha256` of each file with weights, by name, is known once they have
+    been read. `random` marks an untrained network, whose numbers mean nothing. `notices` are what a
+    reader of results should know, one sentence each.
+    """
+
+    name: str
+    source: str
+    layout: Literal["open_clip", "transformers", "random"]
+    activation: str
+    own_activation: str
+    sha256: dict[str, str] = dataclasses.field(default_factory=dict)
+    random: bool = False
+    notices: tuple[str, ...] = ()
+
+    @property
+    def overridden(self) -> bool:
+        """Whether another activation than the checkpoint's own is in use."""
+        return self.activation != self.own_activation
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this is the small checkpoint that ships with the package, of a rendered world."""
+        return self.source == str(DEMO_FOLDER.resolve())
+
+
+def identify(
+    location: Location, config: CLIPConfig, notices: list[str], *, registered: bool = False
+) -> Identity:
+    """The identity of a checkpoint of files; a folder that is not `registered` gives its name."""
+    name, source = location.source, str(location.folder.resolve())
+    if location.repository is not None:
+        source = f"{location.repository}@{location.folder.name}"
+    elif not registered and name != DEMO:
+        name = location.folder.resolve().name
+    activation = activation_name(config)
+    return Identity(
+        name=name,
+        source=source,
+        layout=location.layout,
+        activation=activation,
+        own_activation=activation,
+        notices=tuple(notices),
+    )
+
+
+def activation_name(config: CLIPConfig) -> str:
+    """The activation of both towers, or of each, image first, where they differ."""
+    return " and ".join(dict.fromkeys((config.vision.activation, config.text.activation)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Description[Config, Images]:
+    """All of a checkpoint but its weights.
+
+    Attributes:
+        config: the network.
+        image_config: how images are prepared for it.
+        identity: which checkpoint this is.
+        location: its files; None for an untrained network.
+    """
+
+    config: Config
+    image_config: Images
+    identity: Identity
+    location: Location | None
+
+    @property
+    def towers(self) -> CLIPConfig:
+        """Both towers of the network."""
+        raise NotImplementedError
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer, read at first use.
+
+        Raises:
+            InputError: there is none, or it does not fit the network.
+        """
+        return load_tokenizer(self.location and self.location.folder, self.towers.text)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.summary}"
+
+    @property
+    def summary(self) -> str:
+        """Name and source, then each tower in a line."""
+        identity, image, text = self.identity, self.towers.vision, self.towers.text
+        return "\n".join([
+            f"{identity.name} of {identity.source} ({identity.layout}, {identity.activation})",
+            f"  image tower: {image.layers} layers, {image.width} wide, {image.heads} heads; "
+            f"{image.image_size} pixels in patches of {image.patch_size}",
+            f"  text tower: {text.layers} layers, {text.width} wide, {text.heads} heads; "
+            f"{text.context_length} of {text.vocabulary_size} tokens",
+        ])  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Loaded[Images]:
+    """What belongs to every network that is ready to use."""
+
+    description: Description[Any, Images]
+
+    @property
+    def image_config(self) -> Images:
+        """How images are prepared for the network."""
+        return self.description.image_config
+
+    @property
+    def identity(self) -> Identity:
+        """Which checkpoint this is."""
+        return self.description.identity
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's tokenizer, read at first use.
+
+        Raises:
+            InputError: there is none, or it does not fit the network.
+        """
+        return self.description.tokenizer
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.description.summary}"

@@ -1,0 +1,182 @@
+"""What features are made of: squares to embed, distinct captions, and which belong together."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from jclip.checkpoints import ImageConfig
+from jclip.data.boxes import BoxTable, inspect_box_images
+from jclip.data.coco_captions import CaptionSet
+from jclip.data.features import Features, Origin, no_rows
+from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, decode, inspect_images
+from jclip.errors import InputError
+from jclip.images import Fit, place
+from jclip.images.boxes import crop_box, fit_square
+
+# Boxes of an image follow each other, and a few threads decode at a time.
+_DECODED_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureInputs:
+    """Squares and texts to embed, each once, and how to arrange what comes out.
+
+    `squares` decode to `[size, size, 3] uint8`. `texts` are distinct. `boxes` are the boxes of all
+    sets and `box_squares` the square of each; for whole images, `caption_texts` and
+    `caption_images` give each caption's row of `texts` and of `squares`. `fit` and `box_scale` say
+    how the squares are made, `data` are digests of annotation files and images.
+    """
+
+    squares: tuple[ImageFile, ...]
+    texts: tuple[str, ...]
+    fit: Fit
+    data: Mapping[str, str]
+    box_scale: float = 1.0
+    boxes: BoxTable | None = None
+    box_squares: Int64[np.ndarray, " n"] = dataclasses.field(default_factory=no_rows)
+    caption_texts: Int64[np.ndarray, " m"] = dataclasses.field(default_factory=no_rows)
+    caption_images: Int64[np.ndarray, " m"] = dataclasses.field(default_factory=no_rows)
+    splits: tuple[str, ...] = ()
+
+    def features(
+        self,
+        images: Float32[np.ndarray, "i d"],
+        texts: Float32[np.ndarray, "t d"],
+        lost: Sequence[int],
+        origin: Origin,
+    ) -> Features:
+        """The embeddings of squares and texts, arranged; without the squares `lost`, by row.
+
+        A box that is lost takes its annotations with it, an image its captions.
+
+        Raises:
+            InputError: nothing is left.
+        """
+        kept = np.setdiff1d(np.arange(len(self.squares)), lost)
+        if len(kept) == 0:
+            raise InputError("no image could be decoded")
+        renumbered = np.full(len(self.squares), -1, np.int64)
+        renumbered[kept] = np.arange(len(kept))
+        names = tuple(self.squares[row].name for row in kept)
+        if self.boxes is not None:
+            rows = renumbered[self.box_squares]
+            boxes, rows = self.boxes.select(rows >= 0), rows[rows >= 0]
+            return Features(images[kept], texts, names, self.texts, origin, boxes, rows)
+        own = renumbered[self.caption_images]
+        rows = self.caption_texts[own >= 0]
+        return Features(
+            images=images[kept],
+            captions=texts[rows],
+            image_names=names,
+            texts=tuple(self.texts[row] for row in rows),
+            origin=origin,
+            caption_images=own[own >= 0],
+            splits=tuple(self.splits[row] for row in kept),
+        )
+
+
+def box_inputs(
+    table: BoxTable,
+    folder: Path,
+    config: ImageConfig,
+    fit: Fit,
+    box_scale: float,
+    pixel_limit: int = DEFAULT_PIXEL_LIMIT,
+) -> FeatureInputs:
+    """The boxes of several sets; a box of the same image and sides counts once, as does a caption.
+
+    Args:
+        table: the boxes.
+        folder: of images, in which their `file` is a path.
+        config: of the checkpoint; `size` and `interpolation` matter.
+        fit: crop, squash or pad.
+        box_scale: factor on a box's sides.
+        pixel_limit: of one image, in pixels.
+
+    Raises:
+        InputError: an image is missing or not of the size that its file of annotations says, or a
+            box cannot be cut out or fitted.
+    """
+    files = inspect_box_images(table, folder, pixel_limit)
+    rows, box_squares = table.distinct()
+    decoded = functools.lru_cache(_DECODED_AT_ONCE)(decode)
+    squares = []
+    for row in rows.tolist():
+        image = files[table.images[table.image_rows[row]].file]
+        cut = crop_box(table.boxes[row].tolist(), box_scale, image.width, image.height)
+        squares.append(_square(table.name(row), image, cut, config, fit, decoded))
+    return FeatureInputs(
+        squares=tuple(squares),
+        texts=table.texts,
+        fit=fit,
+        box_scale=box_scale,
+        data={**table.digests, "images": images_digest(files)},
+        boxes=table,
+        box_squares=box_squares,
+    )
+
+
+def caption_inputs(
+    captions: CaptionSet,
+    folder: Path,
+    config: ImageConfig,
+    fit: Fit,
+    pixel_limit: int = DEFAULT_PIXEL_LIMIT,
+) -> FeatureInputs:
+    """Whole images with any number of captions each; arguments as of `box_inputs`.
+
+    Raises:
+        InputError: an image is missing or cannot be fitted.
+    """
+    files = [image.file for image in captions.images]
+    found = inspect_images([folder / file for file in files], pixel_limit)
+    named = dict(zip(files, found, strict=True))
+    texts: dict[str, int] = {}
+    pairs = [
+        (texts.setdefault(text, len(texts)), row)
+        for row, image in enumerate(captions.images)
+        for text in image.captions
+    ]
+    text_rows, image_rows = np.array(pairs, np.int64).T
+    return FeatureInputs(
+        squares=tuple(
+            _square(file, image, (0, 0, image.width, image.height), config, fit, decode)
+            for file, image in named.items()
+        ),
+        texts=tuple(texts),
+        fit=fit,
+        data={captions.name: captions.sha256, "images": images_digest(named)},
+        caption_texts=text_rows,
+        caption_images=image_rows,
+        splits=tuple(image.split for image in captions.images),
+    )
+
+
+def images_digest(images: Mapping[str, ImageFile]) -> str:
+    """One digest of images by their names."""
+    rows = [f"{name}\0{image.digest}" for name, image in sorted(images.items())]
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _square(
+    name: str,
+    image: ImageFile,
+    cut: tuple[int, int, int, int],
+    config: ImageConfig,
+    fit: Fit,
+    decoded: Callable[[ImageFile], UInt8[np.ndarray, "h w 3"]],
+) -> ImageFile:
+    """A part of an image as an image of its own, fitted when it is decoded."""
+    left, top, right, bottom = cut
+    place(bottom - top, right - left, config.size, fit)
+
+    def pixels() -> np.ndarray:
+        part = decoded(image)[top:bottom, left:right]
+        return fit_square(part, config.size, fit, config.interpolation)
+
+    return ImageFile(name, pixels, config.size, config.size, image.digest)

@@ -1,0 +1,232 @@
+"""A model as a notebook has it: embeddings of any images and texts, at the checkpoint's own terms.
+
+Programs are compiled once for each number of images (rounded up to a power of two) and length of
+texts; images of all sizes share them.
+"""
+
+import functools
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32
+
+from jclip.checkpoints import (
+    DEMO_NOTICE,
+    Checkpoint,
+    ImageConfig,
+    describe_checkpoint,
+    load_checkpoint,
+)
+from jclip.checkpoints.adapted import with_adapter, with_adapter_name
+from jclip.data.arguments import images_argument, texts_argument
+from jclip.data.images import ImageFile, decode
+from jclip.data.pipeline import Batch, BatchPlan, plan_batches, stream_batches
+from jclip.distributed import local_mesh, shard_batch
+from jclip.errors import InputError
+from jclip.images import Fit, place
+from jclip.images.boxes import fit_square
+from jclip.models.config import Activation
+from jclip.models.unit_norm import normalised
+from jclip.probes.embed import (
+    DevicePlans,
+    Network,
+    embed_squares,
+    embed_texts,
+    embed_views,
+    one_behind,
+    split_network,
+)
+
+# Images per device and step of the network.
+_IMAGES_AT_ONCE = 64
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    adapter: str | os.PathLike[str] | None = None,
+    activation: Activation | None = None,
+    dtype=jnp.float32,
+    allow_pickle: bool = False,
+) -> "Model":
+    """Load a model; nothing is printed, what a reader of its numbers should know is in `notices`.
+
+    Args:
+        source: a name of the registry (`ViT-B-32/openai`), `demo`, `random:` and an architecture, a
+            folder, or a hub id.
+        adapter: folder of a LoRA adapter in peft's layout, merged into the kernels.
+        activation: used in both towers instead of the checkpoint's own.
+        dtype: of the dense kernels; all other parameters are float32.
+        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+
+    Raises:
+        InputError: see `load_checkpoint` and `load_adapter`.
+
+    Example:
+        >>> model = jclip.load("demo", adapter="my_lora")
+        >>> model.fit
+        'crop'
+        >>> model.notices
+        ('The demo model knows rendered scenes only: its scores of photographs mean nothing.',)
+    """
+    description = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
+    if adapter is None:
+        return Model(load_checkpoint(description, dtype=dtype))
+    checkpoint = load_checkpoint(with_adapter_name(description, adapter), dtype=dtype)
+    return Model(with_adapter(checkpoint, adapter))
+
+
+class Model:
+    """A checkpoint ready to be asked.
+
+    Its own fit, filter, mean, standard deviation and tokenizer apply. Images are PIL images, RGB
+    arrays `[H, W, 3] uint8` or paths, in lists of any sizes, or one array `[N, H, W, 3] uint8`.
+
+    Args:
+        checkpoint: of which everything is taken.
+    """
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
+        self._plans = DevicePlans()
+
+    def __repr__(self) -> str:
+        return repr(self.checkpoint).replace("Checkpoint", "Model", 1)
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return self.checkpoint.identity.name
+
+    @property
+    def image_config(self) -> ImageConfig:
+        """How images are prepared: size, fit, filter, mean and standard deviation."""
+        return self.checkpoint.image_config
+
+    @property
+    def fit(self) -> Fit:
+        """How an image becomes a square unless something else is asked for."""
+        return self.image_config.fit
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a reader of its numbers should know, one sentence each."""
+        identity = self.checkpoint.identity
+        return (*identity.notices, *[DEMO_NOTICE] * identity.is_demo)
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The network as the programs of `jclip.probes.embed` take it."""
+        return split_network(self.checkpoint.clip)
+
+    def embed_images(self, images: Any, fit: Fit | None = None) -> Float32[np.ndarray, "n e"]:
+        """Embeddings of images, of length 1.
+
+        Args:
+            images: PIL images, RGB arrays `[H, W, 3] uint8` and paths in a list, of any sizes; or
+                an array `[N, H, W, 3] uint8`.
+            fit: how an image becomes a square, `crop`, `squash`, `pad` or, of panoramas, `tiles`;
+                the checkpoint's own by default.
+
+        Raises:
+            InputError: what is no image is named, as is one that the fit is impossible for.
+
+        Example:
+            >>> model = jclip.load("demo")
+            >>> model.embed_images(["photo.jpg", "panorama.jpg"]).shape
+            (2, 128)
+        """
+        return self.embed_files(images_argument(images), fit)
+
+    def embed_files(
+        self, files: Sequence[ImageFile], fit: Fit | None
+    ) -> Float32[np.ndarray, "n e"]:
+        """`embed_images` of images that are known to be images."""
+        fit = self.settled_fit(fit, files)
+        if fit == "tiles":
+            return self._embed(files, self._tiles)
+        return self._embed([self._square(file, fit) for file in files], self._squares)
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n e"]:
+        """Embeddings of texts, of length 1; warns of texts that were cut to fit the context.
+
+        Raises:
+            InputError: a single text, none, or a blank one.
+
+        Example:
+            >>> model = jclip.load("demo")
+            >>> model.embed_texts(["a red ball", "two blue boxes under a clear sky"]).shape
+            (2, 128)
+        """
+        tokens = self.checkpoint.tokenizer(texts_argument(texts, "texts"))
+        if cut := int(tokens.truncated.sum()):
+            context = self.checkpoint.tokenizer.context_length
+            warnings.warn(
+                f"{cut} of {len(texts)} texts are longer than {context} tokens and were cut",
+                stacklevel=2,
+            )
+        return jax.device_get(embed_texts(self.checkpoint.clip, tokens))
+
+    def settled_fit(self, fit: Fit | None, files: Sequence[ImageFile]) -> Fit:
+        """The fit that was asked for, or the checkpoint's own, if every image can have it.
+
+        Raises:
+            InputError: there is no such fit, or it is impossible for an image.
+        """
+        settled = self.fit if fit is None else fit
+        if settled not in get_args(Fit):
+            raise InputError(f"fit: {fit!r} is none of {', '.join(get_args(Fit))}")
+        for file in files:
+            try:
+                place(file.height, file.width, self.image_config.size, settled)
+            except InputError as error:
+                raise InputError(f"{file.name}: {error}") from None
+        return settled
+
+    def _square(self, file: ImageFile, fit: Fit) -> ImageFile:
+        """An image fitted when it is decoded, so that all sizes share a program."""
+        config = self.image_config
+
+        def pixels() -> np.ndarray:
+            return fit_square(decode(file), config.size, fit, config.interpolation)
+
+        return ImageFile(file.name, pixels, config.size, config.size, digest="")
+
+    def _squares(self, batch: Batch) -> Array:
+        pixels = shard_batch(local_mesh(), batch.pixels)
+        return normalised(embed_squares(*self.network, pixels, image_config=self.image_config))
+
+    def _tiles(self, batch: Batch) -> Array:
+        config, pixels = self.image_config, shard_batch(local_mesh(), batch.pixels)
+        (plan,) = self._plans(batch.pixels.shape[1:3], (0,), config, "tiles")
+        return embed_views(*self.network, pixels, plan, image_config=config, fit="tiles")[:, 0]
+
+    def _embed(
+        self, files: Sequence[ImageFile], compute: Callable[[Batch], Array]
+    ) -> Float32[np.ndarray, "n e"]:
+        width = self.checkpoint.clip.config.embedding_width
+        found = np.empty((len(files), width), np.float32)
+        batches = stream_batches(files, rounded_plans(files), record_failures=False)
+        for batch, embedded in one_behind(batches, compute):
+            found[list(batch.indices)] = embedded
+        return found
+
+
+def rounded_plans(files: Sequence[ImageFile], views: int = 1) -> list[BatchPlan]:
+    """Batches of few numbers of rows, powers of two per device: each is compiled once.
+
+    Args:
+        files: images of any sizes.
+        views: of an image that are embedded.
+    """
+    devices = local_mesh().size
+    plans = plan_batches(files, max(1, _IMAGES_AT_ONCE // views) * devices, devices)
+    return [
+        BatchPlan(plan.indices, devices << (plan.rows // devices - 1).bit_length())
+        for plan in plans
+    ]

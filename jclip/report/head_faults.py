@@ -1,0 +1,36 @@
+"""Which faults of paper 2's training of heads a run repeats."""
+
+from collections.abc import Sequence
+
+from jclip.heads import HeadConfig
+from jclip.report import faults
+from jclip.report.faults import FaultChoice
+from jclip.training.head_batches import HeadRecipe
+
+
+def head_choices(
+    configs: Sequence[HeadConfig], recipes: Sequence[HeadRecipe], seeds: Sequence[int]
+) -> list[FaultChoice]:
+    """All that training has a choice in.
+
+    Args:
+        configs: of the heads.
+        recipes: of the stages that were run.
+        seeds: that each setting was run with.
+    """
+    chosen = []
+    for recipe in recipes:
+        if recipe.stage == "warm-up":
+            repeated = recipe.same_image == "negatives"
+            meaning = "they do" if repeated else "they are neither right nor wrong"
+            chosen.append(faults.SAME_IMAGE_NEGATIVES.choose(repeated, meaning))
+        else:
+            repeated = recipe.text_axis == "captions"
+            meaning = f"normalised over {recipe.text_axis}"
+            chosen.append(faults.TEXT_AXIS.choose(repeated, meaning))
+    if scores := {c.score_function for c in configs if c.kind != "attention"}:
+        repeated = "sigmoid_cosine" in scores and not any(c.learned_scale for c in configs)
+        meaning = f"score: {', '.join(sorted(scores))}"
+        chosen.append(faults.SQUEEZED_SCORE.choose(repeated, meaning))
+    meaning = f"seeds: {', '.join(map(str, seeds))}"
+    return [*chosen, faults.ONE_SEED.choose(len(seeds) == 1, meaning)]

@@ -1,0 +1,194 @@
+"""Features of a run: what a checkpoint makes of squares and texts, embedded once and kept."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32
+
+from jclip.checkpoints import Checkpoint
+from jclip.data.feature_inputs import FeatureInputs
+from jclip.data.features import (
+    FEATURES_TENSORS,
+    Features,
+    Origin,
+    read_features,
+    write_features,
+)
+from jclip.data.pipeline import Batch, plan_batches, stream_batches
+from jclip.distributed import own_share
+from jclip.errors import InputError
+from jclip.images.fits import fits_of
+from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
+from jclip.runs.boxes import FeatureOptions
+from jclip.runs.command import DONE
+from jclip.runs.models import describe_models
+from jclip.runs.options import ModelOptions, OutputOptions
+from jclip.runs.record import identity_of
+from jclip.runs.run import Run, open_run
+
+_IMAGES, _CAPTIONS = "images", "captions"
+
+
+def extract_features(
+    options: FeatureOptions,
+    model: ModelOptions,
+    output: OutputOptions,
+    *,
+    record_failures: bool = False,
+) -> int:
+    """The run that embeds what is named, in all its steps; returns the exit status.
+
+    Raises:
+        InputError: options do not fit together, or a file is missing or damaged.
+        RunStopped: see `extract`.
+    """
+    options.check()
+    described = describe_models(model)
+    if len(described) > 1:
+        raise InputError("--models: features are of one model; run once for each")
+    (fit,) = fits_of([options.fit], described[0].image_config)
+    inputs = options.open(described[0])
+    facts = {**identity_of(model), "fit": fit, "data": inputs and inputs.data}
+    with open_run("extract_features", options, models=described, out=output.out, **facts) as run:
+        inputs = inputs or options.open(described[0], run.folder)
+        assert inputs is not None
+        run.confirm("data", inputs.data)
+        (checkpoint,) = run.load(model, described)
+        features = extract(
+            run,
+            checkpoint,
+            inputs,
+            precision=model.dtype().name,
+            images_per_step=output.images_per_step(),
+            record_failures=record_failures,
+        )
+        if features is None:
+            return DONE
+        counts = ", ".join(f"{count} {name}" for name, count in features.counts.items())
+        name = checkpoint.identity.name
+        return run.publish(None, [f"{name}: {counts}"], counts=features.counts)
+
+
+def extract(
+    run: Run,
+    checkpoint: Checkpoint,
+    inputs: FeatureInputs,
+    *,
+    precision: str,
+    images_per_step: int,
+    record_failures: bool,
+) -> Features | None:
+    """Embed what earlier runs into the folder have not, and write the folder's features.
+
+    Args:
+        run: the open run.
+        checkpoint: what embeds.
+        inputs: squares that fit its image tower, and texts.
+        precision: of its matrix products, for the record.
+        images_per_step: squares at a time, of all devices of this process together.
+        record_failures: record a square that cannot be decoded instead of stopping.
+
+    Returns:
+        The features; None but for process 0, which goes on alone.
+
+    Raises:
+        InputError: an embedding is not finite, or no image could be decoded.
+        RunStopped: an image or a disk failed; what was computed is kept.
+    """
+    embedded = _earlier(run, inputs, checkpoint.clip.config.embedding_width)
+    squares, texts = embedded[_IMAGES], embedded[_CAPTIONS]
+    done = np.isfinite(squares).all(axis=1)
+    plans = plan_batches(inputs.squares, images_per_step, jax.local_device_count())
+    plans = own_share([plan for plan in plans if not done[list(plan.indices)].all()])
+    batches = stream_batches(inputs.squares, plans, record_failures=record_failures)
+    planned = sum(len(plan.indices) for plan in plans)
+    stream = stream_square_embeddings(batches, checkpoint.clip, checkpoint.image_config)
+    _keep(run, _IMAGES, stream, squares, int(done.sum()), planned)
+
+    tokens = checkpoint.tokenizer(inputs.texts)
+    missing = np.flatnonzero(~np.isfinite(texts).all(axis=1)).tolist()
+    own = own_share(missing)
+    stream = stream_text_embeddings(checkpoint.clip, tokens, own)
+    _keep(run, _CAPTIONS, stream, texts, len(texts) - len(missing), len(own))
+
+    others = run.joined()
+    if others is None:
+        return None
+    _fill(embedded, others)
+    if truncated := int(tokens.truncated.sum()):
+        length = checkpoint.tokenizer.context_length
+        run.note(f"{truncated} captions are longer than {length} tokens and were truncated.")
+    identity, config = checkpoint.identity, dataclasses.asdict(checkpoint.image_config)
+    origin = Origin(
+        model={
+            "name": identity.name,
+            "source": identity.source,
+            "activation": identity.activation,
+            "own_activation": identity.own_activation,
+            "weights": dict(identity.sha256),
+            "precision": precision,
+        },
+        preprocessing={name: config[name] for name in ("size", "mean", "std", "interpolation")},
+        fit=inputs.fit,
+        box_scale=inputs.box_scale,
+        data=inputs.data,
+    )
+    lost = [failure.index for failure in run.failures[_IMAGES]]
+    features = inputs.features(squares, texts, lost, origin)
+    write_features(run.folder, features)
+    return features
+
+
+def _earlier(run: Run, inputs: FeatureInputs, width: int) -> dict[str, Float32[np.ndarray, "n d"]]:
+    """Of squares and texts what earlier runs into the folder embedded; NaN elsewhere.
+
+    Raises:
+        InputError: what they wrote is damaged.
+    """
+    names = {_IMAGES: [square.name for square in inputs.squares], _CAPTIONS: list(inputs.texts)}
+    embedded = {kind: np.full((len(own), width), np.nan, np.float32) for kind, own in names.items()}
+    if (run.folder / FEATURES_TENSORS).exists():
+        found = read_features(run.folder)
+        for kind, own, values in ((_IMAGES, found.image_names, found.images),
+                                  (_CAPTIONS, found.texts, found.captions)):  # fmt: skip
+            rows = {name: row for row, name in enumerate(names[kind])}
+            embedded[kind][[rows[name] for name in own]] = values
+    _fill(embedded, run.earlier("embeddings"))
+    return embedded
+
+
+def _keep(
+    run: Run,
+    kind: str,
+    stream: Iterable[tuple[Batch, np.ndarray | None]],
+    embedded: Float32[np.ndarray, "n d"],
+    done: int,
+    planned: int,
+) -> None:
+    """Store a stream's embeddings, keeping parts on the way."""
+
+    def store(batch: Batch, values: np.ndarray | None) -> None:
+        if values is not None:
+            embedded[list(batch.indices)] = values
+
+    part = functools.partial(_part, kind, embedded)
+    run.keep(stream, store, part, name=kind, total=done + planned, done=done)
+
+
+def _part(kind: str, embedded: Float32[np.ndarray, "n d"], rows: Sequence[int]) -> pa.Table:
+    """Some rows as a table: `kind` (images or captions), `row`, `embedding`."""
+    flat = pa.array(embedded[list(rows)].ravel())
+    values = pa.FixedSizeListArray.from_arrays(flat, embedded.shape[1])
+    return pa.table({"kind": [kind] * len(rows), "row": list(rows), "embedding": values})
+
+
+def _fill(embedded: dict[str, Float32[np.ndarray, "n d"]], parts: Iterable[pa.Table]) -> None:
+    """Write the rows that some parts hold into the embeddings, in place."""
+    for part in parts:
+        target = embedded[part["kind"][0].as_py()]
+        values = part["embedding"].combine_chunks().flatten().to_numpy()
+        target[part["row"].to_numpy()] = values.reshape(-1, target.shape[1])

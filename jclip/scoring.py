@@ -1,0 +1,184 @@
+"""Scores of a model, as a notebook asks for them; the experiments are their streaming form."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from jclip.data.arguments import (
+    boxes_argument,
+    captions_of_boxes,
+    image_argument,
+    images_argument,
+    texts_argument,
+)
+from jclip.data.images import decode
+from jclip.data.pipeline import stream_batches
+from jclip.errors import InputError
+from jclip.images import Fit
+from jclip.images.boxes import crop_box
+from jclip.model import Model, rounded_plans
+from jclip.probes.probe import stream_scores
+from jclip.probes.shift import ShiftProbe
+from jclip.probes.subjects import Subject
+from jclip.statistics.ranks import Ties, positive_ranks
+
+_VIEWS_PER_STEP = 16
+
+
+def score(
+    model: Model, images: Any, captions: Sequence[str], fit: Fit | None = None
+) -> Float32[np.ndarray, " n"]:
+    """The score of every image and its own caption, 100 x cosine, `[N]`.
+
+    Args:
+        model: from `jclip.load`.
+        images: see `Model.embed_images`.
+        captions: one for each image.
+        fit: how an image becomes a square; the checkpoint's own by default.
+
+    Raises:
+        InputError: what cannot be used is named.
+
+    Example:
+        >>> model = jclip.load("demo")
+        >>> jclip.score(model, ["photo.jpg"], ["a red ball on sand under a clear sky"]).shape
+        (1,)
+    """
+    files = images_argument(images)
+    captions = texts_argument(captions, count=len(files))
+    seen, texts = model.embed_images(images, fit), model.embed_texts(captions)
+    return 100 * np.sum(seen * texts, axis=1)
+
+
+def shift_scores(
+    model: Model,
+    panoramas: Any,
+    captions: Sequence[str],
+    shifts: int = 8,
+    fit: Fit | None = None,
+) -> Float32[np.ndarray, "n s"]:
+    """The scores of panoramas at equal circular shifts, 100 x cosine, `[N, S]` (paper 1, probe B).
+
+    Column k is of the panorama turned by `k * 360 / S` degrees: its content moved
+    `k * width // S` pixels to the right. Column 0 is the panorama as it is.
+
+    Args:
+        model: from `jclip.load`.
+        panoramas: equirectangular; see `Model.embed_images` for what an image may be.
+        captions: one for each panorama.
+        shifts: S, at least 2.
+        fit: how a panorama becomes a square; the checkpoint's own by default.
+
+    Raises:
+        InputError: what cannot be used is named.
+
+    Example:
+        >>> model = jclip.load("demo")
+        >>> captions = ["a 360 degree view of a city square"]
+        >>> jclip.shift_scores(model, ["panorama.jpg"], captions, fit="squash").shape
+        (1, 8)
+    """
+    files = images_argument(panoramas, "panoramas")
+    captions, fit = texts_argument(captions, count=len(files)), model.settled_fit(fit, files)
+    widths = [file.width for file in files]
+    probe = ShiftProbe(widths, shifts, fits=(fit,), views_per_step=_VIEWS_PER_STEP)
+    texts = model.embed_texts(captions)[:, None]
+    subject = Subject(model.name, fit, model.network, model.image_config, texts)
+    batches = stream_batches(files, rounded_plans(files, probe.views), record_failures=False)
+    found = np.empty((len(files), probe.views), np.float32)
+    for batch, scores in stream_scores(batches, [subject], probe):
+        if scores is not None:
+            found[list(batch.indices)] = scores[0]
+    return found
+
+
+def caption_ranks(
+    model: Model,
+    image: Any,
+    boxes: Any,
+    captions: Sequence[Sequence[str]],
+    ties: Ties = "averaged",
+    fit: Fit | None = None,
+) -> Float[np.ndarray, " b"]:
+    """The rank of the right caption of every box among its own captions, `[B]`, 1 for the best.
+
+    A box is cut out of the image and made a square as an image of its own (paper 2).
+
+    Args:
+        model: from `jclip.load`.
+        image: a PIL image, an RGB array `[H, W, 3] uint8`, or a path.
+        boxes: `[x, y, w, h]` in pixels each, x and y of the upper left corner.
+        captions: for each box a list, the right caption first, then wrong ones.
+        ties: `averaged` counts half of the wrong captions with the right one's score, so that a
+            model that tells nothing apart is at chance; `reference` counts them all, as paper 2's
+            code does.
+        fit: how a box becomes a square, `crop`, `squash` or `pad`; the checkpoint's own by default.
+
+    Raises:
+        InputError: what cannot be used is named.
+
+    Example:
+        >>> model = jclip.load("demo")
+        >>> captions = [["a red ball", "a blue ball", "a green ball"]]
+        >>> jclip.caption_ranks(model, "photo.jpg", [[40, 30, 50, 50]], captions).shape
+        (1,)
+    """
+    file = image_argument(image)
+    boxes = boxes_argument(boxes, file)
+    if (fit or model.fit) == "tiles":
+        raise InputError("fit: 'tiles' is for panoramas, and a box is no circle")
+    listed = captions_of_boxes(captions, len(boxes))
+    pixels = decode(file)
+    crops = []
+    for row, box in enumerate(boxes):
+        left, top, right, bottom = crop_box(box.tolist(), 1.0, file.width, file.height)
+        crops.append(image_argument(pixels[top:bottom, left:right], f"boxes[{row}]"))
+    seen = model.embed_files(crops, fit)
+    counts = [len(own) for own in listed]
+    texts = model.embed_texts([caption for own in listed for caption in own])
+    scores = np.full((len(boxes), max(counts)), np.nan)
+    # Summed in one order for every caption, so that equal captions tie.
+    scores[np.arange(max(counts)) < np.array(counts)[:, None]] = np.sum(
+        np.repeat(seen, counts, axis=0) * texts, axis=1
+    )
+    return positive_ranks(scores, ties)[np.arange(len(boxes)), np.array(counts) - 2]
+
+
+def zero_shot(
+    model: Model,
+    images: Any,
+    classes: Sequence[str],
+    templates: Sequence[str] = ("a photo of {}",),
+    fit: Fit | None = None,
+) -> Float32[np.ndarray, "n c"]:
+    """The score of every image and every class, 100 x cosine, `[N, classes]`.
+
+    A class is the mean of the embeddings of all templates with its name in them, each of length 1,
+    scaled to length 1 again (Radford et al. 2021, prompt ensembling).
+
+    Args:
+        model: from `jclip.load`.
+        images: see `Model.embed_images`.
+        classes: their names, such as "a forest".
+        templates: texts in which `{}` stands for the name; a list of one or more.
+        fit: how an image becomes a square; the checkpoint's own by default.
+
+    Raises:
+        InputError: what cannot be used is named.
+
+    Example:
+        >>> model = jclip.load("demo")
+        >>> scores = jclip.zero_shot(model, ["photo.jpg"], ["a forest", "a city", "a desert"])
+        >>> scores.argmax(axis=1).shape
+        (1,)
+    """
+    classes, templates = texts_argument(classes, "classes"), texts_argument(templates, "templates")
+    for row, template in enumerate(templates):
+        if template.count("{}") != 1:
+            raise InputError(f"templates[{row}]: {template!r} does not hold one {{}} for the class")
+    seen = model.embed_images(images, fit)
+    prompts = [template.replace("{}", name) for name in classes for template in templates]
+    texts = model.embed_texts(prompts).reshape(len(classes), len(templates), -1).mean(axis=1)
+    return 100 * seen @ (texts / np.linalg.norm(texts, axis=1, keepdims=True)).T

@@ -1,0 +1,79 @@
+import csv
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.compile_report import __main__ as compile_report
+from jclip.errors import InputError
+from jclip.probes import shift
+
+GOLDEN = str(Path(__file__).parents[1] / "golden" / "hf_full")
+compiled = [
+    pytest.mark.tpu_compiler,
+    pytest.mark.skipif(
+        importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed (extra tpu)"
+    ),
+]
+
+
+@pytest.fixture
+def report(tmp_path, capsys):
+    """A function that runs the command with the smallest network and returns rows and output."""
+
+    def run(**options):
+        out = tmp_path / "run"
+        assert compile_report.main(compile_report.Options(model=GOLDEN, out=out, **options)) == 0
+        with (out / "compiled.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        page = (out / "report.html").read_text()
+        assert "compiled for, not run on" in page and (out / "figures" / "compiled.png").exists()
+        record = json.loads((out / "run.json").read_text())
+        assert record["status"] == "done" and record["identity"]["experiment"] == "compile_report"
+        return rows, capsys.readouterr().out
+
+    return run
+
+
+class TestCompiled:
+    pytestmark = compiled
+
+    def test_a_sweep_in_rounds_fits_keeps_to_itself_and_follows_the_formula(
+        self, report, monkeypatch
+    ):
+        monkeypatch.setattr(shift, "VIEWS_AT_ONCE", 8)
+        rows, output = report(topology=("v5e:2x2",), views_per_chip=32)
+        (row,) = rows
+        assert (row["chips"], row["images_per_chip"]) == ("4", "36")
+        assert row["fits"] == "true" and row["collectives"] == "none"
+        assert float(row["formula_ratio"]) == pytest.approx(1, rel=0.03)
+        assert int(row["arguments_bytes"]) > 4 * 512 * 1024 * 3
+        assert float(row["moved_bytes"]) > 4 * 512 * 1024 * 3 and float(row["roofline_ms"]) > 0
+        assert output.count("(compiled for, not run on)") == 1
+
+    def test_a_training_step_adds_up_gradients_and_gathers_nothing(self, report):
+        rows, _ = report(topology=("v5e:2x2",), program_of="lora_finetune", views_per_chip=4)
+        assert "all-reduce" in rows[0]["collectives"] and rows[0]["all_gathers"] == "0"
+
+    def test_what_does_not_fit_is_a_row_too(self, report):
+        rows, output = report(topology=("v5e:1x1",), views_per_chip=8 * 12_000)
+        assert rows[0]["fits"] == "false" and rows[0]["compile_s"] == ""
+        assert "does not fit" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"topology": ("v5e:3x3",)}, "not one of"),
+        ({"topology": ("v5e:2x2", "v5e:2x2")}, "one twice"),
+        ({"views_per_chip": 20}, "a multiple of 8"),
+        ({"views_per_chip": 3, "program_of": "lora_finetune"}, "a multiple of 2"),
+        ({"views_per_chip": 8, "program_of": "train_heads"}, "not on views"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused(options, message, tmp_path):
+    asked = dataclasses.replace(compile_report.Options(model=GOLDEN, out=tmp_path), **options)
+    with pytest.raises(InputError, match=message):
+        compile_report.main(asked)
