@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from jclip.data.annotation_fields import entries, keep_once, take
+from jclip.data.file_names import require_unicode
+from jclip.data.known_formats import KARPATHY, require_format
 from jclip.errors import InputError
 from jclip.files.digests import sha256
+from jclip.files.json_files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +51,13 @@ def read_coco_captions(path: Path) -> CaptionSet:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such annotation file")
+    require_unicode(path)
+    values = read_json(path)
+    require_format(path, values, KARPATHY)
     images: dict[int, CaptionedImage] = {}
     files: dict[str, int] = {}
     sentences: dict[int, int] = {}
-    for number, entry in enumerate(entries(path, "images")):
+    for number, entry in enumerate(entries(path, "images", values)):
         id_ = take(entry, "imgid", int, f"{path}, image {number} from 0")
         where = f"{path}, image {id_}"
         image = _image(id_, entry, sentences, where)

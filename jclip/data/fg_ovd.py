@@ -11,6 +11,8 @@ from typing import Any
 
 from jclip.data.annotation_fields import entries, keep_once, take
 from jclip.data.boxes import AnnotatedImage, Box, BoxTable, box_table
+from jclip.data.file_names import require_unicode
+from jclip.data.known_formats import FG_OVD, require_format
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.files.json_files import read_json
@@ -39,7 +41,9 @@ def read_fg_ovd(*paths: Path) -> BoxTable:
 def _boxes(path: Path) -> list[Box]:
     if not path.is_file():
         raise InputError(f"{path}: no such annotation file")
+    require_unicode(path)
     values = read_json(path)
+    require_format(path, values, FG_OVD)
     images: dict[int, AnnotatedImage] = {}
     for number, entry in enumerate(entries(path, "images", values)):
         id_ = take(entry, "id", int, f"{path}, image {number} from 0")
