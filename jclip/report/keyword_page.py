@@ -1,23 +1,19 @@
 """The page of a keyword probe."""
 
-import functools
-import operator
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float
 
 from jclip.probes.keyword import KeywordScores
 from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
 from jclip.report.keyword_figures import difference_figure, effect_figure
-from jclip.report.page import Column, Illustration, Page, Section, Table
+from jclip.report.page import Column, Illustration, Page, Section, Table, page_title
 from jclip.report.style import png
-from jclip.report.tables import P, page_table
+from jclip.report.tables import P, labelled, page_table
 from jclip.statistics.keyword import KeywordStatistics
 
-Found = tuple[KeywordScores, KeywordStatistics, Float[np.ndarray, "v u"]]
 _DIFFERENCE, _SHARE = "+.3f", ".1%"
 # More cases than these are counted in the first sentence, not listed.
 _MOST_NAMED = 4
@@ -44,18 +40,35 @@ def keyword_page(
         raise ValueError(f"{len(results)} results with {len(statistics)} statistics")
     found = list(zip(results, statistics, adjusted_p, strict=True))
     models = list(dict.fromkeys(result.model for result in results))
-    title = models[0] if len(models) == 1 else f"{len(models)} models"
     summary = keyword_summary(results, statistics, adjusted_p, alpha)
-    return Page(
-        title=f"Keyword probe: {title}",
-        lead=_finding(summary),
-        sections=(
-            _summary(results[0], summary, alpha),
-            _differences(found, alpha),
-            _distributions(found),
-            _pairs(found, keyword_statistics_table(results, statistics, adjusted_p)),
+    differences = Illustration(
+        "differences",
+        "Hodges-Lehmann difference of score, identifier minus generic word. Bold: found after "
+        "Holm's adjustment.",
+        png(effect_figure(found, alpha)),
+    )
+    distributions = Illustration(
+        "distributions",
+        "Score with an identifier minus the mean score with the generic words, per image: median, "
+        "quartiles and whiskers at 1.5 times the quartiles' distance.",
+        png(difference_figure(results)),
+    )
+    table = keyword_statistics_table(results, statistics, adjusted_p)
+    pairs = {
+        model: [_pair_table(r, table) for r in results if r.model == model] for model in models
+    }
+    sections = (
+        _summary(results[0], summary, alpha),
+        Section("Difference of every pair of words", "", differences),
+        Section("Panoramas and control beside each other", "", distributions),
+        Section(
+            "All pairs",
+            "Differences with the Hodges-Lehmann estimate and its 95 % interval; the rank-biserial "
+            "effect runs from -1 to 1; shares of images won with their Clopper-Pearson interval.",
+            *(Section(m, "", *pairs[m], folded=len(models) > 1) for m in models),
         ),
     )
+    return Page(page_title("Keyword probe", models), _finding(summary), sections)
 
 
 def _finding(summary: pa.Table) -> str:
@@ -81,82 +94,36 @@ def _finding(summary: pa.Table) -> str:
 
 
 def _summary(first: KeywordScores, summary: pa.Table, alpha: float) -> Section:
-    method = [
-        f"{len(first.identifiers)} identifiers of 360-degree panoramas and {len(first.generics)} "
-        "generic words are put before the same content. A positive difference means that the "
-        "identifier scores higher than the generic word on the same image (score = 100 x cosine). "
-        "A model that understands the identifiers shows positive differences on panoramas, and "
-        "negative ones on perspective photos, the control.",
-        f"A difference counts as found where the paired one-sided Wilcoxon test, adjusted by "
-        f"Holm's method over all pairs of words, models, fits and sets, gives p < {alpha:g}. "
-        "Control sets are a family of their own.",
-    ]
     rows = summary.to_pylist()
     sets = [f"{r['image_set']} (control)" if r["control"] else r["image_set"] for r in rows]
     found = [f"{row['pairs_found']} of {row['pairs']}" for row in rows]
     table = summary.append_column("set", pa.array(sets)).append_column("found", pa.array(found))
     columns = {
         "set": Column("image set"),
-        "model": None,
-        "fit": None,
-        "n": None,
+        **dict.fromkeys(("model", "fit", "n")),
         "found": Column("identifier higher (pairs found)"),
         "location": Column("median of the pairs' differences", _DIFFERENCE),
         "fewest_wins": Column("images won: fewest", _SHARE),
         "most_wins": Column("images won: most", _SHARE),
     }
-    shown = page_table("Identifiers against generic words", table, columns)
-    return Section(heading="Summary", tables=(shown,), method="\n\n".join(method))
-
-
-def _differences(found: Sequence[Found], alpha: float) -> Section:
-    figure = effect_figure(found, alpha)
-    caption = (
-        "Hodges-Lehmann difference of score, identifier minus generic word. Bold: found after "
-        "Holm's adjustment."
-    )
     return Section(
-        heading="Difference of every pair of words",
-        figures=(Illustration("differences", caption, png(figure)),),
+        "Summary",
+        "",
+        page_table("Identifiers against generic words", table, columns),
+        method=f"{len(first.identifiers)} identifiers of 360-degree panoramas and "
+        f"{len(first.generics)} generic words are put before the same content. A positive "
+        "difference means that the identifier scores higher than the generic word on the same "
+        "image (score = 100 x cosine). A model that understands the identifiers shows positive "
+        "differences on panoramas, and negative ones on perspective photos, the control.\n\n"
+        "A difference counts as found where the paired one-sided Wilcoxon test, adjusted by Holm's "
+        f"method over all pairs of words, models, fits and sets, gives p < {alpha:g}. Control sets "
+        "are a family of their own.",
     )
-
-
-def _distributions(found: Sequence[Found]) -> Section:
-    caption = (
-        "Score with an identifier minus the mean score with the generic words, per image: median, "
-        "quartiles and whiskers at 1.5 times the quartiles' distance."
-    )
-    figure = difference_figure([result for result, _, _ in found])
-    return Section(
-        heading="Panoramas and control beside each other",
-        figures=(Illustration("distributions", caption, png(figure)),),
-    )
-
-
-def _pairs(found: Sequence[Found], table: pa.Table) -> Section:
-    models = list(dict.fromkeys(result.model for result, _, _ in found))
-    parts = tuple(
-        Section(
-            heading=model,
-            tables=tuple(_pair_table(result, table) for result, _, _ in found
-                         if result.model == model),
-            folded=len(models) > 1,
-        )
-        for model in models
-    )  # fmt: skip
-    text = (
-        "Differences with the Hodges-Lehmann estimate and its 95 % interval; the rank-biserial "
-        "effect runs from -1 to 1; shares of images won with their Clopper-Pearson interval."
-    )
-    return Section(heading="All pairs", text=text, parts=parts)
 
 
 def _pair_table(result: KeywordScores, table: pa.Table) -> Table:
-    labels = zip(("image_set", "model", "fit"), result.label, strict=True)
-    own = table.filter(functools.reduce(operator.and_, (pc.field(k) == v for k, v in labels)))
     columns = {
-        "identifier": None,
-        "generic": None,
+        **dict.fromkeys(("identifier", "generic")),
         "median_difference": Column("median difference", _DIFFERENCE),
         "hodges_lehmann": Column("Hodges-Lehmann", _DIFFERENCE),
         "hodges_lehmann_low": Column("from", _DIFFERENCE),
@@ -171,4 +138,4 @@ def _pair_table(result: KeywordScores, table: pa.Table) -> Table:
     }
     control = ", control" if result.control else ""
     caption = f"{result.image_set}{control}, fit {result.fit}, {len(result.images)} images"
-    return page_table(caption, own, columns)
+    return page_table(caption, labelled(table, result.label), columns)

@@ -33,10 +33,10 @@ def fault_section(faults: Sequence[FaultChoice]) -> Section:
     rows = tuple((fault.fault, fault.choice, fault.meaning) for fault in faults)
     repeated = [choice.fault for choice in faults if choice.choice == REFERENCE]
     return Section(
-        heading="Faults of the papers' code",
-        text=f"Faults that this run repeats: {'; '.join(repeated) or 'none'}. “reference” repeats "
-        "what the released code does, “corrected” does not.",
-        tables=(Table("Choices of this run", columns, rows),),
+        "Faults of the papers' code",
+        f"Faults that this run repeats: {'; '.join(repeated) or 'none'}. “reference” repeats what "
+        "the released code does, “corrected” does not.",
+        Table("Choices of this run", columns, rows),
     )
 
 
@@ -53,12 +53,12 @@ def settings_section(settings: Mapping[str, object]) -> Section:
     plain = {key: value for key, value in settings.items() if not isinstance(value, Mapping)}
     nested = {key: value for key, value in settings.items() if isinstance(value, Mapping)}
     columns = (Column("name"), Column("value"))
-    tables = tuple(
+    tables = (
         Table(caption, columns, tuple((name, _written(value)) for name, value in _flat(values)))
         for caption, values in ({"settings": plain} | nested).items()
         if values
     )
-    return Section(heading="What was run", tables=tables)
+    return Section("What was run", "", *tables)
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -13,12 +13,17 @@ from jclip.report.tables import CHANGE, SCORE, P, page_table
 from jclip.statistics.multiple import holm
 from jclip.statistics.set_comparison import compare_sets
 
+_Groups = dict[tuple[str, str], dict[str, ShiftScores]]
+
 
 def set_section(results: Sequence[ShiftScores]) -> Section:
     """Per model and fit: what each set shows, and a test between every two of them."""
+    groups: _Groups = {}
+    for result in results:
+        groups.setdefault((result.model, result.fit), {})[result.image_set] = result
     return Section(
-        heading="Image sets compared",
-        text="For every panorama the mean |d| over its shifts says how much its score moves; the "
+        "Image sets compared",
+        "For every panorama the mean |d| over its shifts says how much its score moves; the "
         "median over panoramas stands for the set. Shifts that map the views onto themselves by "
         "construction do not count.\n\n"
         "The two-sided Mann-Whitney U test asks whether panoramas of one set move more than those "
@@ -26,7 +31,8 @@ def set_section(results: Sequence[ShiftScores]) -> Section:
         "the first set moves more than one drawn from the second; 0.5 is no difference. Holm's "
         "method adjusts p over all comparisons of this section. The sets are taken as independent "
         "samples: the same scene in both would count twice.",
-        tables=(_median_table(results), _test_table(results)),
+        _median_table(groups),
+        _test_table(groups),
     )
 
 
@@ -37,14 +43,7 @@ def _mean_change(result: ShiftScores) -> Float[np.ndarray, " n"]:
     return np.mean(change[:, moved], axis=1)
 
 
-def _groups(results: Sequence[ShiftScores]) -> dict[tuple[str, str], dict[str, ShiftScores]]:
-    groups: dict[tuple[str, str], dict[str, ShiftScores]] = {}
-    for result in results:
-        groups.setdefault((result.model, result.fit), {})[result.image_set] = result
-    return groups
-
-
-def _median_table(results: Sequence[ShiftScores]) -> Table:
+def _median_table(groups: _Groups) -> Table:
     rows = [
         {
             "model": model,
@@ -54,13 +53,11 @@ def _median_table(results: Sequence[ShiftScores]) -> Table:
             "mean_change": float(np.median(_mean_change(result))),
             "unshifted": float(np.median(result.scores[:, 0])),
         }
-        for (model, fit), sets in _groups(results).items()
+        for (model, fit), sets in groups.items()
         for image_set, result in sets.items()
     ]
     columns = {
-        "model": None,
-        "fit": None,
-        "image_set": None,
+        **dict.fromkeys(("model", "fit", "image_set")),
         "n": Column("panoramas"),
         "mean_change": Column("median of mean |d|", CHANGE),
         "unshifted": Column("median unshifted score", SCORE),
@@ -68,17 +65,16 @@ def _median_table(results: Sequence[ShiftScores]) -> Table:
     return page_table("Each set", pa.Table.from_pylist(rows), columns)
 
 
-def _test_table(results: Sequence[ShiftScores]) -> Table:
+def _test_table(groups: _Groups) -> Table:
     found = [
         {"model": model, "fit": fit, **dataclasses.asdict(comparison)}
-        for (model, fit), sets in _groups(results).items()
+        for (model, fit), sets in groups.items()
         for comparison in compare_sets({name: _mean_change(r) for name, r in sets.items()})
     ]
     table = pa.Table.from_pylist(found)
     table = table.append_column("holm_p", pa.array(holm(table["p"].to_numpy())))
     columns = {
-        "model": None,
-        "fit": None,
+        **dict.fromkeys(("model", "fit")),
         "first": Column("first set"),
         "second": Column("second set"),
         "superiority": Column("probability of superiority", ".3f"),
