@@ -13,15 +13,8 @@ from benchmarks.compile_report.hlo import Instruction, Module
 
 _ARRAY = re.compile(r"\b([a-z]+\d*)\w*\[([\d,]*)\](?:\{([^}]*)\})?")
 _BITS = {"pred": 8}
-_FREE = {
-    "after-all",
-    "bitcast",
-    "constant",
-    "get-tuple-element",
-    "parameter",
-    "partition-id",
-    "tuple",
-}
+_NAMES = {"bitcast", "get-tuple-element", "parameter", "partition-id", "tuple"}
+_FREE = {"after-all", "constant", *_NAMES}
 _SLICING = {"dynamic-slice", "gather", "slice"}
 
 
@@ -50,12 +43,14 @@ def _instruction(module: Module, computation: Mapping[str, Instruction], one: In
     if kind == "conditional":
         branches = re.findall(r"%([\w.\-]+)", one.attributes.split("branch_computations=")[-1])
         return max(_computation(module, b) for b in branches if b in module.computations)
-    sources = [computation[name] for name in one.operands if name in computation]
+    sources = _operands(computation, one)
+    written = _bytes(one.shape)
     if kind.endswith("-done"):
-        return _asynchronous(computation, one, sources)
+        # A copy or slice that goes on beside computing: as much is read as is written.
+        read = _operands(computation, sources[0])
+        return written + sum(min(_bytes(r.shape), _size(one.shape)) for r in read)
     if kind == "fusion":
         return _fusion(module, one, sources)
-    written = _bytes(one.shape)
     if kind == "dynamic-update-slice":
         return 2 * min(written, _bytes(sources[1].shape))
     read = [_bytes(source.shape) for source in sources]
@@ -64,21 +59,16 @@ def _instruction(module: Module, computation: Mapping[str, Instruction], one: In
     return written + sum(read)
 
 
+def _operands(computation: Mapping[str, Instruction], one: Instruction) -> list[Instruction]:
+    return [computation[name] for name in one.operands if name in computation]
+
+
 def _only_names(one: Instruction) -> bool:
     """Whether it is a call that reserves memory or joins neighbours, and moves nothing."""
     return one.opcode == "custom-call" and any(
         f'custom_call_target="{target}"' in one.attributes
         for target in ("AllocateBuffer", "ConcatBitcast")
     )
-
-
-def _asynchronous(
-    computation: Mapping[str, Instruction], one: Instruction, sources: list[Instruction]
-) -> int:
-    """A copy or slice that goes on beside computing: as much is read as is written."""
-    started = sources[0]
-    read = [computation[name] for name in started.operands if name in computation]
-    return _bytes(one.shape) + sum(min(_bytes(r.shape), _size(one.shape)) for r in read)
 
 
 def _fusion(module: Module, one: Instruction, sources: list[Instruction]) -> int:

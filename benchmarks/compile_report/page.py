@@ -42,11 +42,7 @@ _WORK = {
 
 
 def compile_page(compiled: pa.Table) -> Page:
-    """Assembles the report.
-
-    Args:
-        compiled: rows of `compile_row`, at least one, with the columns `experiment` and `model`.
-    """
+    """The report of rows of `compile_row`, with columns `experiment` and `model`."""
     shown = pa.Table.from_pylist([_in_units(row) for row in compiled.to_pylist()])
     return Page(
         title="What the chips would do",

@@ -46,12 +46,7 @@ _COMPARED: dict[Any, Column | None] = {
 
 
 def throughput_page(speeds: pa.Table, compared: pa.Table | None) -> Page:
-    """Assembles the report.
-
-    Args:
-        speeds: rows of `speed_rows`, at least one, with a column `model`.
-        compared: rows of `comparison_rows`.
-    """
+    """The report of rows of `speed_rows`, with a column `model`, and of `comparison_rows`."""
     rows = speeds.to_pylist()
     labels = [f"{row['precision']}, batch {row['batch_size']}, {row['fit']}" for row in rows]
     speeds = speeds.append_column("sweep", pa.array(labels))

@@ -19,12 +19,9 @@ from jclip.report.tables import page_table
 def detector_page(
     subsets: Sequence[BoxSubset], truncated: Sequence[Truncation], *, context: int
 ) -> Page:
-    """The page of ranks by detectors, and by CLIP.
+    """The page of ranks by detectors, and by CLIP, on all boxes and on those with short captions.
 
-    Args:
-        subsets: ranks on all boxes, and on those whose captions are all read in full.
-        truncated: what the detector's context does to each set.
-        context: tokens that the detector reads.
+    The detector reads `context` tokens; `truncated` is what that does to each set.
 
     Raises:
         ValueError: no summaries.

@@ -93,11 +93,7 @@ def _set_table(table: pa.Table, sets: Sequence[str]) -> Table:
 
 
 def trade_off_figure(summary: Sequence[Row]) -> Figure:
-    """Mean rank against R@1 of retrieval, one panel per direction and one colour per head.
-
-    Args:
-        summary: rows of `heads_table`.
-    """
+    """Mean rank against R@1, a panel per direction and a colour per head; from `heads_table`."""
     before = _before(summary)
     heads = dict.fromkeys(row["head"] for row in summary if row["stage"] != "before")
     figure, axes = panels(2, 2, (5.4, 4.0), y="mean rank over the sets")

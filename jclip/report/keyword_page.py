@@ -27,11 +27,8 @@ def keyword_page(
 ) -> Page:
     """The report of a keyword probe.
 
-    Args:
-        results: one per set, model and fit.
-        statistics: those of each result, in the same order.
-        adjusted_p: p values of each result after Holm's adjustment.
-        alpha: level at which a difference counts as found.
+    Every result has its statistics and p values after Holm's adjustment, in the same order; a
+    difference counts as found below `alpha`.
 
     Raises:
         ValueError: no results, or not one statistics per result.

@@ -15,11 +15,8 @@ def with_provenance(
 ) -> Page:
     """A page with the frame that every run's has: notices before all else, what was run at its end.
 
-    Args:
-        page: of an experiment.
-        notices: what a reader has to know first.
-        faults: the choices between `reference` and `corrected` that the run made.
-        settings: what was run; a mapping inside becomes a table of its own.
+    The faults are the run's choices between `reference` and `corrected`; a mapping inside the
+    settings becomes a table of its own.
     """
     provenance = (*((fault_section(faults),) if faults else ()), settings_section(settings))
     return dataclasses.replace(

@@ -16,11 +16,7 @@ _MOST_NAMED = 4
 
 
 def finding(summary: pa.Table) -> str:
-    """What a sweep found, in a sentence or two.
-
-    Args:
-        summary: from `summary_table`.
-    """
+    """What a sweep found, in a sentence or two; from `summary_table`."""
     rows = summary.to_pylist()
     least, most = (end(rows, key=lambda row: row["largest_median_abs_d"]) for end in (min, max))
     text = (

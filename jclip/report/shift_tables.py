@@ -23,13 +23,7 @@ def listed_shifts(count: int) -> list[int]:
 def per_shift_section(
     results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics], table: pa.Table
 ) -> Section:
-    """Two tables per result, grouped and folded by model (and set).
-
-    Args:
-        results: one per set, model and fit.
-        statistics: those of each result, in the same order.
-        table: the same as `statistics_table` has them.
-    """
+    """Two tables per result, grouped and folded by model (and set), from `statistics_table`."""
     groups = by_panel(results, statistics)
     parts = []
     for name, group in groups.items():

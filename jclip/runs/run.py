@@ -79,11 +79,9 @@ def open_run(
     run.note(*(notice for opened in image_sets for notice in opened.notices))
     try:
         yield run
-    except InputError as error:
-        if not run.computed:
+    except (InputError, OSError) as error:
+        if isinstance(error, InputError) and not run.computed:
             raise
-        raise RunStopped(f"{error}; what was computed is kept in {folder}") from error
-    except OSError as error:
         raise RunStopped(f"{error}; what was computed is kept in {folder}") from error
 
 
@@ -109,13 +107,8 @@ class Run:
         """Add notices that are not there yet."""
         self.notices += [notice for notice in dict.fromkeys(notices) if notice not in self.notices]
 
-    @property
-    def confirmed(self) -> dict[str, Any]:
-        """What `confirm` has added to the identity."""
-        return read_json(self.folder / RECORD)["confirmed"]
-
     def confirm(self, fact: str, value: Any) -> None:
-        """Add to the identity what is known only now, such as a digest.
+        """Add to the identity what is known only now, such as digests of weights.
 
         Raises:
             InputError: an earlier run into this folder found another value.
@@ -155,7 +148,7 @@ class Run:
 
     def keep[Computed](
         self,
-        stream: Iterable[tuple[Batch, Computed]],
+        stream: Iterable[tuple[Batch, Computed | None]],
         store: Callable[[Batch, Computed], None],
         part: Callable[[list[int]], pa.Table],
         *,
@@ -166,7 +159,7 @@ class Run:
         """Run a stream of batches to its end, keeping a part now and then, whatever happens.
 
         Args:
-            stream: batches of images with what was computed from them.
+            stream: batches of images with what was computed from them, None for empty batches.
             store: takes each batch's results in.
             part: the rows to keep for some images, by index, once they are stored.
             name: of the set of images, for the progress bar and `failures`.
@@ -194,7 +187,8 @@ class Run:
         with bar:
             try:
                 for batch, computed in stream:
-                    store(batch, computed)
+                    if computed is not None:
+                        store(batch, computed)
                     self.computed = True
                     failures += batch.failures
                     unsaved += batch.indices
@@ -219,12 +213,9 @@ class Run:
             return []
         own = {name: list(map(dataclasses.asdict, some)) for name, some in self.failures.items()}
         every = exchange(self.folder, "failures", own)
-        self.failures = {
-            name: sorted(
-                (Failure(**one) for some in every for one in some[name]), key=lambda one: one.index
-            )
-            for name in self.failures
-        }
+        for name, failures in self.failures.items():
+            failures[:] = [Failure(**one) for some in every for one in some[name]]
+            failures.sort(key=lambda failure: failure.index)
         if not is_lead():
             return None
         return read_parts(self.folder, of_others=True)
