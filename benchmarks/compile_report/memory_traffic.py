@@ -13,8 +13,10 @@ from benchmarks.compile_report.hlo import Instruction, Module
 
 _ARRAY = re.compile(r"\b([a-z]+\d*)\w*\[([\d,]*)\](?:\{([^}]*)\})?")
 _BITS = {"pred": 8}
-_NAMES = {"bitcast", "get-tuple-element", "parameter", "partition-id", "tuple"}
-_FREE = {"after-all", "constant", *_NAMES}
+_FREE = {"after-all", "bitcast", "constant", "get-tuple-element"}
+_FREE |= {"parameter", "partition-id", "tuple"}
+# Calls that reserve memory or join neighbours, and move nothing.
+_ONLY_NAMES = re.compile(r'custom_call_target="(AllocateBuffer|ConcatBitcast)"')
 _SLICING = {"dynamic-slice", "gather", "slice"}
 
 
@@ -34,7 +36,9 @@ def _computation(module: Module, name: str) -> int:
 
 def _instruction(module: Module, computation: Mapping[str, Instruction], one: Instruction) -> int:
     kind = one.opcode
-    if kind in _FREE or kind.endswith("-start") or _only_names(one):
+    if kind in _FREE or kind.endswith("-start"):
+        return 0
+    if kind == "custom-call" and _ONLY_NAMES.search(one.attributes):
         return 0
     if kind == "while":
         return module.trips(one) * _computation(module, one.called("body"))
@@ -61,14 +65,6 @@ def _instruction(module: Module, computation: Mapping[str, Instruction], one: In
 
 def _operands(computation: Mapping[str, Instruction], one: Instruction) -> list[Instruction]:
     return [computation[name] for name in one.operands if name in computation]
-
-
-def _only_names(one: Instruction) -> bool:
-    """Whether it is a call that reserves memory or joins neighbours, and moves nothing."""
-    return one.opcode == "custom-call" and any(
-        f'custom_call_target="{target}"' in one.attributes
-        for target in ("AllocateBuffer", "ConcatBitcast")
-    )
 
 
 def _fusion(module: Module, one: Instruction, sources: list[Instruction]) -> int:

@@ -72,11 +72,8 @@ def sweep_program(
 ) -> Program:
     """A step of a shift sweep: eight shifts of every panorama and, as by default, its mirror image.
 
-    Args:
-        described: the checkpoint; its weights are not read.
-        mesh: the chips.
-        views_per_chip: shifted images in one step, a multiple of eight; mirror images come on top.
-        fit: how a panorama becomes a square.
+    The checkpoint's weights are not read. `views_per_chip` are shifted images in one step, a
+    multiple of eight; mirror images come on top.
     """
     graph, state = nnx.split(nnx.eval_shape(lambda: _network(described)))
     config, rows = described.image_config, views_per_chip // SHIFTS * mesh.size
@@ -103,10 +100,7 @@ def sweep_program(
 def tuning_program(
     described: CheckpointDescription, mesh: Mesh, views_per_chip: int, fit: Fit
 ) -> Program:
-    """A training step of an adapter by our recipe: every panorama as it is and shifted.
-
-    Arguments are as of `sweep_program`, with two views per panorama.
-    """
+    """A training step of an adapter by our recipe: two views of every panorama, one shifted."""
     recipe, config = LORA_RECIPES["corrected"], described.image_config
     steps = []
 

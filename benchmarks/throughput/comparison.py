@@ -44,7 +44,7 @@ class TorchSide:
         cls,
         library: str,
         ask: Ask,
-        said: Mapping[str, Any],
+        versions: dict[str, str],
         panoramas: ImageSet,
         width: int,
         batch_sizes: Sequence[int],
@@ -68,7 +68,7 @@ class TorchSide:
                 best = min(tried, key=lambda way: ask(way[0])["seconds"] / way[1])
                 requests[method, precision], units[method, precision] = best
         scores = np.asarray(ask(requests["sweep", "float32"])["scores"])
-        return cls(library, ask, dict(said["versions"]), requests, units, scores)
+        return cls(library, ask, versions, requests, units, scores)
 
     def work(self) -> dict[tuple, Work]:
         """What is timed, by (library, method, precision)."""

@@ -66,11 +66,6 @@ def sweep(
     return timed(work)
 
 
-def decoding(panoramas: ImageSet) -> Work:
-    """Files to pixels, one after the other on one core."""
-    return timed(lambda: [decode(image) for image in panoramas.images])
-
-
 def resizing(checkpoint: Checkpoint, fit: Fit, panoramas: ImageSet) -> Work:
     """Pixels on the host to normalised views on the device."""
     pixels = np.stack([decode(image) for image in panoramas.images])

@@ -30,14 +30,7 @@ def training_page(
     recipe: HeadRecipe,
     examples: tuple[int, int],
 ) -> Page:
-    """The page of one stage of training.
-
-    Args:
-        trained: every run.
-        config: what the heads are.
-        recipe: how they were trained.
-        examples: number of examples to train on, and to validate with.
-    """
+    """The page of one stage of training: every run, on so many examples, validated on so many."""
     late = sum(one.best_epoch == recipe.epochs for one in trained)
     notice = f"In {late} of {len(trained)} runs the last epoch was the best: more might be better."
     best = min(trained, key=lambda one: one.validation_loss)

@@ -30,10 +30,8 @@ def rank_gain(before: float, after: float) -> float:
 def heads_page(table: pa.Table, sets: Sequence[str]) -> Page:
     """The page of heads before, between and after the two stages of their training.
 
-    Args:
-        table: `heads_table`, with stages `before`, `warm-up` and `hard-negatives`, and in numbers
-            `mean_rank`, the mean rank of each set by its name, and `RECALLS`.
-        sets: names of the sets, in order.
+    The `heads_table` has stages `before`, `warm-up` and `hard-negatives`, and in numbers
+    `mean_rank`, the mean rank of each of the `sets` by its name, and `RECALLS`.
 
     Raises:
         ValueError: no row is of the embeddings before any head.

@@ -50,12 +50,10 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     def __post_init__(self) -> None:
-        columns = len(self.columns)
         for number, cells in enumerate(map(len, self.rows)):
-            if cells != columns:
-                raise ValueError(
-                    f"table {self.caption!r}: row {number} has {cells} cells, not {columns}"
-                )
+            if cells != (expected := len(self.columns)):
+                found = f"row {number} has {cells} cells, not {expected}"
+                raise ValueError(f"table {self.caption!r}: {found}")
 
     @property
     def numeric(self) -> list[bool]:

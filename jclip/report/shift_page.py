@@ -11,9 +11,8 @@ from jclip.report.page import Illustration, Page, Section, page_title
 from jclip.report.shift_content import content_section
 from jclip.report.shift_examples import PanoramaExample, example_figure
 from jclip.report.shift_figures import change_figure, yaw_figure
-from jclip.report.shift_sets import set_section
 from jclip.report.shift_summary import finding, summary_section
-from jclip.report.shift_tables import per_shift_section
+from jclip.report.shift_tables import per_shift_section, set_section
 from jclip.report.style import png
 from jclip.statistics.stability import ShiftStatistics
 
@@ -25,11 +24,8 @@ def shift_page(
 ) -> Page:
     """The report of a shift sweep.
 
-    Args:
-        results: one per image set, model and fit; those with mirrored scores are said to have
-            their beta from them.
-        statistics: those of each result, in the same order.
-        examples: panoramas shown with their views, in the order given.
+    Results are of every image set, model and fit, their statistics in the same order; `examples`
+    are panoramas that are shown with their views.
 
     Raises:
         ValueError: no results, or not one statistics per result.

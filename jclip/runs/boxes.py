@@ -133,9 +133,8 @@ class FeatureOptions(BoxOptions):
         return caption_inputs(captions, folder, model.image_config, fit, self.pixel_limit)
 
     def _render(self, folder: Path) -> None:
-        if not self.coco:
-            return super()._render(folder)
-        write_caption_set(folder, self.seed, self.demo_scenes, split=self.demo_split)
+        write = write_caption_set if self.coco else write_fine_grained_sets
+        write(folder, self.seed, self.demo_scenes, split=self.demo_split)
 
 
 def rendered(run: Path, write: Callable[[Path], None], scenes: int) -> Path:

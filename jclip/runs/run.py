@@ -55,13 +55,9 @@ def open_run(
 ) -> Iterator["Run"]:
     """Open the folder of a run, or go on in it; nothing expensive is computed before.
 
-    Args:
-        experiment: its name.
-        options: a dataclass; every field that is not marked `Silent` is part of the identity.
-        models: descriptions of the checkpoints; their names and activations are part of it.
-        image_sets: their captions and digests are part of it.
-        out: the folder; `runs/EXPERIMENT-HASH` by default.
-        facts: more of the identity, such as digests of files.
+    A run is known by the fields of its options that are not marked `Silent`, the names and
+    activations of its models, the captions and digests of its image sets, and further facts. Its
+    folder is `runs/EXPERIMENT-HASH` by default.
 
     Raises:
         InputError: see `open_record`; or an error inside, before anything was computed.
@@ -89,12 +85,9 @@ def open_run(
 class Run:
     """An open run.
 
-    Attributes:
-        folder: where everything is written.
-        notices: what a reader of the numbers should know, each once.
-        failures: images that could not be decoded, by the name of their stream.
-        computed: whether something was computed that a restart would find.
-        seconds_between_parts: after which `keep` writes what it has.
+    `notices` are what a reader of the numbers should know, each once, `failures` images that could
+    not be decoded, by the name of their stream; `computed` is whether something was computed that a
+    restart would find. `keep` writes what it has after `seconds_between_parts`.
     """
 
     seconds_between_parts: ClassVar[float] = 20
@@ -231,16 +224,13 @@ class Run:
         faults: Sequence[FaultChoice] = (),
         **outcome: Any,
     ) -> int:
-        """Write page and record, and print the result.
+        """Write page and record, and print the result; returns the exit status.
 
         Args:
             page: of this experiment; notices, faults and settings are added to it. None: no page.
             lines: the result in a few lines of text.
             faults: the choices between `reference` and `corrected` that the run made.
             outcome: numbers for `run.json`.
-
-        Returns:
-            The exit status.
         """
         failures = self._write_failures()
         finished = {
