@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jclip.heads.affine import Affine
 from jclip.heads.configuration import HeadConfig
+from jclip.heads.maps import Affine
 
 # Numbers per block of a similarity matrix times attention heads: 64 MiB an array.
 BLOCK = 2**24

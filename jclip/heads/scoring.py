@@ -1,7 +1,7 @@
 """Heads that give each modality an embedding of its own, and how two embeddings are compared."""
 
-import abc
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -29,20 +29,22 @@ class EmbeddingHead(nnx.Module):
 
     Args:
         config: what the head is.
+        visual: the map of image embeddings `[..., D]`; None leaves them as they are.
+        text: the map of text embeddings, likewise.
     """
 
-    def __init__(self, config: HeadConfig):
-        self.config = config
+    def __init__(self, config: HeadConfig, visual: Callable | None, text: Callable | None):
+        self.config, self.visual, self.text = config, visual, text
         scale = nnx.Param(jnp.float32(INITIAL_LOG_SCALE)) if config.learned_scale else None
         self.log_scale: nnx.Param | None = scale
 
-    @abc.abstractmethod
     def project_images(self, images: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        """Embeddings as the maps give them."""
+        """Embeddings as the images' map gives them."""
+        return images if self.visual is None else self.visual(images)
 
-    @abc.abstractmethod
     def project_texts(self, texts: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        """Embeddings as the maps give them."""
+        """Embeddings as the texts' map gives them."""
+        return texts if self.text is None else self.text(texts)
 
     def embed_images(self, images: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n d"]:
         """Embeddings as they are compared: of length 1, unless the score is an inner product."""
@@ -82,7 +84,7 @@ class EmbeddingHead(nnx.Module):
             present: which of the texts there are, for `captions`; all if None.
         """
         seen = self.embed_images(images)
-        if text_axis == "captions" and not self.config.score_function.endswith("dot"):
+        if text_axis == "captions" and self.config.compares_directions:
             said = self.project_texts(jnp.asarray(texts))
             said = said if present is None else jnp.where(present[..., None], said, 0)
             said = unit_length(said, axis=-2)
@@ -91,7 +93,7 @@ class EmbeddingHead(nnx.Module):
         return self._score(jnp.einsum("nd,nkd->nk", seen, said, precision="highest"))
 
     def _comparable(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        return x if self.config.score_function.endswith("dot") else unit_length(x)
+        return unit_length(x) if self.config.compares_directions else x
 
     def _score(self, products: Float[Array, "n m"]) -> Float[Array, "n m"]:
         if self.log_scale is not None:
