@@ -57,12 +57,7 @@ class EmbeddingHead(nnx.Module):
     def similarity(
         self, images: Float[Array | np.ndarray, "n d"], texts: Float[Array | np.ndarray, "m d"]
     ) -> Float[Array, "n m"]:
-        """The score of every image with every text.
-
-        Args:
-            images: `[N, D]`, as CLIP gives them, not normalised.
-            texts: `[M, D]`, likewise.
-        """
+        """The score of every image `[N, D]` with every text `[M, D]`, as CLIP gives them."""
         seen, said = self.embed_images(images), self.embed_texts(texts)
         return self._score(jnp.matmul(seen, said.T, precision="highest"))
 
@@ -74,14 +69,11 @@ class EmbeddingHead(nnx.Module):
         text_axis: TextAxis = "features",
         present: Bool[Array, "n k"] | None = None,
     ) -> Float[Array, "n k"]:
-        """The score of every image with texts of its own.
+        """The score of every image `[N, D]` with texts of its own `[N, K, D]`, as CLIP gives them.
 
-        Args:
-            images: `[N, D]`, as CLIP gives them.
-            texts: `[N, K, D]`, likewise.
-            text_axis: along which a cosine normalises the texts. With `captions` each feature is
-                scaled by its length over the K texts, as the paper's code does in training.
-            present: which of the texts there are, for `captions`; all if None.
+        With `text_axis` `captions`, where directions are compared, each feature of the texts is
+        scaled by its length over the K texts, as the paper's code does in training; `present` says
+        which of them there are, all if None.
         """
         seen = self.embed_images(images)
         if text_axis == "captions" and self.config.compares_directions:

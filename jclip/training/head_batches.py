@@ -129,15 +129,9 @@ def loss_of_batch(
     margin: Margin,
     key: Key[Array, ""],
 ) -> Float[Array, ""]:
-    """The loss of some examples.
+    """The loss of some examples `rows` `[B]` of the data, captions or boxes; -1 for none.
 
-    Args:
-        recipe: which loss.
-        head: what is trained.
-        data: on the device.
-        rows: `[B]`, examples (captions, or boxes); -1 for none.
-        margin: of triplets.
-        key: for what a loss draws.
+    `margin` is that of triplets, and `key` for what a loss draws.
     """
     present, rows = rows >= 0, jnp.maximum(rows, 0)
     hardest = recipe.loss.endswith("hardest")

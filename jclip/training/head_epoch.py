@@ -40,12 +40,10 @@ class HeadState(NamedTuple):
 
 
 def initial_state(parameters: nnx.State, keys: Key[Array, " r"], epochs: int) -> HeadState:
-    """The state of R runs before the first epoch.
+    """The state of R runs before the first of at most `epochs`.
 
-    Args:
-        parameters: of all heads, each leaf `[R, ..]`.
-        keys: where the order of each run's examples comes from.
-        epochs: how many there will be at most.
+    Parameters are those of all heads, each leaf `[R, ..]`; `keys` are where the order of each run's
+    examples comes from.
     """
     count = len(keys)
     return HeadState(
@@ -87,13 +85,7 @@ def epoch_of_all(
 ) -> HeadState:
     """All runs after one more epoch; those that were stopped stay as they are.
 
-    Args:
-        recipe: how heads are trained.
-        graph: of the heads.
-        state: of all runs; donated.
-        constants: learning rates and margins.
-        data: what they are trained on.
-        validation: what decides the best epoch.
+    `graph` is of the heads; `state`, of all runs, is donated; `validation` decides the best epoch.
     """
 
     def one_run(state: HeadState, learning_rate, margin) -> HeadState:

@@ -22,11 +22,19 @@ from jclip.training.head_epoch import HeadState, epoch_of_all, initial_state, va
 
 @dataclasses.dataclass(frozen=True)
 class HeadRun:
-    """One of the runs that are trained together: what differs between them."""
+    """One of the runs that are trained together: what differs between them.
+
+    Raises:
+        InputError: the learning rate is out of range.
+    """
 
     seed: int
     learning_rate: float
     margin: float
+
+    def __post_init__(self):
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(f"learning rate {self.learning_rate:g}: more than 0 is expected")
 
     @property
     def name(self) -> str:
