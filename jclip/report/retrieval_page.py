@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jclip.probes.retrieval import RankedQueries, retrieval_table
+from jclip.probes.retrieval import RankedQueries, recall_at, retrieval_table
 from jclip.report.page import Column, Illustration, Page, Section, page_title
 from jclip.report.style import COLOURS, drawable, panels, png
 from jclip.report.tables import page_table
@@ -44,8 +44,8 @@ def retrieval_page(results: Sequence[RankedQueries]) -> Page:
 def _finding(model: str, results: Sequence[RankedQueries]) -> str:
     asked = {"image to text": "images find a caption", "text to image": "captions find their image"}
     found = [
-        f"{result.summary.recall[1]:.1f} % of {len(result.ranks)} {asked[result.direction]} first "
-        f"among {result.gallery}"
+        f"{recall_at(result.ranks)[1]:.1f} % of {len(result.ranks)} {asked[result.direction]} "
+        f"first among {result.gallery}"
         for result in results
         if result.model == model
     ]

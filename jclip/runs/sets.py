@@ -12,7 +12,7 @@ from jclip.distributed import own_share
 from jclip.errors import InputError, RunStopped
 from jclip.images.fits import fits_of
 from jclip.images.geometry import place
-from jclip.probes.probe import Probe, stream_scores
+from jclip.probes.probe import CaptionProbe, stream_scores
 from jclip.probes.scores import Scores, fill_scores, score_table
 from jclip.probes.subjects import make_subjects
 from jclip.runs.options import OutputOptions
@@ -20,7 +20,7 @@ from jclip.runs.run import Run
 
 
 def check_sets(
-    sets: Sequence[ImageSet], models: Sequence[CheckpointDescription], probe: Probe
+    sets: Sequence[ImageSet], models: Sequence[CheckpointDescription], probe: CaptionProbe
 ) -> None:
     """Refuse what could only fail after the expensive part.
 
@@ -46,7 +46,7 @@ def score_sets[Result: Scores](
     run: Run,
     sets: Sequence[ImageSet],
     checkpoints: Sequence[Checkpoint],
-    probe: Probe[Result],
+    probe: CaptionProbe[Result],
     output: OutputOptions,
     *,
     record_failures: bool = False,
@@ -93,7 +93,7 @@ def _score_set(
     opened: ImageSet,
     results: Sequence[Scores],
     checkpoints: Sequence[Checkpoint],
-    probe: Probe,
+    probe: CaptionProbe,
     output: OutputOptions,
     record_failures: bool,
 ) -> None:
