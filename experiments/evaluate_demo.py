@@ -19,9 +19,9 @@ import numpy as np
 import jclip
 from jclip.data.feature_inputs import box_inputs
 from jclip.data.fg_ovd import read_fg_ovd
-from jclip.demo import write_fine_grained_sets
 from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
 from jclip.demo.model_card import write_model_card
+from jclip.demo.negatives import write_fine_grained_sets
 from jclip.demo.pairs import Composition, draw_pairs
 from jclip.images import Fit
 from jclip.probes.fine_grained import rank_boxes
