@@ -57,6 +57,11 @@ class Fields:
         if name in self._values and (value := self._values.pop(name)) not in supported:
             self.refuse(name, value, f"supported: {' or '.join(map(repr, supported)) or 'null'}")
 
+    def refuse_switches(self, *names: str) -> None:
+        """Refuse what is switched on."""
+        for name in names:
+            self.only(name, False)
+
     def ignore(self, *names: str) -> None:
         """Set aside fields that do not change what the network computes."""
         for name in names:
