@@ -188,24 +188,14 @@ def _snapshot(repository: str, names: list[str], revision: str | None = None) ->
         return Path(
             huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=names)
         )
-    except GatedRepoError as error:
-        raise InputError(
-            f"{repository} is gated: accept its terms on the hub and log in with `hf auth login`"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise InputError(
-            f"{repository} was not found on the hub (or is private); check the name"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{repository} is not in the hub's cache, and the hub cannot be asked "
-            f"(offline mode, or no connection): {_first_line(error)}"
-        ) from error
     except (HTTPError, OSError) as error:
-        raise InputError(
-            f"{repository} could not be downloaded: {_first_line(error)}; run again to resume"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]
+        said = (str(error).strip() or repr(error)).splitlines()[0]
+        reasons = {
+            GatedRepoError: "is gated: accept its terms on the hub and log in with `hf auth login`",
+            RepositoryNotFoundError: "was not found on the hub (or is private); check the name",
+            LocalEntryNotFoundError: "is not in the hub's cache, and the hub cannot be asked "
+            f"(offline mode, or no connection): {said}",
+            Exception: f"could not be downloaded: {said}; run again to resume",
+        }
+        reason = next(text for kind, text in reasons.items() if isinstance(error, kind))
+        raise InputError(f"{repository} {reason}") from error

@@ -62,11 +62,9 @@ def filled_module[Module: nnx.Module](
     make: Callable[[], Module],
     values: Callable[[Mapping[str, jax.ShapeDtypeStruct]], Mapping[str, jax.Array]],
 ) -> Module:
-    """A module with given parameters; its own initial ones are never computed.
+    """The module that `make` builds, its initial parameters never computed but given.
 
-    Args:
-        make: builds the module.
-        values: of all parameters, from the shape and dtype of each, by path joined by dots.
+    `values` takes the shape and dtype of each parameter by its path, joined by dots.
     """
     graph, state = nnx.split(nnx.eval_shape(make))
     leaves = {".".join(map(str, path)): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
@@ -83,13 +81,8 @@ def assign(
 ) -> dict[str, jax.Array]:
     """Fill every parameter exactly once, using every tensor exactly once.
 
-    One parameter at a time is in host memory. Values are cast to the parameter's dtype.
-
-    Args:
-        rules: what each tensor becomes.
-        tensors: the file's tensors.
-        parameters: shape and dtype of each parameter, by path.
-        file: what the error calls the checkpoint.
+    One parameter at a time is in host memory. Values are cast to the parameter's dtype. `file` is
+    what the error calls the checkpoint.
 
     Raises:
         InputError: tensors are missing, unexpected, misshapen, not floating-point or not finite;

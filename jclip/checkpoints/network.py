@@ -49,10 +49,7 @@ def read_network[Module: nnx.Module](
 ) -> tuple[Module, dict[str, str]]:
     """The network of a checkpoint, and the SHA-256 of each file with its tensors, by name.
 
-    Args:
-        make: builds the network.
-        rules_for: what each tensor becomes, from the names of all.
-        location: the files.
+    `make` builds the network; `rules_for` says what each tensor becomes, from the names of all.
 
     Raises:
         InputError: the files cannot be fetched, are damaged, are not what their index lists, or

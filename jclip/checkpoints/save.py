@@ -34,13 +34,9 @@ def save_clip(
 ) -> None:
     """Write `config.json`, `model.safetensors`, `preprocessor_config.json` and the tokenizer.
 
-    The activation written is the one in use. The folder appears complete or not at all; its
-    `model.safetensors` holds the digests of all that is in it (`jclip.files.digests`).
-
-    Args:
-        folder: where to write; it must not exist yet, or be empty.
-        checkpoint: what to write.
-        dtype: of every tensor in the file.
+    The activation written is the one in use, the dtype that of every tensor. The folder appears
+    complete or not at all; its `model.safetensors` holds the digests of all that is in it
+    (`jclip.files.digests`).
 
     Raises:
         InputError: the folder holds something, the layout cannot express the checkpoint (layer

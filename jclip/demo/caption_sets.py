@@ -26,15 +26,8 @@ def write_caption_set(
 ) -> None:
     """Writes `captions.json` into a folder, and the photos as PNG below it.
 
-    Scene `i` is seen by the camera of `write_fine_grained_sets`.
-
-    Args:
-        folder: where to write.
-        seed: decides scenes, cameras and captions.
-        scenes: how many scenes, each with one photo.
-        split: `train`, `validation` or `test`; no scene is in two of them.
-        size: pixels along a photo's side.
-        captions: how many different ones a photo has at most.
+    Arguments as for `write_fine_grained_sets`, whose camera sees scene `i` here too; a photo has as
+    many different captions as `captions` says at most.
 
     Raises:
         InputError: the split is unknown, or a number is too small.

@@ -138,14 +138,9 @@ def describe(
 ) -> str:
     """A caption of one scene (of NumPy arrays, as by `jax.device_get`).
 
-    Args:
-        scene: The scene.
-        rng: All that is random; the same state gives the same caption.
-        view: `panorama` begins with a 360-degree format word, `photo` with a photo word, `none`
-            with neither.
-        camera: The photo's camera. With it a caption names only what the photo shows.
-        visible: Each object's visible fraction from `object_boxes`; goes with `camera`.
-        style: How often what is named.
+    The view `panorama` begins with a 360-degree format word, `photo` with a photo word, `none` with
+    neither. With a photo's camera and each object's visible fraction, as `object_boxes` gives it, a
+    caption names only what the photo shows. The same state of `rng` gives the same caption.
 
     Raises:
         ValueError: `view` is unknown, a photo has no camera, a panorama has one, `camera` and

@@ -139,15 +139,9 @@ def write_fine_grained_sets(
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Writes the eight sets over the objects of photos of `scenes` scenes into a folder.
 
-    Each is `NAME.json`; the photos, one of each scene, are PNG below them. A photo shows about one
-    object well enough to be boxed.
-
-    Args:
-        folder: Where to write.
-        seed: Decides scenes, cameras and negatives; the same seed gives the same sets.
-        scenes: How many scenes.
-        split: `train`, `validation` or `test`; no scene is in two of them.
-        size: Pixels along a photo's side.
+    Each is `NAME.json`; the photos, one of each scene and `size` pixels wide, are PNG below them. A
+    photo shows about one object well enough to be boxed. The seed decides scenes, cameras and
+    negatives; no scene is in two of the splits `train`, `validation` and `test`.
 
     Returns:
         By file stem (`SETS`): `images` (id, file_name, width, height), `annotations` (id, image_id,

@@ -108,11 +108,8 @@ def draw_many[Drawn](draw: Callable[..., Drawn], *arguments: Any) -> Drawn:
     """Applies `draw` to each scene of a batch: `jax.vmap`, but quick on every device.
 
     Accelerators draw scenes side by side. A CPU draws one after the other, since only then do the
-    renderer's branches skip work: that is five times as fast there.
-
-    Args:
-        draw: A function of one scene, one camera and so on, such as `render_panorama`.
-        *arguments: What it takes, with a leading axis of scenes.
+    renderer's branches skip work: that is five times as fast there. The arguments are those of
+    `draw`, such as scenes and cameras, with a leading axis.
     """
     at_once = None if jax.default_backend() == "cpu" else 64
     return jax.lax.map(lambda one: draw(*one), arguments, batch_size=at_once)

@@ -9,12 +9,8 @@ from jclip.errors import InputError
 class Fields:
     """One JSON object of which every field has to be read, refused or set aside by name.
 
-    A field that is null counts as absent. Problems are collected, so that one error can name all.
-
-    Args:
-        values: the object.
-        prefix: what stands before the field's name in messages, such as `text_config.`.
-        problems: where problems are collected; nested objects share one list.
+    A field that is null counts as absent. Problems are collected, so that one error can name all;
+    nested objects share one list, and have a prefix for messages, such as `text_config.`.
     """
 
     def __init__(self, values: Mapping[str, Any], prefix: str = "", problems: list | None = None):

@@ -55,10 +55,8 @@ def class_logits(
 ) -> Float[Array, "n p q"]:
     """How well each prediction fits each of its image's texts; `sigmoid` makes it a score.
 
-    Args:
-        predictions: of N images, P each.
-        texts: embeddings of Q texts per image.
-        asked: which of them are texts; the others, which fill up rows, get the lowest float32.
+    `asked` says which of an image's Q embeddings are texts; the others, which fill up rows, get the
+    lowest float32.
     """
     lengths = jnp.linalg.norm(texts, axis=-1, keepdims=True)
     cosines = jnp.einsum(
@@ -106,12 +104,7 @@ class ClassHead(nnx.Module):
 class OWL(nnx.Module):
     """OWL-ViT (Minderer et al. 2022) and OWLv2 (Minderer et al. 2023), as in transformers.
 
-    Texts are embedded by `clip.encode_text`; its towers are CLIP's own.
-
-    Args:
-        config: the network.
-        rngs: where initial parameters come from.
-        dtype: of the dense kernels, as in `CLIP`.
+    Texts are embedded by `clip.encode_text`; its towers are CLIP's own, and so is `dtype`.
     """
 
     def __init__(self, config: OWLConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):

@@ -32,14 +32,9 @@ def calibrate_flip_bound(
 ) -> FlipBound:
     """Beta = Q3 + 1.5 (Q3 - Q1) of the score differences under a left-right flip (paper 1).
 
-    Paper 1 does not say whether differences are signed nor how quartiles are interpolated; the
-    defaults are absolute differences and numpy's linear quantiles.
-
-    Args:
-        scores: `[N]` in 100 x cosine, of the panoramas.
-        flipped: `[N]`, of the same panoramas mirrored.
-        signed: quartiles of score - flipped score instead of its absolute value.
-        quantile_method: a `method` of `numpy.quantile`.
+    Scores are 100 x cosine, `flipped` those of the same panoramas mirrored. Paper 1 does not say
+    whether differences are signed nor how quartiles are interpolated; the defaults are absolute
+    differences and the linear `method` of `numpy.quantile`.
 
     Raises:
         InputError: no images, scores that are not finite, or an unknown quantile method.

@@ -44,11 +44,8 @@ def keyword_statistics(
     The test is the paper's (paper 1, probe A): a one-sided paired Wilcoxon signed-rank test,
     alternative "greater", scipy's defaults.
 
-    Args:
-        identifier_scores: `[N, V]`, prompts with a word that names the format.
-        generic_scores: `[N, U]`, the same prompts with a word that does not.
-        alpha: level that the caller will test at; None: there is none, and few images will do.
-        confidence: level of the intervals.
+    Scores are of the same prompts with words that name the format and with words that do not.
+    `alpha` is the level that the caller will test at; with None few images will do.
 
     Raises:
         InputError: too few images for any p < alpha, scores that are not finite, a pair of words

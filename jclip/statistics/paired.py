@@ -14,15 +14,11 @@ def wilcoxon_signed_rank(
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
     """One-sided Wilcoxon signed-rank test of every column, with scipy's defaults.
 
-    Equals `scipy.stats.wilcoxon(column, alternative=alternative)` of each column on its own.
-
-    Args:
-        differences: paired differences `[N, T]`, one test per column.
-        alternative: where the differences lie under the alternative, below or above zero.
+    Equals `scipy.stats.wilcoxon(column, alternative=alternative)` of each column on its own, where
+    paired differences lie below or above zero under the alternative.
 
     Returns:
-        statistic: `[T]`, the sum of the ranks of the positive differences.
-        p: `[T]`, one-sided p values.
+        The sums of the ranks of the positive differences and the p values, `[T]` each.
 
     Raises:
         ValueError: a column holds only zeros, which leaves nothing to rank.
@@ -92,12 +88,8 @@ def hodges_lehmann(
 
     No such interval exists below n = log2(2 / (1 - confidence)) values, 6 at 95 %: NaN then.
 
-    Args:
-        differences: paired differences `[N, T]`.
-        confidence: level of the interval.
-
     Returns:
-        estimate, lower and upper limit: `[T]` each, in the units of the differences.
+        Estimate, lower and upper limit: `[T]` each, in the units of the differences.
 
     Raises:
         InputError: confidence outside (0, 1).
