@@ -11,8 +11,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
-from jclip import demo
-from jclip.demo.scenes import SPLITS
+from jclip.demo.captions import describe
+from jclip.demo.rendering import draw_many, object_boxes, render_panorama, render_photo
+from jclip.demo.scenes import SPLITS, sample_camera, sample_scene, scene_key
 from jclip.errors import InputError
 
 View = Literal["panorama", "photo"]
@@ -125,14 +126,14 @@ def draw_scenes(
         batch = np.asarray(indices[start : start + rows], np.int32)
         # A shorter last batch would be compiled once more, which takes longer than drawing it.
         padded = np.pad(batch, (0, rows - len(batch)), mode="edge")
-        keys = jax.vmap(lambda index: demo.scene_key(seed, split, index))(padded)
+        keys = jax.vmap(lambda index: scene_key(seed, split, index))(padded)
         drawn = jax.device_get(_draw(keys, view, height))
         for row, index in enumerate(batch.tolist()):
             scene, seen, picture = jax.tree.map(lambda values, row=row: values[row], drawn)
             numbers = [seed, SPLITS.index(split), index]
             # The same draws make both captions.
             caption, content = (
-                demo.describe(scene, np.random.default_rng(numbers), kind, **seen)
+                describe(scene, np.random.default_rng(numbers), kind, **seen)
                 for kind in (view, "none")
             )
             yield DrawnScene(index, picture, caption, content)
@@ -143,15 +144,11 @@ def _draw(keys: Key[Array, "scenes"], view: View, height: int):
     """The scene, what its caption depends on besides, and the picture, of every key."""
 
     def one(key):
-        scene = demo.sample_scene(key)
+        scene = sample_scene(key)
         if view == "panorama":
-            return scene, {}, demo.render_panorama(scene, height)
-        camera = demo.sample_camera(jax.random.fold_in(key, 1), scene)
-        _, visible = demo.object_boxes(scene, *camera, height)
-        return (
-            scene,
-            {"camera": camera, "visible": visible},
-            demo.render_photo(scene, *camera, height),
-        )
+            return scene, {}, render_panorama(scene, height)
+        camera = sample_camera(jax.random.fold_in(key, 1), scene)
+        _, visible = object_boxes(scene, camera, height)
+        return scene, {"camera": camera, "visible": visible}, render_photo(scene, camera, height)
 
-    return demo.draw_many(one, keys)
+    return draw_many(one, keys)

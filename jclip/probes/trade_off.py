@@ -20,7 +20,7 @@ from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject
 from jclip.statistics.bound_tests import minimum_images
-from jclip.statistics.calibration import flip_bound
+from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import shift_statistics
 from jclip.text.prompts import GENERICS, IDENTIFIERS
 
@@ -64,13 +64,14 @@ class NetworkMeasures:
             InputError: no score changes at any shift, or each by the flip bound.
         """
         old, new = before.scores[:, 0], self.scores[:, 0]
+        beta = calibrate_flip_bound(old, before.mirrored).value
         return {
             "median_change": self.median_change,
             "score_change": float(np.mean(new - old)),
             "spearman": _spearman(old, new),
             "right_caption": self.right_caption,
             "keyword_effect": self.keyword_effect,
-            "stable_shifts": self._stable_shifts(flip_bound(old, before.mirrored), alpha),
+            "stable_shifts": self._stable_shifts(beta, alpha),
             "tested_shifts": self.scores.shape[1] - 1,
         }
 

@@ -12,8 +12,8 @@ from jclip.data.coco_captions import read_coco_captions, select_splits
 from jclip.data.feature_inputs import FeatureInputs, box_inputs, caption_inputs
 from jclip.data.fg_ovd import read_fg_ovd
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
-from jclip.demo import write_fine_grained_sets
 from jclip.demo.caption_sets import write_caption_set
+from jclip.demo.negatives import write_fine_grained_sets
 from jclip.distributed import is_lead, wait_for_all
 from jclip.errors import InputError
 from jclip.images.fits import fits_of
