@@ -154,15 +154,15 @@ def split_image_set(opened: ImageSet, shares: Sequence[float], seed: int) -> lis
     parts = [np.sort(part) for part in np.split(order, ends[:-1])]
     if min(map(len, parts)) == 0:
         raise InputError(f"{opened.name}: {len(order)} images are too few for {len(shares)} parts")
-    return [_selected(opened, part.tolist()) for part in parts]
-
-
-def _selected(opened: ImageSet, rows: Sequence[int]) -> ImageSet:
-    chosen = {
-        name: tuple(getattr(opened, name)[row] for row in rows)
-        for name in ("images", "captions", "lines")
-    }
-    return dataclasses.replace(opened, **chosen)
+    return [
+        dataclasses.replace(
+            opened,
+            images=tuple(opened.images[row] for row in part),
+            captions=tuple(opened.captions[row] for row in part),
+            lines=tuple(opened.lines[row] for row in part),
+        )
+        for part in parts
+    ]
 
 
 def not_two_to_one(images: Sequence[ImageFile]) -> list[str]:

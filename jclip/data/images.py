@@ -20,7 +20,7 @@ from jclip.images import Fit, place
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
 DEFAULT_PIXEL_LIMIT = 16384 * 8192
 LARGEST_RATIO = 100
-"""Of the sides of an image: what a crop keeps of a longer one is a hundredth, and costs as much."""
+"""Of the sides of an image: of a longer one a crop keeps little, at the cost of resizing it all."""
 # Enough of a file to tell an edited picture from the old one without reading a data set twice.
 DIGESTED_BYTES = 1 << 16
 
@@ -40,6 +40,11 @@ class ImageFile:
     width: int
     digest: str
     unlike: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of all of it."""
+        return 0, 0, self.width, self.height
 
 
 def list_images(folder: Path, pattern: str = "*") -> list[Path]:
@@ -167,21 +172,23 @@ def _header(
                 sixteen_bit = holds_16_bits(image)
                 unlike = seen_otherwise(image)
     except Image.DecompressionBombError:
-        raise _over_limit(label, "over twice the limit", pixel_limit) from None
+        size = "over twice the limit"
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to
         raise InputError(f"{label}: not an image that can be read ({error})") from None
-    if width * height > pixel_limit:
-        raise _over_limit(label, f"{width} x {height}", pixel_limit)
-    if sixteen_bit:
-        raise InputError(f"{label}: 16-bit image; convert it to 8 bits per channel first")
-    if max(width, height) > LARGEST_RATIO * min(width, height):
-        raise InputError(
-            f"{label}: {width} x {height} pixels; one side may be at most {LARGEST_RATIO} times as "
-            "long as the other"
-        )
-    return height, width, unlike
+    else:
+        if width * height <= pixel_limit:
+            if sixteen_bit:
+                raise InputError(f"{label}: 16-bit image; convert it to 8 bits per channel first")
+            if max(width, height) > LARGEST_RATIO * min(width, height):
+                raise InputError(
+                    f"{label}: {width} x {height} pixels; one side may be at most {LARGEST_RATIO} "
+                    "times as long as the other"
+                )
+            return height, width, unlike
+        size = f"{width} x {height}"
+    raise InputError(f"{label}: {size} pixels, limit {pixel_limit}", argument="pixel_limit")
 
 
 def seen_otherwise(image: Image.Image) -> tuple[str, ...]:
@@ -210,10 +217,6 @@ def holds_16_bits(image: Image.Image) -> bool:
 
 def _digest(length: int, head: bytes) -> str:
     return hashlib.sha256(length.to_bytes(8) + head).hexdigest()
-
-
-def _over_limit(label: str, size: str, limit: int) -> InputError:
-    return InputError(f"{label}: {size} pixels, limit {limit}", argument="pixel_limit")
 
 
 def decode(file: ImageFile) -> UInt8[np.ndarray, "h w 3"]:

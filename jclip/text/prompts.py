@@ -9,12 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from jclip.text.cleaning import repaired
 
-IDENTIFIERS = (
-    "a 360 degree view of",
-    "a 360 photo of",
-    "a 360 panorama of",
-    "a panorama of",
-)
+IDENTIFIERS = ("a 360 degree view of", "a 360 photo of", "a 360 panorama of", "a panorama of")
 GENERICS = ("a photo of", "an image of", "a picture of", "a view of")
 
 # Blanks, hyphens of any kind, quotation marks and other punctuation.
