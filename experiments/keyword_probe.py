@@ -118,8 +118,8 @@ def _contents(options: Options, opened: ImageSet) -> list[str]:
         content = content_of(caption, options.words)
         if content is None:
             raise InputError(
-                f"{opened.caption_file}, line {line}: {caption!r} begins with none of the format "
-                f"words {', '.join(options.words)}"
+                f"{opened.name}: {opened.caption_file}, line {line}: {caption!r} begins with none "
+                f"of the format words {', '.join(options.words)}"
             )
         contents.append(content)
     return contents
