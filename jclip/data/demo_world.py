@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
-from jclip import demo
+import jclip.demo as demo
 from jclip.demo.scenes import SPLITS
 from jclip.errors import InputError
 
