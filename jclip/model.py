@@ -25,11 +25,11 @@ from jclip.checkpoints import (
 from jclip.checkpoints.adapted import with_adapter, with_adapter_name
 from jclip.data.arguments import images_argument, texts_argument
 from jclip.data.feature_inputs import square_part
-from jclip.data.images import ImageFile
+from jclip.data.images import ImageFile, check_fit
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches
 from jclip.distributed import local_mesh, shard_batch
 from jclip.errors import InputError
-from jclip.images import Fit, place
+from jclip.images import Fit
 from jclip.models.config import Activation
 from jclip.models.unit_norm import normalised
 from jclip.probes.embed import (
@@ -185,10 +185,7 @@ class Model:
         if settled not in get_args(Fit):
             raise InputError(f"fit: {fit!r} is none of {', '.join(get_args(Fit))}")
         for file in files:
-            try:
-                place(file.height, file.width, self.image_config.size, settled)
-            except InputError as error:
-                raise InputError(f"{file.name}: {error}") from None
+            check_fit(file.name, file.height, file.width, self.image_config.size, settled)
         return settled
 
     def _squares(self, batch: Batch) -> Array:

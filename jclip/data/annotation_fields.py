@@ -4,22 +4,32 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jclip.data.file_names import require_unicode
+from jclip.data.known_formats import require_format
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
+from jclip.text.cleaning import is_unicode, repaired
 
 # JSON's integers have no limit.
 _LARGEST_ID = 2**63 - 1
 
 
-def read_annotations(path: Path) -> dict[str, Any]:
+def read_annotations(path: Path, wanted: str) -> dict[str, Any]:
     """The JSON object in an annotation file.
 
+    Args:
+        path: the file.
+        wanted: its format, of `jclip.data.known_formats`.
+
     Raises:
-        InputError: the file is missing, or holds no such object.
+        InputError: the file is missing, or holds no such object, or one of another known format.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such annotation file")
-    return read_json(path)
+    require_unicode(path)
+    values = read_json(path)
+    require_format(path, values, wanted)
+    return values
 
 
 def entries(
@@ -59,13 +69,15 @@ def take[Value](entry: Mapping[str, Any], name: str, kind: type[Value], where: s
     """One field of an entry.
 
     Raises:
-        InputError: it is missing, of another type, or a blank text.
+        InputError: it is missing, of another type, or a text that is blank or no Unicode.
     """
     if name not in entry:
         raise InputError(f"{where}: field {name!r} is missing")
     value = entry[name]
     if not isinstance(value, kind) or isinstance(value, bool):
         raise InputError(f"{where}: field {name!r} is {value!r:.60}, not of type {kind.__name__}")
-    if isinstance(value, str) and not value.strip():
+    if isinstance(value, str) and not is_unicode(value):
+        raise InputError(f"{where}: field {name!r} has half a surrogate pair, which is no Unicode")
+    if isinstance(value, str) and not repaired(value):
         raise InputError(f"{where}: field {name!r} is blank")
     return value

@@ -14,6 +14,7 @@ from PIL import Image
 from jclip.data.images import ImageFile, holds_16_bits, inspect_images
 from jclip.errors import InputError
 from jclip.images.boxes import BOX_ROUNDING
+from jclip.text.cleaning import is_unicode, repaired
 
 
 def images_argument(images: Any, name: str = "images") -> list[ImageFile]:
@@ -97,7 +98,9 @@ def texts_argument(texts: Any, name: str = "captions", count: int | None = None)
     for row, text in enumerate(found):
         if not isinstance(text, str):
             raise InputError(f"{name}[{row}]: a {type(text).__name__} where a text is meant")
-        if not text.strip():
+        if not is_unicode(text):
+            raise InputError(f"{name}[{row}]: half a surrogate pair, no Unicode, in {text!a:.80}")
+        if not repaired(text):
             raise InputError(f"{name}[{row}]: a blank text")
     if count is not None and len(found) != count:
         raise InputError(f"{name}: {len(found)} for {count} images, one for each")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jclip.data.annotation_fields import entries, read_annotations, take
+from jclip.data.known_formats import KARPATHY
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 
@@ -49,7 +50,8 @@ def read_coco_captions(path: Path) -> CaptionSet:
     images: list[CaptionedImage] = []
     files: dict[str, int] = {}
     sentences: set[int] = set()
-    for id_, entry, where in entries(path, read_annotations(path), "images", "image", "imgid"):
+    values = read_annotations(path, KARPATHY)
+    for id_, entry, where in entries(path, values, "images", "image", "imgid"):
         image = _image(id_, entry, sentences, where)
         if image.file in files:
             raise InputError(f"{where}: field 'filename' is that of image {files[image.file]}")

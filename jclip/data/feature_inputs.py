@@ -13,9 +13,17 @@ from jclip.checkpoints import ImageConfig
 from jclip.data.boxes import BoxTable, inspect_box_images
 from jclip.data.coco_captions import CaptionSet
 from jclip.data.features import Features, Origin, no_rows
-from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, decode, inspect_images
+from jclip.data.file_names import existing
+from jclip.data.images import (
+    DEFAULT_PIXEL_LIMIT,
+    ImageFile,
+    check_fit,
+    decode,
+    inspect_images,
+    unlike_a_viewer,
+)
 from jclip.errors import InputError
-from jclip.images import Fit, place
+from jclip.images import Fit
 from jclip.images.boxes import crop_box, fit_square
 
 # Boxes of an image follow each other, and a few threads decode at a time.
@@ -29,7 +37,8 @@ class FeatureInputs:
     `squares` decode to `[size, size, 3] uint8`. `texts` are distinct. `boxes` are the boxes of all
     sets and `box_squares` the square of each; for whole images, `caption_texts` and
     `caption_images` give each caption's row of `texts` and of `squares`. `fit` and `box_scale` say
-    how the squares are made, `data` are digests of annotation files and images.
+    how the squares are made, `data` are digests of annotation files and images. `notices` are
+    sentences that a person should read.
     """
 
     squares: tuple[ImageFile, ...]
@@ -42,6 +51,7 @@ class FeatureInputs:
     caption_texts: Int64[np.ndarray, " m"] = dataclasses.field(default_factory=no_rows)
     caption_images: Int64[np.ndarray, " m"] = dataclasses.field(default_factory=no_rows)
     splits: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def features(
         self,
@@ -108,7 +118,11 @@ def box_inputs(
     squares = []
     for row in rows.tolist():
         image = files[table.images[table.image_rows[row]].file]
-        cut = crop_box(table.boxes[row].tolist(), box_scale, image.width, image.height)
+        try:
+            cut = crop_box(table.boxes[row].tolist(), box_scale, image.width, image.height)
+        except InputError as error:
+            where = f"{table.sets[row]}, annotation {table.annotations[row]}, {image.name}"
+            raise InputError(f"{where}: {error}") from None
         squares.append(square_part(table.name(row), image, cut, config, fit, decoded))
     return FeatureInputs(
         squares=tuple(squares),
@@ -118,6 +132,7 @@ def box_inputs(
         data={**table.digests, "images": images_digest(files)},
         boxes=table,
         box_squares=box_squares,
+        notices=tuple(unlike_a_viewer(list(files.values()))),
     )
 
 
@@ -134,7 +149,7 @@ def caption_inputs(
         InputError: an image is missing or cannot be fitted.
     """
     files = [image.file for image in captions.images]
-    found = inspect_images([folder / file for file in files], pixel_limit)
+    found = inspect_images([existing(folder, file) for file in files], pixel_limit)
     named = dict(zip(files, found, strict=True))
     texts: dict[str, int] = {}
     pairs = [
@@ -153,6 +168,7 @@ def caption_inputs(
         caption_texts=text_rows,
         caption_images=image_rows,
         splits=tuple(image.split for image in captions.images),
+        notices=tuple(unlike_a_viewer(found)),
     )
 
 
@@ -184,7 +200,7 @@ def square_part(
         InputError: the part cannot be fitted.
     """
     left, top, right, bottom = cut
-    place(bottom - top, right - left, config.size, fit)
+    check_fit(name, bottom - top, right - left, config.size, fit)
 
     def pixels() -> np.ndarray:
         part = decoded(image)[top:bottom, left:right]

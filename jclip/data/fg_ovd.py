@@ -11,6 +11,7 @@ from typing import Any
 
 from jclip.data.annotation_fields import entries, read_annotations, take
 from jclip.data.boxes import AnnotatedImage, Box, BoxTable, box_table
+from jclip.data.known_formats import FG_OVD
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.images.boxes import BOX_ROUNDING
@@ -36,7 +37,7 @@ def read_fg_ovd(*paths: Path) -> BoxTable:
 
 
 def _boxes(path: Path) -> list[Box]:
-    values = read_annotations(path)
+    values = read_annotations(path, FG_OVD)
     images = {
         id_: _image(entry, where) for id_, entry, where in entries(path, values, "images", "image")
     }

@@ -52,7 +52,10 @@ def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> Pre
         for row in rows
     )
     texts = [examples[row][field] for row in rows]
-    captions = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in texts)
+    try:
+        captions = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in texts)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: a {field} is not UTF-8 text ({error})") from None
     return PreparedImages(images, captions, field)
 
 

@@ -15,7 +15,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: the file is not JSON, or not an object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):

@@ -17,7 +17,7 @@ from jclip.demo.negatives import write_fine_grained_sets
 from jclip.distributed import is_lead, wait_for_all
 from jclip.errors import InputError
 from jclip.images.fits import fits_of
-from jclip.runs.options import Names, PixelLimit
+from jclip.runs.options import Names, PixelLimit, Sources
 from jclip.runs.record import Silent
 
 DEMO = "demo"
@@ -28,7 +28,7 @@ Split = Literal["train", "validation", "test"]
 class BoxOptions:
     """Annotated boxes, and the images that they are in."""
 
-    annotations: Names = ()
+    annotations: Sources = ()
     """Files of FG-OVD's format, or demo: the demo world's eight sets."""
     images: Path | None = None
     """Folder below which the files name their images."""

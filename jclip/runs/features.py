@@ -105,6 +105,7 @@ def _embed(
     if others is None:
         return None
     _fill(embedded, others)
+    run.note(*inputs.notices, *checkpoint.tokenizer.notices(inputs.texts))
     if truncated := int(tokens.truncated.sum()):
         length = checkpoint.tokenizer.context_length
         run.note(f"{truncated} captions are longer than {length} tokens and were truncated.")

@@ -73,6 +73,9 @@ def open_run(
     open_record(folder, experiment, identity)
     run = Run(folder)
     run.note(*(notice for opened in image_sets for notice in opened.notices))
+    if is_lead():
+        # Now, as a wrong pairing of captions should end a run early.
+        print("".join(f"note: {notice}\n" for notice in run.notices), end="", flush=True)
     try:
         yield run
     except (InputError, OSError) as error:

@@ -7,11 +7,11 @@ import numpy as np
 
 from jclip.checkpoints import DEMO_NOTICE, Checkpoint, CheckpointDescription
 from jclip.data.image_sets import ImageSet
+from jclip.data.images import check_fit
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
 from jclip.distributed import own_share
 from jclip.errors import InputError, RunStopped
 from jclip.images.fits import fits_of
-from jclip.images.geometry import place
 from jclip.probes.probe import CaptionProbe, stream_scores
 from jclip.probes.scores import Scores, fill_scores, score_table
 from jclip.probes.subjects import make_subjects
@@ -35,11 +35,14 @@ def check_sets(
     ):
         if repeated := [name for name in given if given.count(name) > 1]:
             raise InputError(f"{kind} {repeated[0]}: given twice")
-    shapes = {(image.height, image.width) for opened in sets for image in opened.images}
+    shapes: dict[tuple[int, int], str] = {}
+    for opened in sets:
+        for image in opened.images:
+            shapes.setdefault((image.height, image.width), f"{opened.name}, {image.name}")
     for model in models:
         for fit in fits_of(probe.fits, model.image_config):
-            for height, width in shapes:
-                place(height, width, model.image_config.size, fit)
+            for (height, width), name in shapes.items():
+                check_fit(name, height, width, model.image_config.size, fit)
 
 
 def score_sets[Result: Scores](

@@ -3,7 +3,9 @@
 import gzip
 import importlib.resources
 import os
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +14,13 @@ from jaxtyping import Bool, Int32
 
 from jclip.errors import InputError
 from jclip.models import TextConfig
+from jclip.text.cleaning import repaired
 
 CLIP_VOCABULARY_SIZE = 49408
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
+# As OpenAI and transformers write them, and as open_clip does.
+_MARKERS = re.compile(r"<\|(start|end)oftext\|>|<(start|end)_of_text>")
 
 
 class TokenIds(NamedTuple):
@@ -50,22 +55,66 @@ class Tokenizer:
                 f"{config.vocabulary_size}"
             )
 
-    def __call__(self, texts: Sequence[str]) -> TokenIds:
-        """Start of text, the text, end of text, and padding.
+    def __call__(self, texts: Iterable[str]) -> TokenIds:
+        """Start of text, the text, end of text, and padding; a bare string is one text.
 
-        A text that does not fit loses its last tokens, but keeps the end of text, as in open_clip
-        and transformers. Padding repeats the end of text: whether a tower is pooled at the first
-        end of text or at the first largest id, that is still the right one.
+        Texts are cleaned as OpenAI and open_clip clean them (`repaired`, lower case). A text that
+        does not fit loses its last tokens, but keeps the end of text, as in open_clip and
+        transformers. Padding repeats the end of text: whether a tower is pooled at the first end of
+        text or at the first largest id, that is still the right one.
+
+        Raises:
+            TypeError: something else than texts.
         """
-        if not len(texts):
-            return TokenIds(np.empty((0, self.context_length), np.int32), np.empty(0, bool))
-        rows = self.backend(list(texts), verbose=False)["input_ids"]
+        rows = self._pieces([repaired(text).lower() for text in _listed(texts)])
         ids = np.full((len(rows), self.context_length), self.end_of_text, np.int32)
         for target, row in zip(ids, rows, strict=True):
             kept = row[: self.context_length - 1]
             target[: len(kept)] = kept
-        truncated = np.array([len(row) > self.context_length for row in rows])
+        truncated = np.array([len(row) > self.context_length for row in rows], bool)
         return TokenIds(ids, truncated)
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.backend(list(texts), verbose=False)["input_ids"] if texts else []
+
+    def notices(self, texts: Sequence[str]) -> list[str]:
+        """How many texts have other tokens than before cleaning, or hold the mark of an end."""
+        pairs = [(text, repaired(text).lower()) for text in texts]
+        other = [(text, clean) for text, clean in pairs if clean != _as_it_is(text)]
+        tokens = map(self._pieces, zip(*other, strict=True)) if other else ([], [])
+        changed = [
+            pair for pair, before, after in zip(other, *tokens, strict=True) if before != after
+        ]
+        notices = []
+        if changed:
+            text, clean = changed[0]
+            notices.append(
+                f"{len(changed)} of {len(pairs)} texts have other tokens than their letters give, "
+                "as OpenAI and open_clip mend texts and read HTML entities first; "
+                f"{text!a:.80} is read as {clean!a:.80}."
+            )
+        if marked := [clean for _, clean in pairs if _MARKERS.search(clean)]:
+            notices.append(
+                f"{len(marked)} of {len(pairs)} texts hold a mark of a text's start or end: {_END} "
+                f"ends a text there, <end_of_text> does in open_clip; one is {marked[0]!a:.80}."
+            )
+        return notices
+
+
+def _listed(texts: Any) -> list[str]:
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, Mapping | Set | bytes) or not isinstance(texts, Iterable):
+        raise TypeError(f"texts: a {type(texts).__name__} where a list of texts is meant")
+    found = list(texts)
+    for row, text in enumerate(found):
+        if not isinstance(text, str):
+            raise TypeError(f"texts[{row}]: a {type(text).__name__} where a text is meant")
+    return found
+
+
+def _as_it_is(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split()).lower()
 
 
 def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
