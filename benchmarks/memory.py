@@ -48,7 +48,7 @@ def peak_memory(options: Options, count: int, folder: Path) -> int:
     samples = sorted(Path(str(resources.files("jclip.data") / "samples")).glob("*.jpg"))
     for number in range(count):
         shutil.copy(samples[number % len(samples)], images / f"{number:05d}.jpg")
-    (images / "prompts.txt").write_text("a panorama\n" * count)
+    (images / "prompts.txt").write_text("a panorama\n" * count, encoding="utf-8")
     arguments = ["--model", options.model, "--images", str(images), "--shifts", str(options.shifts)]
     command = [sys.executable, "-c", MEASURED, *arguments, "--out", str(folder / f"run-{count}")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout

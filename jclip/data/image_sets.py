@@ -14,6 +14,7 @@ from jclip.data.demo_world import open_demo_panoramas, open_demo_photos
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_images, list_images
 from jclip.data.tfds_images import TFDS, open_tfds_images
 from jclip.errors import InputError
+from jclip.files.local import require_local
 
 DEMO_IMAGES = 96
 DEMO_HEIGHT = 128
@@ -103,6 +104,7 @@ def open_image_set(
     if source == "samples":
         folder = Path(str(resources.files("jclip.data") / "samples"))
     else:
+        require_local(source)
         folder = Path(source)
     paths = list_images(folder)
     caption_file = captions or find_captions(folder)

@@ -80,7 +80,9 @@ def write_caption_set(
                     for id_, text in zip(ids, texts, strict=True)
                 ],
             })  # fmt: skip
-    (folder / "captions.json").write_text(json.dumps({"images": images, "dataset": "demo"}))
+    (folder / "captions.json").write_text(
+        json.dumps({"images": images, "dataset": "demo"}), encoding="utf-8"
+    )
 
 
 @functools.partial(jax.jit, static_argnames="size")

@@ -198,7 +198,7 @@ def write_fine_grained_sets(
             saved = threads.map(_save, pixels, files)
         list(saved)
     for name, content in sets.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def _save(pixels: UInt8[np.ndarray, "size size 3"], file: Path) -> None:
