@@ -5,17 +5,12 @@ import os
 from pathlib import Path
 
 import jax.numpy as jnp
+from flax import nnx
 
 from jclip.checkpoints import open_clip, transformers
-from jclip.checkpoints.description import (
-    Description,
-    Identity,
-    Loaded,
-    activation_name,
-    identify,
-)
+from jclip.checkpoints.description import Description, Identity, Loaded, activation_name, identify
 from jclip.checkpoints.locate import CONFIG_FILES, Location, locate
-from jclip.checkpoints.network import random_clip, read_clip
+from jclip.checkpoints.network import random_clip, read_network
 from jclip.checkpoints.preprocessing import (
     ImageConfig,
     read_open_clip_preprocessing,
@@ -28,15 +23,11 @@ from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
 from jclip.models.config import Activation
 
 RANDOM = "random:"
+_UNTRAINED = "The network is untrained (seeded random weights): its numbers mean nothing."
 
 
 class CheckpointDescription(Description[CLIPConfig, ImageConfig]):
     """All of a CLIP checkpoint but its weights."""
-
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers: the network itself."""
-        return self.config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -94,9 +85,9 @@ def load_checkpoint(
     Args:
         source: what `describe_checkpoint` takes, or what it returned (the activation is then
             settled, and `activation` and `allow_pickle` are not looked at).
-        activation: used in both towers instead of the checkpoint's own.
+        activation: see `describe_checkpoint`.
         dtype: of the dense kernels; all other parameters are float32.
-        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+        allow_pickle: see `describe_checkpoint`.
 
     Raises:
         InputError: there is no such checkpoint, it describes what is not supported, or its weights
@@ -106,7 +97,11 @@ def load_checkpoint(
         source = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
     if source.location is None:
         return Checkpoint(clip=random_clip(source.config, dtype), description=source)
-    clip, digests = read_clip(source.config, source.location, dtype)
+    clip, digests = read_network(
+        lambda: CLIP(source.config, dtype=dtype, rngs=nnx.Rngs(0)),
+        open_clip.rules_for if source.location.layout == "open_clip" else transformers.rules_for,
+        source.location,
+    )
     identity = dataclasses.replace(source.identity, sha256=digests)
     return Checkpoint(clip=clip, description=dataclasses.replace(source, identity=identity))
 
@@ -123,18 +118,19 @@ def _describe_random(source: str) -> CheckpointDescription:
         raise InputError(f"{source}: {name!r} is no known architecture; known: {known}")
     config = ARCHITECTURES[name]
     activation = activation_name(config)
-    identity = Identity(
-        name=source,
-        source=source,
-        layout="random",
-        activation=activation,
-        own_activation=activation,
-        random=True,
-        notices=("The network is untrained (seeded random weights): its numbers mean nothing.",),
-    )
-    image_config = ImageConfig(size=config.vision.image_size)
     return CheckpointDescription(
-        config=config, image_config=image_config, identity=identity, location=None
+        config=config,
+        image_config=ImageConfig(size=config.vision.image_size),
+        identity=Identity(
+            name=source,
+            source=source,
+            layout="random",
+            activation=activation,
+            own_activation=activation,
+            random=True,
+            notices=(_UNTRAINED,),
+        ),
+        location=None,
     )
 
 

@@ -68,7 +68,7 @@ def activation_name(config: CLIPConfig) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class Description[Config, Images]:
+class Description[Config: CLIPConfig, Images]:
     """All of a checkpoint but its weights.
 
     Attributes:
@@ -83,11 +83,6 @@ class Description[Config, Images]:
     identity: Identity
     location: Location | None
 
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers of the network."""
-        raise NotImplementedError
-
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The checkpoint's tokenizer, read at first use.
@@ -95,7 +90,7 @@ class Description[Config, Images]:
         Raises:
             InputError: there is none, or it does not fit the network.
         """
-        return load_tokenizer(self.location and self.location.folder, self.towers.text)
+        return load_tokenizer(self.location and self.location.folder, self.config.text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.summary}"
@@ -103,7 +98,7 @@ class Description[Config, Images]:
     @property
     def summary(self) -> str:
         """Name and source, then each tower in a line."""
-        identity, image, text = self.identity, self.towers.vision, self.towers.text
+        identity, image, text = self.identity, self.config.vision, self.config.text
         return "\n".join([
             f"{identity.name} of {identity.source} ({identity.layout}, {identity.activation})",
             f"  image tower: {image.layers} layers, {image.width} wide, {image.heads} heads; "

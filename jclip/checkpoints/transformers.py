@@ -1,5 +1,6 @@
 """The layout of the transformers library: `config.json` and the names in `model.safetensors`."""
 
+from collections.abc import Collection
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
@@ -94,8 +95,7 @@ def _tower(fields: Fields, name: str) -> Fields:
 
 
 def _refuse_decoders(fields: Fields) -> None:
-    for name in ("is_decoder", "is_encoder_decoder", "add_cross_attention"):
-        fields.only(name, False)
+    fields.refuse_switches("is_decoder", "is_encoder_decoder", "add_cross_attention")
     fields.only("pruned_heads", {})
 
 
@@ -222,3 +222,8 @@ RULES: tuple[TensorRule, ...] = (
     TensorRule(f"{_TEXT}.position_ids", ignored=True),
 )
 """What every tensor of the layout becomes."""
+
+
+def rules_for(names: Collection[str]) -> tuple[TensorRule, ...]:
+    """The same, whatever the tensors' names."""
+    return RULES

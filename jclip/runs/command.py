@@ -66,15 +66,10 @@ def _status[Options](
     except Exception as error:
         end = ending(error, parsed)
         if isinstance(end, InputError):
-            return _say(BAD_INPUT, f"error: {_in_options(end)}")
+            # A command line knows the library's argument by its option.
+            option = f" (see --{end.argument.replace('_', '-')})" if end.argument else ""
+            return _say(BAD_INPUT, f"error: {end.message}{option}")
         return _say(STOPPED, f"stopped: {end}")
-
-
-def _in_options(error: InputError) -> str:
-    """What went wrong, with the option in the place of the library's argument."""
-    if error.argument is None:
-        return str(error)
-    return f"{error.message} (see --{error.argument.replace('_', '-')})"
 
 
 def _go_on() -> str:

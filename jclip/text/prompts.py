@@ -7,12 +7,7 @@ format. The paper's own lists are not known beyond examples; these are defaults 
 import re
 from collections.abc import Iterable, Sequence
 
-IDENTIFIERS = (
-    "a 360 degree view of",
-    "a 360 photo of",
-    "a 360 panorama of",
-    "a panorama of",
-)
+IDENTIFIERS = ("a 360 degree view of", "a 360 photo of", "a 360 panorama of", "a panorama of")
 GENERICS = ("a photo of", "an image of", "a picture of", "a view of")
 
 _OPENING = r"(?:this is\s+)?(?:an?\s+)?"

@@ -1,10 +1,9 @@
 """Texts to token ids, with a checkpoint's own tokenizer or with CLIP's."""
 
-import contextlib
 import gzip
 import importlib.resources
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,9 +28,7 @@ class TokenIds(NamedTuple):
 class Tokenizer:
     """A byte-pair tokenizer that frames texts as a text tower expects them.
 
-    Args:
-        backend: a `transformers.CLIPTokenizer`.
-        config: the text tower.
+    Its `backend` is a `transformers.CLIPTokenizer`.
 
     Raises:
         InputError: the tokenizer does not fit the tower: its end-of-text token is not the one that
@@ -72,11 +69,9 @@ class Tokenizer:
 
 
 def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
-    """The tokenizer of a checkpoint's folder, or CLIP's where a folder has none.
+    """The tokenizer of a checkpoint's folder, or CLIP's where there is no folder or none in it.
 
-    Args:
-        folder: may hold `tokenizer.json`, or `vocab.json` and `merges.txt`; None for CLIP's own.
-        config: the text tower.
+    A folder may hold `tokenizer.json`, or `vocab.json` and `merges.txt`.
 
     Raises:
         InputError: the files cannot be read or do not fit the tower; or there are none, and the
@@ -94,29 +89,20 @@ def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
             f"merges.txt, and its vocabulary of {config.vocabulary_size} tokens is not CLIP's "
             f"{CLIP_VOCABULARY_SIZE}: texts cannot be tokenized"
         )
-    return Tokenizer(_clip_backend(), config)
+    # CLIP's own; its vocabulary follows from the order of the merges.
+    packed = importlib.resources.files("jclip.text") / "clip_bpe" / "merges.txt.gz"
+    lines = gzip.decompress(packed.read_bytes()).decode("utf-8").splitlines()
+    merges = [(left, right) for left, right in map(str.split, lines)]
+    return Tokenizer(tokenizer_from_merges(merges), config)
 
 
 def _tokenizer_class() -> Any:
     # Imported here: it takes seconds, and a network alone is used without texts.
-    with _no_advice():
-        from transformers import CLIPTokenizer
+    # A tokenizer needs no PyTorch, which that library advises to install where there is none.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import CLIPTokenizer
+
     return CLIPTokenizer
-
-
-@contextlib.contextmanager
-def _no_advice() -> Iterator[None]:
-    """Spare the reader the advice that models need PyTorch; a tokenizer does not."""
-    variable = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
-    before = os.environ.get(variable)
-    os.environ[variable] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -124,23 +110,11 @@ def _has_tokenizer(folder: Path) -> bool:
     return any(all((folder / name).exists() for name in names) for names in alternatives)
 
 
-def _clip_backend():
-    """CLIP's tokenizer; its vocabulary follows from the order of the merges."""
-    packed = importlib.resources.files("jclip.text") / "clip_bpe" / "merges.txt.gz"
-    lines = gzip.decompress(packed.read_bytes()).decode("utf-8").splitlines()
-    return tokenizer_from_merges([(left, right) for left, right in map(str.split, lines)])
-
-
 def tokenizer_from_merges(merges: Sequence[tuple[str, str]]) -> Any:
     """A `transformers.CLIPTokenizer` whose vocabulary is all bytes, then what the merges make."""
     symbols = _byte_symbols()
-    tokens = [
-        *symbols,
-        *(f"{symbol}</w>" for symbol in symbols),
-        *("".join(pair) for pair in merges),
-        _START,
-        _END,
-    ]
+    ends = (f"{symbol}</w>" for symbol in symbols)
+    tokens = (*symbols, *ends, *map("".join, merges), _START, _END)
     vocabulary = {token: index for index, token in enumerate(tokens)}
     return _tokenizer_class()(vocab=vocabulary, merges=list(merges))
 
