@@ -62,6 +62,7 @@ def find_images(source: str, pixel_limit: int) -> FoundImages:
     if source == "samples":
         folder = Path(str(resources.files("jclip.data") / "samples"))
         return _in_folder(folder, "*", pixel_limit)
+    require_local(source)
     path, pattern = Path(source), "*"
     if not os.path.exists(path) and glob.has_magic(source):
         first = next(n for n, part in enumerate(path.parts) if glob.has_magic(part))

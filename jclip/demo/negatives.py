@@ -173,7 +173,7 @@ def write_fine_grained_sets(
             saved = threads.map(_save, pixels, files)
         list(saved)
     for name, content in sets.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     return sets
 
 
