@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
-from jclip.adapters import with_dropout
+from jclip.adapters.lora import with_dropout
 from jclip.checkpoints import ImageConfig
 from jclip.images import Fit, ViewPlan, circular_shift, normalise, shift_views
 from jclip.models.unit_norm import normalised
