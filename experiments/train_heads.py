@@ -81,8 +81,6 @@ class Options:
         for name, values in zip(("seeds", "learning-rates", "margins"), grid, strict=True):
             if not values or len(set(values)) < len(values):
                 raise InputError(f"--{name}: none is given, or one twice")
-        if worst := [rate for rate in grid[1] if not 0 < rate < float("inf")]:
-            raise InputError(f"learning rate {worst[0]:g}: more than 0 is expected")
         return [HeadRun(*values) for values in itertools.product(*grid)]
 
 

@@ -102,21 +102,20 @@ def data_mesh(batch_size: int) -> Mesh:
     Raises:
         InputError: the devices do not divide the batch evenly.
     """
-    devices = jax.device_count()
-    if batch_size % devices:
+    if batch_size % (devices := jax.device_count()):
         raise InputError(f"a batch of {batch_size} cannot be split evenly over {devices} devices")
-    return jax.make_mesh((devices,), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
+    return _mesh(jax.devices())
 
 
 @functools.cache
 def local_mesh() -> Mesh:
     """The devices of this process along the axis `data`."""
-    return jax.make_mesh(
-        (jax.local_device_count(),),
-        (DATA,),
-        axis_types=(jax.sharding.AxisType.Auto,),
-        devices=jax.local_devices(),
-    )
+    return _mesh(jax.local_devices())
+
+
+def _mesh(devices: Sequence[Any]) -> Mesh:
+    axis_types = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((len(devices),), (DATA,), axis_types=axis_types, devices=devices)
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
@@ -142,7 +141,6 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
     """
     sharding = NamedSharding(mesh, PartitionSpec(DATA))
     if mesh.is_multi_process:
-        return jax.tree.map(
-            lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch
-        )
+        place = functools.partial(jax.make_array_from_process_local_data, sharding)
+        return jax.tree.map(place, batch)
     return jax.device_put(batch, sharding)

@@ -126,7 +126,5 @@ def _by_order(path: Path, image_names: Sequence[str]) -> Captions:
     if len(captions) != len(image_names):
         raise InputError(f"{path}: {len(captions)} lines for {len(image_names)} images")
     names = sorted(image_names, key=natural_order)
-    numbered = {
-        name: (text, n) for n, (name, text) in enumerate(zip(names, captions, strict=True), start=1)
-    }
-    return _arranged(numbered, image_names)
+    numbered = zip(captions, range(1, len(lines) + 1), strict=True)
+    return _arranged(dict(zip(names, numbered, strict=True)), image_names)

@@ -109,7 +109,7 @@ def box_inputs(
     for row in rows.tolist():
         image = files[table.images[table.image_rows[row]].file]
         cut = crop_box(table.boxes[row].tolist(), box_scale, image.width, image.height)
-        squares.append(_square(table.name(row), image, cut, config, fit, decoded))
+        squares.append(square_part(table.name(row), image, cut, config, fit, decoded))
     return FeatureInputs(
         squares=tuple(squares),
         texts=table.texts,
@@ -145,8 +145,7 @@ def caption_inputs(
     text_rows, image_rows = np.array(pairs, np.int64).T
     return FeatureInputs(
         squares=tuple(
-            _square(file, image, (0, 0, image.width, image.height), config, fit, decode)
-            for file, image in named.items()
+            square_part(file, image, image.whole, config, fit) for file, image in named.items()
         ),
         texts=tuple(texts),
         fit=fit,
@@ -163,15 +162,27 @@ def images_digest(images: Mapping[str, ImageFile]) -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def _square(
+def square_part(
     name: str,
     image: ImageFile,
     cut: tuple[int, int, int, int],
     config: ImageConfig,
     fit: Fit,
-    decoded: Callable[[ImageFile], UInt8[np.ndarray, "h w 3"]],
+    decoded: Callable[[ImageFile], UInt8[np.ndarray, "h w 3"]] = decode,
 ) -> ImageFile:
-    """A part of an image as an image of its own, fitted when it is decoded."""
+    """A part of an image as an image of its own, fitted when it is decoded.
+
+    Args:
+        name: what it is called.
+        image: that it is cut out of.
+        cut: left, top, right and bottom, in pixels.
+        config: `size` and `interpolation` of the square.
+        fit: crop, squash or pad.
+        decoded: how the image is decoded.
+
+    Raises:
+        InputError: the part cannot be fitted.
+    """
     left, top, right, bottom = cut
     place(bottom - top, right - left, config.size, fit)
 

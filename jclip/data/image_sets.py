@@ -97,9 +97,19 @@ def open_image_set(
             open_image_set(renamed[2], captions, pixel_limit), name=renamed[1]
         )
     if found := re.fullmatch(r"(demo|demo-photos)(?::([1-9]\d*))?", source):
-        return _demo(found[1], int(found[2] or DEMO_IMAGES), captions)
+        draw = open_demo_panoramas if found[1] == "demo" else open_demo_photos
+        demo = draw(int(found[2] or DEMO_IMAGES), DEMO_HEIGHT)
+        images = tuple(map(_in_memory, demo.names, demo.pixels))
+        return _with_captions(found[1], images, demo.captions, captions, found[1], 1, True)
     if source.startswith(TFDS):
-        return _tfds(source, captions, pixel_limit)
+        images, own, field = open_tfds_images(source, pixel_limit)
+        name = source.removeprefix(TFDS)
+        empty = [image.name for image, text in zip(images, own, strict=True) if not text.strip()]
+        if empty and captions is None:
+            raise InputError(f"{source}: {empty[0]} has an empty {field}")
+        # The builders of `jclip.data.demo_builders` are all called so.
+        drawn, about = name.startswith("demo_"), f"{source} {field}"
+        return _with_captions(name, images, own, captions, about, 0, drawn)
     if source == "samples":
         folder = Path(str(resources.files("jclip.data") / "samples"))
     else:
@@ -127,26 +137,32 @@ def split_image_set(opened: ImageSet, shares: Sequence[float], seed: int) -> lis
     parts = [np.sort(part) for part in np.split(order, ends[:-1])]
     if min(map(len, parts)) == 0:
         raise InputError(f"{opened.name}: {len(order)} images are too few for {len(shares)} parts")
-    return [_selected(opened, part.tolist()) for part in parts]
+    return [
+        dataclasses.replace(
+            opened,
+            images=tuple(opened.images[row] for row in part),
+            captions=tuple(opened.captions[row] for row in part),
+            lines=tuple(opened.lines[row] for row in part),
+        )
+        for part in parts
+    ]
 
 
-def _selected(opened: ImageSet, rows: Sequence[int]) -> ImageSet:
-    chosen = {
-        name: tuple(getattr(opened, name)[row] for row in rows)
-        for name in ("images", "captions", "lines")
-    }
-    return dataclasses.replace(opened, **chosen)
-
-
-def _demo(source: str, count: int, captions: Path | None) -> ImageSet:
-    draw = open_demo_panoramas if source == "demo" else open_demo_photos
-    demo = draw(count, DEMO_HEIGHT)
-    images = tuple(map(_in_memory, demo.names, demo.pixels))
+def _with_captions(
+    name: str,
+    images: tuple[ImageFile, ...],
+    own: tuple[str, ...],
+    captions: Path | None,
+    about: str,
+    first: int,
+    demo_world: bool,
+) -> ImageSet:
+    """Images with their own captions, numbered from `first`, or with those of a file."""
     if captions is not None:
-        read = read_captions(captions, demo.names)
-        return ImageSet(source, images, *read, captions.name, demo_world=True)
-    lines = tuple(range(1, len(images) + 1))
-    return ImageSet(source, images, demo.captions, lines, source, demo_world=True)
+        read = read_captions(captions, [image.name for image in images])
+        return ImageSet(name, images, *read, captions.name, demo_world=demo_world)
+    lines = tuple(range(first, first + len(images)))
+    return ImageSet(name, images, own, lines, about, demo_world=demo_world)
 
 
 def _in_memory(name: str, pixels: np.ndarray) -> ImageFile:

@@ -35,6 +35,11 @@ class ImageFile:
     width: int
     digest: str
 
+    @property
+    def whole(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of all of it."""
+        return 0, 0, self.width, self.height
+
 
 def natural_order(name: str) -> list[tuple[int, int | str]]:
     """Sort key under which `2.jpg` comes before `10.jpg`."""
@@ -99,14 +104,16 @@ def _size(file: Path | io.BytesIO, label: str, pixel_limit: int) -> tuple[int, i
                 width, height = image.size
                 sixteen_bit = holds_16_bits(image)
     except Image.DecompressionBombError:
-        raise _over_limit(label, "over twice the limit", pixel_limit) from None
+        size = "over twice the limit"
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{label}: not an image that can be read ({error})") from None
-    if width * height > pixel_limit:
-        raise _over_limit(label, f"{width} x {height}", pixel_limit)
-    if sixteen_bit:
-        raise InputError(f"{label}: 16-bit image; convert it to 8 bits per channel first")
-    return height, width
+    else:
+        if width * height <= pixel_limit:
+            if sixteen_bit:
+                raise InputError(f"{label}: 16-bit image; convert it to 8 bits per channel first")
+            return height, width
+        size = f"{width} x {height}"
+    raise InputError(f"{label}: {size} pixels, limit {pixel_limit}", argument="pixel_limit")
 
 
 def holds_16_bits(image: Image.Image) -> bool:
@@ -117,10 +124,6 @@ def holds_16_bits(image: Image.Image) -> bool:
 
 def _digest(length: int, head: bytes) -> str:
     return hashlib.sha256(length.to_bytes(8) + head).hexdigest()
-
-
-def _over_limit(label: str, size: str, limit: int) -> InputError:
-    return InputError(f"{label}: {size} pixels, limit {limit}", argument="pixel_limit")
 
 
 def decode(file: ImageFile) -> UInt8[np.ndarray, "h w 3"]:

@@ -55,23 +55,32 @@ def truncations(table: BoxTable, tokens: TokenIds) -> list[Truncation]:
     _, same = np.unique(tokens.ids, axis=0, return_inverse=True)
     ids = same[table.caption_rows]
     alike = (present & (ids == ids[:, :1]))[:, 1:].any(axis=1)
-    found = []
-    for name in table.set_names:
-        own = table.sets == name
-        found.append(
-            Truncation(
-                set=name,
-                boxes=int(own.sum()),
-                cut=int((own & cut).sum()),
-                alike=int((own & alike).sum()),
-                annotations=table.annotations[own & ~cut],
-            )
+    owns = {name: table.sets == name for name in table.set_names}
+    return [
+        Truncation(
+            set=name,
+            boxes=int(own.sum()),
+            cut=int((own & cut).sum()),
+            alike=int((own & alike).sum()),
+            annotations=table.annotations[own & ~cut],
         )
-    return found
+        for name, own in owns.items()
+    ]
 
 
 def clip_ranks(features: Features, table: BoxTable) -> list[RankedSet]:
     """CLIP's ranks on the same boxes, from the cosines of its features.
+
+    Raises:
+        InputError: see `require_boxes`.
+    """
+    require_boxes(features, table)
+    ranked = rank_features(features, str(features.origin.model["name"]))
+    return [one for one in ranked if one.set in table.digests]
+
+
+def require_boxes(features: Features, table: BoxTable) -> None:
+    """Refuse features that are not of a table's boxes; they may be of more sets.
 
     Raises:
         InputError: a set's features are missing, of another annotation file, or not of all boxes.
@@ -86,7 +95,6 @@ def clip_ranks(features: Features, table: BoxTable) -> list[RankedSet]:
             )
         if there.get(one) != boxes:
             raise InputError(f"the features of {name} lack boxes of {one}")
-    return [one for one in rank_features(features, name) if one.set in table.digests]
 
 
 def rank_subsets(
@@ -114,11 +122,7 @@ def _subset(name: str, meaning: str, ranked: Sequence[RankedSet]) -> BoxSubset:
 def _only(one: RankedSet, annotations: Int[np.ndarray, " n"]) -> RankedSet | None:
     """The ranks of some boxes, by id; None if none has the negatives that the table is about."""
     rows = np.isin(one.annotations, annotations)
-    if not np.isfinite(one.reference[rows, one.negatives - 1]).any():
+    if not np.isfinite(one.in_table[rows]).any():
         return None
-    return dataclasses.replace(
-        one,
-        annotations=one.annotations[rows],
-        reference=one.reference[rows],
-        averaged=one.averaged[rows],
-    )
+    rows_of = ("annotations", "reference", "averaged")
+    return dataclasses.replace(one, **{name: getattr(one, name)[rows] for name in rows_of})

@@ -12,9 +12,9 @@ from jaxtyping import Array, Float, UInt8
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile
-from jclip.data.pipeline import plan_batches, stream_batches
+from jclip.data.pipeline import plan_batches
 from jclip.distributed import local_mesh, shard_batch
-from jclip.probes.embed import one_behind
+from jclip.probes.embed import embed_all
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import ShiftProbe
@@ -132,11 +132,8 @@ def measure_network(
 ) -> NetworkMeasures:
     """Score a network on a set of panoramas, each decoded and embedded once.
 
-    Args:
-        subject: the network, with the embedded `trade_off_prompts` of the set.
-        test_set: its panoramas.
-        probe: whose shifts are measured; with `mirror`.
-        views_per_step: how many views are computed at once.
+    The subject has the embedded `trade_off_prompts` of the set, and the probe, whose shifts are
+    measured, mirrors; `views_per_step` is how many views are computed at once.
     """
     largest = max(1, views_per_step // probe.views)
     embedded = _embed_all(test_set.images, functools.partial(probe.embed, subject), largest)
@@ -165,6 +162,4 @@ def _embed_all(
     """The embeddings of all images of one size, `largest` at a time."""
     mesh = local_mesh()
     plans = plan_batches(images, largest, mesh.size)
-    batches = stream_batches(images, plans, record_failures=False)
-    streamed = one_behind(batches, lambda batch: embed(shard_batch(mesh, batch.pixels)))
-    return np.concatenate([embedded for _, embedded in streamed])
+    return embed_all(images, plans, lambda batch: embed(shard_batch(mesh, batch.pixels)))

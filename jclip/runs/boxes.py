@@ -51,10 +51,10 @@ class BoxOptions:
         return {name: getattr(self, name) for name in names}
 
     def check(self) -> None:
-        """Refuse what cannot be read off one file.
+        """Refuse options that do not fit together, which takes no file.
 
         Raises:
-            InputError: options that do not fit together.
+            InputError: they do not.
         """
         if self.demo and (len(self.annotations) > 1 or self.images):
             raise InputError("demo: makes its own files; takes no others and no --images")
@@ -73,9 +73,8 @@ class BoxOptions:
         Raises:
             InputError: see `read_fg_ovd`.
         """
-        return read_fg_ovd(
-            *(sorted(folder.glob("*.json")) if self.demo else map(Path, self.annotations))
-        )
+        own = sorted(folder.glob("*.json")) if self.demo else map(Path, self.annotations)
+        return read_fg_ovd(*own)
 
     def _render(self, folder: Path) -> None:
         write_fine_grained_sets(folder, self.seed, self.demo_scenes, split=self.demo_split)
@@ -96,7 +95,7 @@ class FeatureOptions(BoxOptions):
 
     @property
     def demo(self) -> bool:
-        """Whether the demo world is read, which is rendered into the run's folder."""
+        """As of boxes."""
         return DEMO in (*self.annotations, self.coco)
 
     def identity(self) -> dict[str, Any]:
@@ -105,15 +104,9 @@ class FeatureOptions(BoxOptions):
         return {**super().identity(), "kind": "coco" if self.coco else "fg_ovd", **own}
 
     def check(self) -> None:
-        """Refuse what cannot be read off one file.
-
-        Raises:
-            InputError: options that do not fit together.
-        """
+        """As of boxes."""
         if bool(self.annotations) == bool(self.coco):
-            raise InputError(
-                "name boxes with --annotations or whole images with --coco, one of both"
-            )
+            raise InputError("name boxes by --annotations or whole images by --coco, one of both")
         if self.demo and self.splits:
             raise InputError("demo: makes its own files; takes no others and no --splits")
         super().check()
@@ -121,14 +114,9 @@ class FeatureOptions(BoxOptions):
             raise InputError("--splits: only --coco has splits")
 
     def open(self, model: CheckpointDescription, run: Path | None = None) -> FeatureInputs | None:
-        """Read and check the annotation files and every image's header.
+        """What is to be embedded, as squares that fit a model; every image's header is checked.
 
-        Args:
-            model: whose image tower the squares fit.
-            run: the folder of the run, if it is open.
-
-        Returns:
-            What is to be embedded; None for the demo world without a run's folder.
+        None for the demo world without the folder of an open run.
 
         Raises:
             InputError: see `box_inputs` and `caption_inputs`.
@@ -145,18 +133,14 @@ class FeatureOptions(BoxOptions):
         return caption_inputs(captions, folder, model.image_config, fit, self.pixel_limit)
 
     def _render(self, folder: Path) -> None:
-        if not self.coco:
-            return super()._render(folder)
-        write_caption_set(folder, self.seed, self.demo_scenes, split=self.demo_split)
+        write = write_caption_set if self.coco else write_fine_grained_sets
+        write(folder, self.seed, self.demo_scenes, split=self.demo_split)
 
 
 def rendered(run: Path, write: Callable[[Path], None], scenes: int) -> Path:
     """The demo world's files in a run's folder, written by process 0 at the first run into it.
 
-    Args:
-        run: the folder, which all processes see.
-        write: puts the files into a folder that is not there yet.
-        scenes: how many are rendered, for the person who waits.
+    `write` puts them into a folder that is not there yet; `scenes` are told to who waits.
     """
     made = run / DEMO
     if not made.exists() and is_lead():

@@ -41,7 +41,9 @@ def run_command[Options](
         else:
             status = _run(main, parsed)
     except InputError as error:
-        status = _say(BAD_INPUT, f"error: {_in_options(error)}")
+        # A command line knows the library's argument by its option.
+        option = f" (see --{error.argument.replace('_', '-')})" if error.argument else ""
+        status = _say(BAD_INPUT, f"error: {error.message}{option}")
     except RunStopped as error:
         status = _say(STOPPED, f"stopped: {error}")
     except OSError as error:
@@ -54,13 +56,6 @@ def run_command[Options](
             _say(TERMINATED, f"stopped: ended by SIGTERM, results are kept; {_go_on()}")
         raise
     sys.exit(status)
-
-
-def _in_options(error: InputError) -> str:
-    """What went wrong, with the option in the place of the library's argument."""
-    if error.argument is None:
-        return str(error)
-    return f"{error.message} (see --{error.argument.replace('_', '-')})"
 
 
 def _go_on() -> str:
