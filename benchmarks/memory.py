@@ -44,7 +44,7 @@ def peak_memory(model: str, count: int, folder: Path) -> int:
     samples = sorted(Path(str(resources.files("jclip.data") / "samples")).glob("*.jpg"))
     for number in range(count):
         shutil.copy(samples[number % len(samples)], images / f"{number:05d}.jpg")
-    (images / "prompts.txt").write_text("a panorama\n" * count)
+    (images / "prompts.txt").write_text("a panorama\n" * count, encoding="utf-8")
     arguments = ["--model", model, "--images", str(images), "--shifts", "2"]
     command = [sys.executable, "-c", MEASURED, *arguments, "--out", str(folder / f"run-{count}")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -165,7 +165,7 @@ def _earlier(path: Path, seed: int) -> Path:
         return path
     if not (path / "runs.csv").is_file():
         raise InputError(f"{path}: no runs.csv; --from wants a head's file or a finished run")
-    with (path / "runs.csv").open(newline="") as file:
+    with (path / "runs.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if int(row["seed"]) == seed]
     if not rows:
         raise InputError(f"{path / 'runs.csv'}: no run of seed {seed}")

@@ -7,6 +7,7 @@ shares one mesh over the devices of all processes (`data_mesh`).
 
 import functools
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,32 @@ def join_processes(
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
             shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:
         if isinstance(error, ValueError) and coordinator is None and on_tpu():
             return
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"the processes of the run could not be connected: {reason}") from error
+
+
+def require_devices() -> None:
+    """Have JAX find its devices.
+
+    Raises:
+        InputError: it finds none, or not those that the environment asks for.
+    """
+    try:
+        jax.devices()
+    except Exception as error:
+        asked = [
+            f"{name}={os.environ[name]}"
+            for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "XLA_FLAGS")
+            if os.environ.get(name)
+        ]
+        reason = " ".join(str(error).split())[:300] or "no such platform on this machine"
+        raise InputError(
+            f"{', '.join(asked) or 'JAX_PLATFORMS is not set'}: JAX finds no device ({reason}); "
+            "JAX_PLATFORMS=cpu always works"
+        ) from error
 
 
 def is_lead() -> bool:

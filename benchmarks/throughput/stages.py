@@ -38,7 +38,7 @@ def enlarged_samples(folder: Path, count: int) -> ImageSet:
     """
     folder.mkdir()
     samples = open_image_set("samples")
-    with (folder / "captions.csv").open("w", newline="") as file:
+    with (folder / "captions.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("file", "caption"))
         for number in range(count):

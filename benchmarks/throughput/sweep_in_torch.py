@@ -112,8 +112,8 @@ def _open_clip_tensors(tensors, towers):
 def main() -> None:
     """Build the model, then answer."""
     library, folder = sys.argv[1:]
-    config = json.loads((Path(folder) / "config.json").read_text())
-    prepared = json.loads((Path(folder) / "preprocessor_config.json").read_text())
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    prepared = json.loads((Path(folder) / "preprocessor_config.json").read_text(encoding="utf-8"))
     size = config["vision_config"]["image_size"]
     preprocess = transforms.Compose(
         [

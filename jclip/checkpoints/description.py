@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from jclip.checkpoints.locate import DEMO, DEMO_FOLDER, Location
 from jclip.models import CLIPConfig
-from jclip.text import Tokenizer, load_tokenizer
+from jclip.text.tokenizer import Tokenizer, load_tokenizer
 
 DEMO_NOTICE = "The demo model knows rendered scenes only: its scores of photographs mean nothing."
 """For whoever gives it other images than those of the demo world."""
@@ -126,11 +126,7 @@ class Loaded[Images]:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer, read at first use.
-
-        Raises:
-            InputError: there is none, or it does not fit the network.
-        """
+        """The checkpoint's tokenizer; see `Description.tokenizer`."""
         return self.description.tokenizer
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from jclip.data.file_names import is_hidden, require_unicode, same_name, shown
 from jclip.data.images import SUFFIXES, ImageFile, files_of, inspect_images, list_images
 from jclip.data.tfds_images import TFDS, open_tfds_images
 from jclip.data.webdataset import open_shards
+from jclip.files.local import require_local
 
 DEMO_IMAGES = 96
 DEMO_HEIGHT = 128
@@ -62,6 +63,7 @@ def find_images(source: str, pixel_limit: int) -> FoundImages:
     if source == "samples":
         folder = Path(str(resources.files("jclip.data") / "samples"))
         return _in_folder(folder, "*", pixel_limit)
+    require_local(source)
     path, pattern = Path(source), "*"
     if not os.path.exists(path) and glob.has_magic(source):
         first = next(n for n, part in enumerate(path.parts) if glob.has_magic(part))

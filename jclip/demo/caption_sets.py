@@ -67,7 +67,9 @@ def write_caption_set(
                 "sentids": ids,
                 "sentences": [{"sentid": i, "imgid": index, "raw": text} for i, text in told],
             })  # fmt: skip
-    (folder / "captions.json").write_text(json.dumps({"images": images, "dataset": "demo"}))
+    (folder / "captions.json").write_text(
+        json.dumps({"images": images, "dataset": "demo"}), encoding="utf-8"
+    )
 
 
 @functools.partial(jax.jit, static_argnames="size")

@@ -102,7 +102,8 @@ def _import_torch(path: Path):
         import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
-            f"{path} is a pickle: reading it needs PyTorch 2.6 or newer, pip install 'jclip[torch]'"
+            f"{path} is a pickle: reading it needs PyTorch 2.6 or newer; in a checkout: "
+            "pip install '.[torch]'"
         ) from error
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
         raise InputError(

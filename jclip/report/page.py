@@ -130,7 +130,8 @@ def write_page(path: Path, page: Page) -> None:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    path.write_text(environment.from_string(template).render(page=page), encoding="utf-8")
+    written = environment.from_string(template).render(page=page)
+    path.write_text(written, encoding="utf-8", errors="backslashreplace")
 
 
 def write_figures(folder: Path, page: Page) -> None:

@@ -16,6 +16,7 @@ from jclip.demo.caption_sets import write_caption_set
 from jclip.demo.negatives import write_fine_grained_sets
 from jclip.distributed import is_lead, wait_for_all
 from jclip.errors import InputError
+from jclip.files.local import require_local
 from jclip.images.fits import fits_of
 from jclip.runs.options import Names, PixelLimit, Sources
 from jclip.runs.record import Silent
@@ -56,6 +57,8 @@ class BoxOptions:
         Raises:
             InputError: they do not.
         """
+        for file in (*self.annotations, getattr(self, "coco", None) or ""):
+            require_local(file)
         if self.demo and (len(self.annotations) > 1 or self.images):
             raise InputError("demo: makes its own files; takes no others and no --images")
         if not self.demo and self.images is None:

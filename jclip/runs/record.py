@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import functools
 import importlib.metadata
+import os
 import platform
 import shlex
 import shutil
@@ -27,7 +28,7 @@ from jclip.files.digests import json_digest, sha256
 from jclip.files.json_files import as_json, read_json, write_json
 from jclip.runs.parts import PARTS
 
-RECORD = "run.json"
+RECORD, LOCK, TRACE = "run.json", "run.lock", "traceback.txt"
 
 
 class Silent:
@@ -79,8 +80,10 @@ def typed_command() -> str:
     """The command as it was typed, less the interpreter's folder."""
     program, *rest = sys.orig_argv
     if rest and Path(rest[0]).name == "jclip":
-        return shlex.join(["jclip", *rest[1:]])
-    return shlex.join([Path(program).name, *rest])
+        program, *rest = rest
+    typed = shlex.join([Path(program).name, *rest])
+    # Bytes that are no UTF-8 could be written nowhere.
+    return os.fsencode(typed).decode("utf-8", "backslashreplace")
 
 
 @functools.cache
@@ -116,16 +119,30 @@ def open_record(folder: Path, experiment: str, identity: Mapping[str, Any]) -> N
         )
 
 
+def require_run_folder(folder: Path) -> None:
+    """Refuse a folder of something else.
+
+    Raises:
+        InputError: it is neither empty nor that of a run, or cannot be written.
+    """
+    try:
+        if folder.is_dir() and {entry.name for entry in folder.iterdir()} - {LOCK}:
+            if not (folder / RECORD).exists():
+                raise InputError(f"{folder}: not empty and not a run; name another folder")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
 def _open(folder: Path, identity: Mapping[str, Any]) -> None:
+    require_run_folder(folder)
     record, confirmed = folder / RECORD, {}
     try:
         if record.exists():
             old, confirmed = _earlier(record)
             _check_same(folder, old, identity)
-        elif folder.exists() and any(folder.iterdir()):
-            raise InputError(f"{folder}: not empty and not a run; name another folder")
         (folder / PARTS).mkdir(parents=True, exist_ok=True)
-        # What a killed run was writing goes.
+        # What a killed run was writing goes, and the trace of one that failed.
+        (folder / TRACE).unlink(missing_ok=True)
         for leftover in (*folder.glob("*.partial"), *(folder / PARTS).glob("*.partial")):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         known = {"confirmed": confirmed, "started": now(), "environment": environment()}

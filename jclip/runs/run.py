@@ -29,9 +29,12 @@ from jclip.report.faults import FaultChoice
 from jclip.report.page import Page, write_figures, write_page
 from jclip.report.provenance import with_provenance
 from jclip.runs.command import DONE, DONE_WITH_FAILURES
+from jclip.runs.last_resort import ending
+from jclip.runs.lock import sole_writer
 from jclip.runs.models import load_models
 from jclip.runs.options import ModelOptions
 from jclip.runs.parts import exchange, read_parts, write_part
+from jclip.runs.processes import task_notices
 from jclip.runs.record import (
     RECORD,
     close_record,
@@ -40,6 +43,7 @@ from jclip.runs.record import (
     identity_of,
     now,
     open_record,
+    require_run_folder,
 )
 
 
@@ -60,8 +64,10 @@ def open_run(
     folder is `runs/EXPERIMENT-HASH` by default.
 
     Raises:
-        InputError: see `open_record`; or an error inside, before anything was computed.
-        RunStopped: an error of a disk inside, or bad input after something was computed.
+        InputError: see `sole_writer` and `open_record`; or an error inside, before anything was
+            computed.
+        RunStopped: an error of a disk inside, bad input after something was computed, memory that
+            is exhausted, or an error that nobody foresaw, whose trace is written into the folder.
     """
     identity: dict[str, Any] = identity_of(options)
     if models:
@@ -70,18 +76,22 @@ def open_run(
         identity["image_sets"] = {opened.name: opened.identity for opened in image_sets}
     identity |= facts
     folder = out or default_folder(experiment, identity)
-    open_record(folder, experiment, identity)
-    run = Run(folder)
-    run.note(*(notice for opened in image_sets for notice in opened.notices))
     if is_lead():
-        # Now, as a wrong pairing of captions should end a run early.
-        print("".join(f"note: {notice}\n" for notice in run.notices), end="", flush=True)
-    try:
-        yield run
-    except (InputError, OSError) as error:
-        if isinstance(error, InputError) and not run.computed:
-            raise
-        raise RunStopped(f"{error}; what was computed is kept in {folder}") from error
+        require_run_folder(folder)
+    with sole_writer(folder) if is_lead() else contextlib.nullcontext():
+        open_record(folder, experiment, identity)
+        run = Run(folder)
+        run.note(*task_notices(), *(n for opened in image_sets for n in opened.notices))
+        if is_lead():
+            # Now, as a wrong pairing of captions should end a run early.
+            print("".join(f"note: {notice}\n" for notice in run.notices), end="", flush=True)
+        try:
+            yield run
+        except Exception as error:
+            end = ending(error, options, folder)
+            if run.computed and isinstance(end, InputError):
+                end = RunStopped(f"{end}; what was computed is kept in {folder}")
+            raise end from error
 
 
 @dataclasses.dataclass

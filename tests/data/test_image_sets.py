@@ -125,6 +125,12 @@ def test_sets_differ_in_name_and_have_their_own_captions(panorama_folder):
     assert [s.name for s in open_image_sets(["samples", str(folder)])] == ["samples", folder.name]
 
 
+@pytest.mark.parametrize("source", ["gs://bucket/images", "mine=s3://bucket/images"])
+def test_addresses_are_refused_as_such(source):
+    with pytest.raises(InputError, match=r"3?://bucket/images is the address of another place"):
+        open_image_set(source)
+
+
 def test_two_folders_of_one_name_can_be_told_apart(panorama_folder, tmp_path, monkeypatch):
     folders = [tmp_path / side / "images" for side in ("mine", "baseline")]
     for folder in folders:
