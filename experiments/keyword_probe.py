@@ -117,8 +117,8 @@ def _contents(options: Options, opened: ImageSet) -> list[str]:
     if None in contents:
         row = contents.index(None)
         raise InputError(
-            f"{opened.name}: {opened.caption_file}, line {opened.lines[row]}: {opened.captions[row]!r} "
-            f"begins with none of the format words {', '.join(options.words)}"
+            f"{opened.name}: {opened.caption_file}, line {opened.lines[row]}: "
+            f"{opened.captions[row]!r} begins with none of the format words {', '.join(options.words)}"
         )
     return [content for content in contents if content is not None]
 
