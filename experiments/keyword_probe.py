@@ -118,7 +118,8 @@ def _contents(options: Options, opened: ImageSet) -> list[str]:
         row = contents.index(None)
         raise InputError(
             f"{opened.name}: {opened.caption_file}, line {opened.lines[row]}: "
-            f"{opened.captions[row]!r} begins with none of the format words {', '.join(options.words)}"
+            f"{opened.captions[row]!r} begins with none of the format words "
+            f"{', '.join(options.words)}"
         )
     return [content for content in contents if content is not None]
 
