@@ -20,7 +20,9 @@ from jclip.checkpoints.name_map import (
 )
 from jclip.checkpoints.preprocessing import (
     channels_of,
+    processor_fields,
     read_transformers_preprocessing,
+    take_size,
 )
 from jclip.checkpoints.weights import open_weights
 from jclip.errors import InputError
@@ -148,9 +150,9 @@ def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
 def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
     """`preprocessor_config.json` or `processor_config.json`; None if there is neither."""
     if kind == "owlv2":
-        path, values = _processor_values(folder)
-        return None if values is None else _read_owlv2_images(values, size, str(path))
-    config = read_transformers_preprocessing(folder, size)
+        path, fields = processor_fields(folder)
+        return None if fields is None else _read_owlv2_images(fields, size, str(path))
+    config = read_transformers_preprocessing(folder, size, square=True)
     if config is None:
         return None
     if (config.fit, config.interpolation) != ("squash", "bicubic"):
@@ -161,17 +163,8 @@ def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
     return DetectorImages(size=size, mean=config.mean, std=config.std, padded=False)
 
 
-def _processor_values(folder: Path) -> tuple[Path, dict[str, Any] | None]:
-    path = folder / "preprocessor_config.json"
-    if path.exists():
-        return path, read_json(path)
-    path = folder / "processor_config.json"
-    return path, read_json(path).get("image_processor") if path.exists() else None
-
-
-def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> DetectorImages:
-    fields = Fields(values)
-    fields.only("size", {"height": size, "width": size})
+def _read_owlv2_images(fields: Fields, size: int, file: str) -> DetectorImages:
+    take_size(fields, "size", size, ("one number", "two sides"))
     for step in ("do_resize", "do_rescale", "do_normalize", "do_pad", "do_convert_rgb"):
         fields.only(step, True)
     fields.only("rescale_factor", 1 / 255, 0.00392156862745098)
