@@ -8,7 +8,7 @@ import functools
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from jclip.checkpoints import (
     load_checkpoint,
 )
 from jclip.checkpoints.adapted import with_adapter, with_adapter_name
-from jclip.data.arguments import images_argument, texts_argument
+from jclip.data.arguments import images_argument, one_of, texts_argument
 from jclip.data.images import ImageFile, decode
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches, stream_batches
 from jclip.distributed import local_mesh, shard_batch
@@ -74,6 +74,8 @@ def load(
         >>> model.notices
         ('The demo model knows rendered scenes only: its scores of photographs mean nothing.',)
     """
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"dtype: {dtype!r} is no type of floating-point numbers")
     description = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
     if adapter is None:
         return Model(load_checkpoint(description, dtype=dtype))
@@ -92,6 +94,10 @@ class Model:
     """
 
     def __init__(self, checkpoint: Checkpoint):
+        if not isinstance(checkpoint, Checkpoint):
+            raise TypeError(
+                f"checkpoint: a {type(checkpoint).__name__}; jclip.load makes a model from a name"
+            )
         self.checkpoint = checkpoint
         self._plans = DevicePlans()
 
@@ -163,7 +169,8 @@ class Model:
             >>> model.embed_texts(["a red ball", "two blue boxes under a clear sky"]).shape
             (2, 128)
         """
-        tokens = self.checkpoint.tokenizer(texts_argument(texts, "texts"))
+        texts = texts_argument(texts, "texts")
+        tokens = self.checkpoint.tokenizer(texts)
         if cut := int(tokens.truncated.sum()):
             context = self.checkpoint.tokenizer.context_length
             warnings.warn(
@@ -178,9 +185,7 @@ class Model:
         Raises:
             InputError: there is no such fit, or it is impossible for an image.
         """
-        settled = self.fit if fit is None else fit
-        if settled not in get_args(Fit):
-            raise InputError(f"fit: {fit!r} is none of {', '.join(get_args(Fit))}")
+        settled = one_of("fit", self.fit if fit is None else fit, Fit)
         for file in files:
             try:
                 place(file.height, file.width, self.image_config.size, settled)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import get_args
 
 import jax.numpy as jnp
 
@@ -65,6 +66,9 @@ def describe_checkpoint(
         InputError: there is no such checkpoint, or it describes what is not supported.
     """
     source = os.fspath(source)
+    if activation is not None and activation not in get_args(Activation):
+        known = ", ".join(get_args(Activation))
+        raise InputError(f"activation: {activation!r:.60} is none of {known}")
     if source.startswith(RANDOM):
         description = _describe_random(source)
     else:

@@ -46,9 +46,11 @@ def save_clip(
     Raises:
         InputError: the folder holds something, the layout cannot express the checkpoint (layer
             scale, the fit `pad`), or a value is not finite in `dtype`.
-        ValueError: the network has an adapter beside its kernels.
+        ValueError: the network has an adapter beside its kernels, or there is no such dtype.
     """
     folder = Path(folder)
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype: {dtype!r:.60} is none of {', '.join(_DTYPES)}")
     if jax.tree.leaves(nnx.state(checkpoint.clip, nnx.LoRAParam)):
         raise ValueError("the network has an adapter; merge it first, or use save_adapter")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

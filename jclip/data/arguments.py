@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -99,9 +99,23 @@ def texts_argument(texts: Any, name: str = "captions", count: int | None = None)
             raise InputError(f"{name}[{row}]: a {type(text).__name__} where a text is meant")
         if not text.strip():
             raise InputError(f"{name}[{row}]: a blank text")
+        if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise InputError(f"{name}[{row}]: {text!r:.60} holds half of a character (a surrogate)")
     if count is not None and len(found) != count:
         raise InputError(f"{name}: {len(found)} for {count} images, one for each")
     return found
+
+
+def one_of[Choice](name: str, value: Choice, choices: Any) -> Choice:
+    """The value, if a `Literal` allows it.
+
+    Raises:
+        InputError: it does not.
+    """
+    known = get_args(choices)
+    if value not in known:
+        raise InputError(f"{name}: {value!r:.60} is none of {', '.join(map(str, known))}")
+    return value
 
 
 def boxes_argument(boxes: Any, image: ImageFile, name: str = "boxes") -> Float64[np.ndarray, "b 4"]:
@@ -111,9 +125,11 @@ def boxes_argument(boxes: Any, image: ImageFile, name: str = "boxes") -> Float64
         InputError: not four numbers each, no box, or one that is empty or not inside the image.
     """
     try:
-        found = np.asarray(boxes, np.float64)
-    except (TypeError, ValueError):
-        found = np.empty((0, 4))
+        found = np.asarray(boxes)
+    except ValueError:
+        found = np.empty(0)
+    # Words and truth values would be taken for numbers.
+    found = found.astype(np.float64) if found.dtype.kind in "iuf" else np.empty(0)
     if found.ndim != 2 or found.shape[1] != 4 or len(found) == 0:
         raise InputError(f"{name}: not a list of boxes [x, y, w, h]")
     inside = np.array([image.width, image.height]) + BOX_ROUNDING
