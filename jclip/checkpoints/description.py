@@ -4,7 +4,9 @@ import dataclasses
 import functools
 from typing import Any, Literal
 
-from jclip.checkpoints.locate import DEMO, DEMO_FOLDER, Location
+from jclip.checkpoints.locate import DEMO_FOLDER
+from jclip.checkpoints.location import Location
+from jclip.checkpoints.names import DEMO
 from jclip.models import CLIPConfig
 from jclip.text import Tokenizer, load_tokenizer
 
@@ -31,6 +33,10 @@ class Identity:
     random: bool = False
     notices: tuple[str, ...] = ()
 
+    def with_weights(self, sha256: dict[str, str], notices: tuple[str, ...]) -> "Identity":
+        """The identity of the checkpoint once its weights have been read."""
+        return dataclasses.replace(self, sha256=sha256, notices=(*self.notices, *notices))
+
     @property
     def overridden(self) -> bool:
         """Whether another activation than the checkpoint's own is in use."""
@@ -47,7 +53,9 @@ def identify(
 ) -> Identity:
     """The identity of a checkpoint of files; a folder that is not `registered` gives its name."""
     name, source = location.source, str(location.folder.resolve())
-    if location.repository is not None:
+    if location.file is not None:
+        name, source = location.file.stem, str(location.file.resolve())
+    elif location.repository is not None:
         source = f"{location.repository}@{location.folder.name}"
     elif not registered and name != DEMO:
         name = location.folder.resolve().name
@@ -95,6 +103,8 @@ class Description[Config, Images]:
         Raises:
             InputError: there is none, or it does not fit the network.
         """
+        if self.location is not None:
+            self.location.require(*self.location.absent)
         return load_tokenizer(self.location and self.location.folder, self.towers.text)
 
     def __repr__(self) -> str:

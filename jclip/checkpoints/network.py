@@ -7,9 +7,9 @@ import numpy as np
 from flax import nnx
 
 from jclip.checkpoints import open_clip, transformers
-from jclip.checkpoints.locate import Location
+from jclip.checkpoints.location import Location
 from jclip.checkpoints.name_map import assign, filled_module
-from jclip.checkpoints.weights import open_weights
+from jclip.checkpoints.weights import Weights, open_weights
 from jclip.models import CLIP, CLIPConfig
 
 _CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07)}
@@ -38,18 +38,18 @@ def _random_values(parameters: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, 
     return values
 
 
-def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, dict[str, str]]:
-    """The network of a checkpoint, and the SHA-256 of each file it was read from.
+def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, Weights]:
+    """The network of a checkpoint, and what it was read from.
 
     Raises:
         InputError: the files cannot be fetched, are damaged, or hold something else.
     """
-    tensors, digests = open_weights(location)
-    rules = transformers.RULES
+    weights = open_weights(location)
+    tensors, rules = weights.tensors, transformers.RULES
     if location.layout == "open_clip":
         rules = open_clip.rules_for(tensors.shapes)
     clip = filled_module(
         lambda: CLIP(config, dtype=dtype, rngs=nnx.Rngs(0)),
         lambda parameters: assign(rules, tensors, parameters, location.source),
     )
-    return clip, digests
+    return clip, weights

@@ -40,10 +40,10 @@ def _read_tower(fields: Fields, quick: bool, width: int) -> dict[str, Any]:
     tower = {
         "width": width,
         "layers": fields.take_positive("layers", 12),
-        "mlp_width": int(width * fields.take("mlp_ratio", 4.0)),
+        "mlp_width": max(1, int(width * fields.take_positive("mlp_ratio", 4.0))),
         "activation": _read_activation(fields, quick),
         "layer_scale": fields.take("ls_init_value", -1.0) != -1.0,
-        "norm_epsilon": epsilon.take("eps", 1e-5),
+        "norm_epsilon": epsilon.take_positive("eps", 1e-5),
     }
     epsilon.finish()
     fields.only("block_type", "default")
@@ -84,8 +84,9 @@ def _read_vision(fields: Fields, quick: bool) -> dict[str, Any]:
     _check_heads(fields, "head_width", head_width, tower)
     tower["image_size"] = fields.take_positive("image_size", 224)
     tower["patch_size"] = fields.take_positive("patch_size", 16)
-    fields.only("timm_model_name")
-    fields.only("attentional_pool", False)
+    fields.only("timm_model_name", "")
+    for name in ("attentional_pool", "global_average_pool", "input_patchnorm"):
+        fields.only(name, False)
     fields.only("no_ln_pre", False)
     fields.only("pool_type", "tok")
     # Both kinds are stored as one table of positions.
@@ -104,7 +105,7 @@ def _read_text(fields: Fields, quick: bool) -> dict[str, Any]:
     tower["context_length"] = fields.take_positive("context_length", 77)
     tower["vocabulary_size"] = fields.take_positive("vocab_size", 49408)
     for name in ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode"):
-        fields.only(name)
+        fields.only(name, "", {})
     for name in ("embed_cls", "no_causal_mask", "proj_bias", "use_pad_mask"):
         fields.only(name, False)
     fields.only("pool_type", "argmax")
@@ -113,6 +114,9 @@ def _read_text(fields: Fields, quick: bool) -> dict[str, Any]:
     fields.ignore("hf_model_pretrained", "hf_proj_type", "hf_pooler_type")
     fields.finish()
     return tower
+
+
+_FACTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def _blocks(source: str, target: str) -> list[TensorRule]:
@@ -150,4 +154,6 @@ def rules_for(names: Collection[str]) -> tuple[TensorRule, ...]:
         *norm_rules(f"{text}ln_final", "text_tower.post_norm"),
         TensorRule(f"{text}text_projection", "text_tower.projection.kernel"),
         TensorRule(f"{text}attn_mask", ignored=True),
+        # What OpenAI's files say of themselves, and the library drops.
+        *(TensorRule(name, ignored=True) for name in _FACTS),
     )

@@ -11,6 +11,7 @@ from flax import nnx
 from jclip.checkpoints import transformers
 from jclip.checkpoints.description import Description, Loaded, identify
 from jclip.checkpoints.locate import locate
+from jclip.checkpoints.location import PREPROCESSING
 from jclip.checkpoints.name_map import (
     TensorRule,
     assign,
@@ -72,8 +73,9 @@ def describe_detector(
         raise InputError(f"{source}: detectors are read from config.json, which is not there")
     path = location.folder / "config.json"
     kind, config = _read_config(read_json(path), str(path))
+    location.require(*PREPROCESSING)
     images = _read_images(kind, location.folder, config.clip.vision.image_size)
-    notices = []
+    notices = list(location.notices)
     if images is None:
         images = DetectorImages(
             size=config.clip.vision.image_size, mean=CLIP_MEAN, std=CLIP_STD, padded=kind == "owlv2"
@@ -107,13 +109,13 @@ def load_detector(
     config, location = source.config, source.location
     if location is None:
         raise ValueError("a detector is read from files")
-    tensors, digests = open_weights(location)
+    weights = open_weights(location)
     rules = rules_for("owlv2" if config.objectness else "owlvit")
     detector = filled_module(
         lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)),
-        lambda parameters: assign(rules, tensors, parameters, location.source),
+        lambda parameters: assign(rules, weights.tensors, parameters, location.source),
     )
-    identity = dataclasses.replace(source.identity, sha256=digests)
+    identity = source.identity.with_weights(weights.digests, weights.notices)
     description = dataclasses.replace(source, identity=identity)
     return DetectorCheckpoint(detector=detector, description=description)
 
@@ -121,9 +123,9 @@ def load_detector(
 def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
     """Which of the two it is, and its network: towers of CLIP with other defaults."""
     kind = values.get("model_type")
-    if kind not in _PATCH_SIZES:
+    if not isinstance(kind, str) or kind not in _PATCH_SIZES:
         raise InputError(
-            f"{file} describes no detector: model_type = {kind!r} (supported: owlvit, owlv2)"
+            f"{file} describes no detector: model_type = {kind!r:.60} (supported: owlvit, owlv2)"
         )
     defaults = {
         # The library pools texts at the largest id, which is what 2 stands for in CLIP's configs.
@@ -132,7 +134,8 @@ def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
     }
     as_clip = values | {"model_type": "clip"}
     for name, (missing, settled) in defaults.items():
-        tower = {k: v for k, v in (values.get(f"{name}_config") or {}).items() if v is not None}
+        tower = Fields(values).take(f"{name}_config", {})
+        tower = {field: value for field, value in tower.items() if value is not None}
         if tower.pop("model_type", own := f"{kind}_{name}_model") != own:
             raise InputError(f"{file}: {name}_config.model_type is not {own}")
         as_clip[f"{name}_config"] = missing | tower | settled

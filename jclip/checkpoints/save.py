@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from jclip.checkpoints.checkpoint import Checkpoint
-from jclip.checkpoints.locate import SMALL_FILES
+from jclip.checkpoints.location import SMALL_FILES
 from jclip.checkpoints.name_map import restore
 from jclip.checkpoints.preprocessing import transformers_preprocessing
 from jclip.checkpoints.transformers import RULES, config_values

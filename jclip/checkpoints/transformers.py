@@ -109,7 +109,7 @@ def _read_tower(fields: Fields, defaults: dict[str, Any]) -> dict[str, Any]:
         "heads": positive("num_attention_heads"),
         "mlp_width": positive("intermediate_size"),
         "activation": fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS),
-        "norm_epsilon": fields.take("layer_norm_eps", defaults["layer_norm_eps"]),
+        "norm_epsilon": fields.take_positive("layer_norm_eps", defaults["layer_norm_eps"]),
     }
     if tower["width"] % tower["heads"]:
         reason = f"it does not divide hidden_size = {tower['width']}"

@@ -106,7 +106,7 @@ def texts_argument(texts: Any, name: str = "captions", count: int | None = None)
     return found
 
 
-def one_of[Choice](name: str, value: Choice, choices: Any) -> Choice:
+def one_of(name: str, value: Any, choices: Any) -> Any:
     """The value, if a `Literal` allows it.
 
     Raises:
@@ -126,10 +126,10 @@ def boxes_argument(boxes: Any, image: ImageFile, name: str = "boxes") -> Float64
     """
     try:
         found = np.asarray(boxes)
-    except ValueError:
-        found = np.empty(0)
+    except (TypeError, ValueError):
+        found = np.empty((0, 4))
     # Words and truth values would be taken for numbers.
-    found = found.astype(np.float64) if found.dtype.kind in "iuf" else np.empty(0)
+    found = found.astype(np.float64) if found.dtype.kind in "iuf" else np.empty((0, 4))
     if found.ndim != 2 or found.shape[1] != 4 or len(found) == 0:
         raise InputError(f"{name}: not a list of boxes [x, y, w, h]")
     inside = np.array([image.width, image.height]) + BOX_ROUNDING

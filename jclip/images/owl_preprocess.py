@@ -45,7 +45,8 @@ def detector_pixels(
         ValueError: it is not `[H, W, 3]`, or a mean or standard deviation is out of range.
     """
     check_pixels("image", image, "H W 3")
-    channel_values("mean", config.mean), channel_values("std", config.std)
+    channel_values("mean", config.mean)
+    channel_values("std", config.std)
     if config.padded:
         unit = _resized_square(image.astype(np.float32) / 255, config.size)
     else:

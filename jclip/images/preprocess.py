@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float32, UInt8
 
 from jclip.errors import InputError
@@ -21,7 +21,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 def _check_channels(mean: Any, std: Any) -> None:
     for name, values in (("mean", mean), ("std", std)):
-        if not isinstance(values, jax.core.Tracer):
+        if not isinstance(values, Tracer):
             channel_values(name, values)
         elif values.shape != (3,):
             raise ValueError(f"{name}: shape {values.shape}, not [3]")
