@@ -53,16 +53,18 @@ def load(
     activation: Activation | None = None,
     dtype=jnp.float32,
     allow_pickle: bool = False,
+    architecture: str | None = None,
 ) -> "Model":
     """Load a model; nothing is printed, what a reader of its numbers should know is in `notices`.
 
     Args:
         source: a name of the registry (`ViT-B-32/openai`), `demo`, `random:` and an architecture, a
-            folder, or a hub id.
+            folder, a file of weights, or a hub id.
         adapter: folder of a LoRA adapter in peft's layout, merged into the kernels.
         activation: used in both towers instead of the checkpoint's own.
         dtype: of the dense kernels; all other parameters are float32.
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
+        architecture: of a file of weights without a configuration beside it; see `load_checkpoint`.
 
     Raises:
         InputError: see `load_checkpoint` and `load_adapter`.
@@ -76,7 +78,9 @@ def load(
     """
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"dtype: {dtype!r} is no type of floating-point numbers")
-    description = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
+    description = describe_checkpoint(
+        source, activation=activation, allow_pickle=allow_pickle, architecture=architecture
+    )
     if adapter is None:
         return Model(load_checkpoint(description, dtype=dtype))
     checkpoint = load_checkpoint(with_adapter_name(description, adapter), dtype=dtype)

@@ -43,7 +43,8 @@ def likely_cause(expected: Collection[str], found: Collection[str]) -> str | Non
     if not found:
         return "it holds no tensor"
     if any(".lora_" in name for name in found):
-        return "it holds a LoRA adapter that is not merged"
+        adapter = any(".lora_" in name for name in expected)
+        return None if adapter else "it holds a LoRA adapter that is not merged"
     if any(name.endswith(_QUANTISED) for name in found):
         return "its weights are quantised"
     theirs, ours = layout_of(found), layout_of(expected)

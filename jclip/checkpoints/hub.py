@@ -9,7 +9,6 @@ from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -47,7 +46,7 @@ def _cached(repository: str, revision: str | None) -> Path | None:
         folder = huggingface_hub.snapshot_download(
             repository, revision=revision, allow_patterns=[], local_files_only=True
         )
-    except (OSError, ValueError, EntryNotFoundError):
+    except Exception:  # not there, or so damaged that the library stumbles
         return None
     return Path(folder)
 

@@ -83,6 +83,7 @@ def _locate_file(source: str, path: Path, allow_pickle: bool, architecture: str 
     layout = layout_of(open_tensors([path], pickled=pickled).shapes)
     if layout is None:
         raise InputError(f"{source} holds no CLIP: none of its tensors has a name of one")
+    standard = path.name in (SAFETENSORS[layout], PICKLES[layout])
     names = {name for name in listed_files(path.parent) if (path.parent / name).is_file()}
     config = CONFIG_FILES[layout]
     beside = () if architecture is not None else files_beside(layout, names)
@@ -100,7 +101,7 @@ def _locate_file(source: str, path: Path, allow_pickle: bool, architecture: str 
         weights=(path.name,),
         pickled=pickled,
         beside=beside,
-        file=path,
+        file=None if standard and architecture is None else path,
         architecture=architecture,
     )
 

@@ -35,7 +35,8 @@ def path_of(source: str) -> Path:
         path = Path(source.removeprefix("local-dir:").removeprefix("file://")).expanduser()
         path.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{source!r:.80}: there is no such folder ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{source!r:.80}: there is no such folder ({reason})") from None
     return path
 
 
@@ -76,7 +77,7 @@ def _hint(source: str) -> str | None:
         return "is a ResNet, which is not supported: image towers are transformers"
     if openai := _OPENAI.fullmatch(source):
         architecture = "-".join(part for part in openai.groups() if part).lower()
-        return f"is OpenAI's name: {_did_you_mean(_of(architecture)) or 'it is not supported'}"
+        return f"is OpenAI's name: {_did_you_mean(_of(architecture)[:1]) or 'not supported'}"
     parts = re.split(r"[/:,\s]+", source)
     if parts[0].lower().endswith("-quickgelu"):
         parts[0] = parts[0][: -len("-quickgelu")]

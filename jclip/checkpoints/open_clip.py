@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
-from jclip.files.json_fields import Fields
+from jclip.files.json_fields import DEEPEST, Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation
 
@@ -39,7 +39,7 @@ def _read_tower(fields: Fields, quick: bool, width: int) -> dict[str, Any]:
     epsilon = fields.nested("norm_kwargs")
     tower = {
         "width": width,
-        "layers": fields.take_positive("layers", 12),
+        "layers": fields.take_positive("layers", 12, DEEPEST),
         "mlp_width": max(1, int(width * fields.take_positive("mlp_ratio", 4.0))),
         "activation": _read_activation(fields, quick),
         "layer_scale": fields.take("ls_init_value", -1.0) != -1.0,
@@ -84,6 +84,8 @@ def _read_vision(fields: Fields, quick: bool) -> dict[str, Any]:
     _check_heads(fields, "head_width", head_width, tower)
     tower["image_size"] = fields.take_positive("image_size", 224)
     tower["patch_size"] = fields.take_positive("patch_size", 16)
+    if tower["patch_size"] > tower["image_size"]:
+        fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
     fields.only("timm_model_name", "")
     for name in ("attentional_pool", "global_average_pool", "input_patchnorm"):
         fields.only(name, False)

@@ -36,7 +36,7 @@ class ImageConfig:
     fit: Fit = "crop"
 
 
-def read_open_clip_preprocessing(values: dict[str, Any], size: int, file: str) -> ImageConfig:
+def read_open_clip_preprocessing(values: Any, size: int, file: str) -> ImageConfig:
     """`preprocess_cfg` of open_clip; what it leaves out is CLIP's, as in that library.
 
     Raises:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
-from jclip.files.json_fields import Fields
+from jclip.files.json_fields import DEEPEST, LARGEST, Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation, TransformerConfig
 
@@ -100,12 +100,12 @@ def _refuse_decoders(fields: Fields) -> None:
 
 
 def _read_tower(fields: Fields, defaults: dict[str, Any]) -> dict[str, Any]:
-    def positive(name):
-        return fields.take_positive(name, defaults[name])
+    def positive(name, at_most=LARGEST):
+        return fields.take_positive(name, defaults[name], at_most)
 
     tower = {
         "width": positive("hidden_size"),
-        "layers": positive("num_hidden_layers"),
+        "layers": positive("num_hidden_layers", DEEPEST),
         "heads": positive("num_attention_heads"),
         "mlp_width": positive("intermediate_size"),
         "activation": fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS),
@@ -133,6 +133,8 @@ def _read_vision(fields: Fields) -> dict[str, Any]:
     tower = _read_tower(fields, _VISION_DEFAULTS)
     tower["image_size"] = fields.take_positive("image_size", 224)
     tower["patch_size"] = fields.take_positive("patch_size", 32)
+    if tower["patch_size"] > tower["image_size"]:
+        fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
     fields.only("num_channels", 3)
     fields.ignore("eos_token_id")
     fields.finish()

@@ -9,6 +9,8 @@ from jclip.errors import InputError
 
 LARGEST = 10_000_000
 """No length, width or count of a network is larger."""
+DEEPEST = 1000
+"""No network has more layers."""
 _SHOWN = 6
 _SHORT = reprlib.Repr(maxstring=60, maxother=60, maxlist=6, maxdict=4, maxlong=40)
 
@@ -43,14 +45,16 @@ class Fields:
             return default
         return value
 
-    def take_positive[Number: (int, float)](self, name: str, default: Number) -> Number:
-        """A positive number of the default's type, at most `LARGEST`; `[n, n]` counts as n."""
+    def take_positive[Number: (int, float)](
+        self, name: str, default: Number, at_most: int = LARGEST
+    ) -> Number:
+        """A positive number of the default's type; `[n, n]` counts as n."""
         value = self._values.get(name)
         if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
             self._values[name] = value[0]
         number = self.take(name, default)
-        if not 0 < number <= LARGEST:
-            self.refuse(name, number, f"a positive number up to {LARGEST:,} is expected")
+        if not 0 < number <= at_most:
+            self.refuse(name, number, f"a positive number up to {at_most:,} is expected")
             return default
         return number
 
