@@ -49,7 +49,7 @@ def likely_cause(expected: Collection[str], found: Collection[str]) -> str | Non
         return "its weights are quantised"
     theirs, ours = layout_of(found), layout_of(expected)
     if theirs and ours and theirs != ours:
-        return f"its names are {theirs}'s, where the configuration is {ours}'s"
+        return f"its names are those of {theirs}, and the configuration is of {ours}"
     if len(set(expected) & set(found)) == 0:
         first, count = Counter(name.split(".")[0] for name in found).most_common(1)[0]
         if count > 1 and first not in {name.split(".")[0] for name in expected}:

@@ -88,10 +88,10 @@ def _locate_file(source: str, path: Path, allow_pickle: bool, architecture: str 
     config = CONFIG_FILES[layout]
     beside = () if architecture is not None else files_beside(layout, names)
     if architecture is None and config not in names:
-        others = [f"{other} lies" for other in CONFIG_FILES.values() if other in names]
+        others = " and ".join(other for other in CONFIG_FILES.values() if other in names)
         raise InputError(
-            f"{source} has {layout}'s names, and {' and '.join(others) or 'nothing lies'} beside "
-            f"it, no {config}, to say which network it is; known: {', '.join(ARCHITECTURES)}",
+            f"{source} has names of {layout}, and {others or 'nothing'} beside it, no {config}, "
+            f"to say which network it is; known: {', '.join(ARCHITECTURES)}",
             argument="architecture",
         )
     return Location(

@@ -188,6 +188,6 @@ def channels_of(
         return default
     try:
         return channel_values(name, listed)
-    except ValueError as error:
-        fields.refuse(name, values, str(error).removeprefix(f"{name}: "))
+    except (TypeError, ValueError) as error:
+        fields.refuse(name, values, f"{error}".removeprefix(f"{name}: "))
         return default

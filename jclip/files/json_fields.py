@@ -86,7 +86,8 @@ class Fields:
 
     def refuse(self, name: str, value: Any, reason: str) -> None:
         """Add a problem."""
-        self.problems.append(f"{self._prefix}{name} = {_SHORT.repr(value)} ({reason})")
+        named = name if name.isprintable() and len(name) < 60 else _SHORT.repr(name)
+        self.problems.append(f"{self._prefix}{named} = {_SHORT.repr(value)} ({reason})")
 
     def finish(self) -> None:
         """Refuse every field that was not read."""

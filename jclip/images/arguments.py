@@ -126,7 +126,7 @@ def channel_values(name: str, values: Any) -> tuple[float, float, float]:
     try:
         found = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name}: {values!r:.80}, where three numbers are meant") from None
+        raise TypeError(f"{name}: three numbers are meant, not {values!r:.60}") from None
     if len(found) != 3:
         raise ValueError(f"{name}: {len(found)} numbers, where one for each of three channels is")
     kind = "standard deviation" if "std" in name else "mean"

@@ -85,7 +85,7 @@ def test_what_is_needed_is_named_where_it_is_missing(cache):
 def test_a_tokenizer_that_is_missing_is_named_by_whoever_needs_it(cache, listed):
     cache(listed=listed)
     checkpoint = load_checkpoint("org/clip")
-    with pytest.raises(InputError, match=rf"org/clip: {sorted(listed)[0]} is not in the hub's"):
+    with pytest.raises(InputError, match=rf"org/clip: {sorted(listed)[0]} is not in the hub"):
         _ = checkpoint.tokenizer
 
 
