@@ -21,9 +21,8 @@ from flax import nnx
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription, Identity, ImageConfig, save_clip
 from jclip.demo.captions import EARLY_STYLE, STYLE, CaptionStyle
-from jclip.demo.model import IMAGE_SIZE, demo_config
+from jclip.demo.model import IMAGE_SIZE, demo_config, train_tokenizer
 from jclip.demo.pairs import Composition, draw_pairs, pair_batches
-from jclip.demo.tokenizer import train_tokenizer
 from jclip.errors import InputError
 from jclip.images import CLIP_MEAN, CLIP_STD, normalise
 from jclip.models import CLIP
@@ -124,8 +123,7 @@ def _train(
         value, metrics = jax.device_get(measure(trainable, frozen))
         return {"loss": float(value), "accuracy": float(metrics["accuracy"])}
 
-    steps = sum(options.cycles)
-    style = functools.partial(_style, options)
+    steps, style = sum(options.cycles), functools.partial(_style, options)
     state = train(
         make_train_step(loss, optimizer, options.clip_norm),
         state,
@@ -141,16 +139,9 @@ def _train(
 
 
 def _optimizer(options: Options) -> optax.GradientTransformation:
+    cycle = {"peak_value": options.learning_rate, "warmup_steps": options.warmup_steps}
     schedule = optax.sgdr_schedule(
-        [
-            {
-                "init_value": 0.0,
-                "peak_value": options.learning_rate,
-                "warmup_steps": options.warmup_steps,
-                "decay_steps": steps,
-            }
-            for steps in options.cycles
-        ]
+        [{"init_value": 0.0, "decay_steps": steps, **cycle} for steps in options.cycles]
     )
 
     def dimensions(parameters):
@@ -171,18 +162,13 @@ def _optimizer(options: Options) -> optax.GradientTransformation:
 
 def _save(folder: Path, clip: CLIP, tokenizer: Tokenizer) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    activation = clip.config.vision.activation
+    own = clip.config.vision.activation
+    identity = Identity(
+        name="demo", source=str(folder), layout="transformers", activation=own, own_activation=own
+    )
+    images = ImageConfig(size=IMAGE_SIZE)
     description = CheckpointDescription(
-        config=clip.config,
-        image_config=ImageConfig(size=IMAGE_SIZE),
-        identity=Identity(
-            name="demo",
-            source=str(folder),
-            layout="transformers",
-            activation=activation,
-            own_activation=activation,
-        ),
-        location=None,
+        config=clip.config, image_config=images, identity=identity, location=None
     )
     save_clip(folder, Checkpoint(clip=clip, description=description), dtype="float16")
     tokenizer.backend.save_pretrained(folder)

@@ -6,18 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 import jax.numpy as jnp
+from flax import nnx
 
 from jclip.checkpoints import open_clip, transformers
-from jclip.checkpoints.description import (
-    Description,
-    Identity,
-    Loaded,
-    activation_name,
-    identify,
-)
+from jclip.checkpoints.description import Description, Identity, Loaded, activation_name, identify
 from jclip.checkpoints.locate import locate
 from jclip.checkpoints.location import CONFIG_FILES, PREPROCESSING, Location
-from jclip.checkpoints.network import random_clip, read_clip
+from jclip.checkpoints.network import random_clip, read_network
 from jclip.checkpoints.preprocessing import (
     ImageConfig,
     read_open_clip_preprocessing,
@@ -30,15 +25,11 @@ from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
 from jclip.models.config import Activation
 
 RANDOM = "random:"
+_UNTRAINED = "The network is untrained (seeded random weights): its numbers mean nothing."
 
 
 class CheckpointDescription(Description[CLIPConfig, ImageConfig]):
     """All of a CLIP checkpoint but its weights."""
-
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers: the network itself."""
-        return self.config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -104,11 +95,10 @@ def load_checkpoint(
     Args:
         source: what `describe_checkpoint` takes, or what it returned (the activation is then
             settled, and the other arguments but `dtype` are not looked at).
-        activation: used in both towers instead of the checkpoint's own.
+        activation: see `describe_checkpoint`.
         dtype: of the dense kernels; all other parameters are float32.
-        allow_pickle: whether weights may come from `.bin` or `.pt` files.
-        architecture: of a file of weights without a configuration beside it, such as `ViT-B-32`, or
-            `ViT-B-32-quickgelu` where it was trained with that activation.
+        allow_pickle: see `describe_checkpoint`.
+        architecture: see `describe_checkpoint`.
 
     Raises:
         InputError: there is no such checkpoint, it describes what is not supported, or its weights
@@ -120,8 +110,12 @@ def load_checkpoint(
         )
     if source.location is None:
         return Checkpoint(clip=random_clip(source.config, dtype), description=source)
-    clip, weights = read_clip(source.config, source.location, dtype)
-    identity = source.identity.with_weights(weights.digests, weights.notices)
+    clip, identity = read_network(
+        lambda: CLIP(source.config, dtype=dtype, rngs=nnx.Rngs(0)),
+        open_clip.rules_for if source.location.layout == "open_clip" else transformers.rules_for,
+        source.location,
+        source.identity,
+    )
     return Checkpoint(clip=clip, description=dataclasses.replace(source, identity=identity))
 
 
@@ -142,18 +136,19 @@ def _architecture(source: str, name: str) -> CLIPConfig:
 def _describe_random(source: str) -> CheckpointDescription:
     config = _architecture(source, source.removeprefix(RANDOM))
     activation = activation_name(config)
-    identity = Identity(
-        name=source,
-        source=source,
-        layout="random",
-        activation=activation,
-        own_activation=activation,
-        random=True,
-        notices=("The network is untrained (seeded random weights): its numbers mean nothing.",),
-    )
-    image_config = ImageConfig(size=config.vision.image_size)
     return CheckpointDescription(
-        config=config, image_config=image_config, identity=identity, location=None
+        config=config,
+        image_config=ImageConfig(size=config.vision.image_size),
+        identity=Identity(
+            name=source,
+            source=source,
+            layout="random",
+            activation=activation,
+            own_activation=activation,
+            random=True,
+            notices=(_UNTRAINED,),
+        ),
+        location=None,
     )
 
 

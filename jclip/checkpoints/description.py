@@ -8,7 +8,7 @@ from jclip.checkpoints.locate import DEMO_FOLDER
 from jclip.checkpoints.location import Location
 from jclip.checkpoints.names import DEMO
 from jclip.models import CLIPConfig
-from jclip.text import Tokenizer, load_tokenizer
+from jclip.text.tokenizer import Tokenizer, load_tokenizer
 
 DEMO_NOTICE = "The demo model knows rendered scenes only: its scores of photographs mean nothing."
 """For whoever gives it other images than those of the demo world."""
@@ -32,10 +32,6 @@ class Identity:
     sha256: dict[str, str] = dataclasses.field(default_factory=dict)
     random: bool = False
     notices: tuple[str, ...] = ()
-
-    def with_weights(self, sha256: dict[str, str], notices: tuple[str, ...]) -> "Identity":
-        """The identity of the checkpoint once its weights have been read."""
-        return dataclasses.replace(self, sha256=sha256, notices=(*self.notices, *notices))
 
     @property
     def overridden(self) -> bool:
@@ -76,7 +72,7 @@ def activation_name(config: CLIPConfig) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class Description[Config, Images]:
+class Description[Config: CLIPConfig, Images]:
     """All of a checkpoint but its weights.
 
     Attributes:
@@ -91,11 +87,6 @@ class Description[Config, Images]:
     identity: Identity
     location: Location | None
 
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers of the network."""
-        raise NotImplementedError
-
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The checkpoint's tokenizer, read at first use.
@@ -105,7 +96,7 @@ class Description[Config, Images]:
         """
         if self.location is not None:
             self.location.require(*self.location.absent)
-        return load_tokenizer(self.location and self.location.folder, self.towers.text)
+        return load_tokenizer(self.location and self.location.folder, self.config.text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.summary}"
@@ -113,7 +104,7 @@ class Description[Config, Images]:
     @property
     def summary(self) -> str:
         """Name and source, then each tower in a line."""
-        identity, image, text = self.identity, self.towers.vision, self.towers.text
+        identity, image, text = self.identity, self.config.vision, self.config.text
         return "\n".join([
             f"{identity.name} of {identity.source} ({identity.layout}, {identity.activation})",
             f"  image tower: {image.layers} layers, {image.width} wide, {image.heads} heads; "
@@ -141,11 +132,7 @@ class Loaded[Images]:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The checkpoint's tokenizer, read at first use.
-
-        Raises:
-            InputError: there is none, or it does not fit the network.
-        """
+        """The checkpoint's tokenizer; see `Description.tokenizer`."""
         return self.description.tokenizer
 
     def __repr__(self) -> str:

@@ -1,15 +1,23 @@
-"""Networks with values in them: read from files, or drawn at random."""
+"""Networks with values in them: drawn at random, or read from files that are checked first."""
 
-from collections.abc import Mapping
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
 from flax import nnx
 
-from jclip.checkpoints import open_clip, transformers
+from jclip.checkpoints.causes import common_prefix
+from jclip.checkpoints.description import Identity
+from jclip.checkpoints.hub import listed_files
 from jclip.checkpoints.location import Location
-from jclip.checkpoints.name_map import assign, filled_module
-from jclip.checkpoints.weights import Weights, open_weights
+from jclip.checkpoints.name_map import TensorRule, assign, filled_module
+from jclip.errors import InputError
+from jclip.files.digests import sha256
+from jclip.files.tensors import SafetensorsTensors, UnwrappedTensors, open_tensors
 from jclip.models import CLIP, CLIPConfig
 
 _CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07)}
@@ -38,18 +46,80 @@ def _random_values(parameters: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, 
     return values
 
 
-def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, Weights]:
-    """The network of a checkpoint, and what it was read from.
+def read_network[Module: nnx.Module](
+    make: Callable[[], Module],
+    rules_for: Callable[[Collection[str]], Sequence[TensorRule]],
+    location: Location,
+    identity: Identity,
+) -> tuple[Module, Identity]:
+    """The network of a checkpoint, and its identity with what its files have shown.
+
+    `make` builds the network; `rules_for` says what each tensor becomes, from the names of all.
+    What a wrapping module put before every name is left out.
 
     Raises:
-        InputError: the files cannot be fetched, are damaged, or hold something else.
+        InputError: the files cannot be fetched, are damaged, are not what their index lists, or
+            hold something else.
     """
-    weights = open_weights(location)
-    tensors, rules = weights.tensors, transformers.RULES
-    if location.layout == "open_clip":
-        rules = open_clip.rules_for(tensors.shapes)
-    clip = filled_module(
-        lambda: CLIP(config, dtype=dtype, rngs=nnx.Rngs(0)),
-        lambda parameters: assign(rules, tensors, parameters, location.source),
+    paths, notices = location.fetch_weights(), identity.notices
+    digests = {path.name: sha256(path) for path in paths}
+    for path in (*(location.folder / name for name in location.beside), *paths):
+        _check_blob(location, path, digests.get(path.name))
+    tensors = open_tensors(paths, pickled=location.pickled)
+    if isinstance(tensors, SafetensorsTensors):
+        _check_index(location, tensors)
+    if prefix := common_prefix(tensors.shapes):
+        tensors = UnwrappedTensors(tensors, prefix)
+        notices += (f"The names of all tensors begin with {prefix}, which was left out.",)
+    rules = rules_for(tensors.shapes)
+    network = filled_module(
+        make, lambda parameters: assign(rules, tensors, parameters, location.source)
     )
-    return clip, weights
+    return network, dataclasses.replace(identity, sha256=digests, notices=notices)
+
+
+def _check_blob(location: Location, path: Path, digest: str | None) -> None:
+    """Compare a file of the hub's cache with the digest by which the cache calls it.
+
+    Neither the download nor the format checks the bytes. A large file is called by its SHA-256, a
+    small one by its id in git, a SHA-1 (as `hf cache verify` has it); mirrors call files by their
+    plain SHA-1, or by something else, of which nothing can be said. Where the cache remembers the
+    ids in git, a small file may be called anything.
+    """
+    blob = path.resolve()
+    if blob.parent.name != "blobs" or not path.is_symlink():
+        return
+    if re.fullmatch("[0-9a-f]{64}", blob.name):
+        found = [digest or sha256(blob)]
+    elif re.fullmatch("[0-9a-f]{40}", blob.name):
+        content = blob.read_bytes()
+        found = [_git_id(content), hashlib.sha1(content).hexdigest()]
+    else:
+        return
+    if blob.name in found:
+        return
+    if digest is None and listed_files(path.parent).get(path.name) == _git_id(blob.read_bytes()):
+        return
+    raise InputError(
+        f"{location.repository or location.folder}: {path.name} is damaged (its digest is "
+        f"{found[0]}); delete {blob} and run again to download it anew"
+    )
+
+
+def _git_id(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _check_index(location: Location, tensors: SafetensorsTensors) -> None:
+    """Compare the shards with their index; a single file has none."""
+    if not location.weight_map:
+        return
+    found, listed = tensors.files, location.weight_map
+    problems = [
+        f"{name} is in {found.get(name, 'no shard')}, listed for {listed.get(name, 'none')}"
+        for name in sorted(found.keys() | listed.keys())
+        if found.get(name) != listed.get(name)
+    ]
+    if problems:
+        more = f" ({len(problems)} such tensors)" if len(problems) > 1 else ""
+        raise InputError(f"{location.folder}: shards and index differ: {problems[0]}{more}")

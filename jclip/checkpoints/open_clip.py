@@ -47,16 +47,8 @@ def _read_tower(fields: Fields, quick: bool, width: int) -> dict[str, Any]:
     }
     epsilon.finish()
     fields.only("block_type", "default")
-    for name in (
-        "qk_norm",
-        "scaled_cosine_attn",
-        "scale_heads",
-        "scale_attn_inner",
-        "scale_attn",
-        "scale_fc",
-        "final_ln_after_pool",
-    ):
-        fields.only(name, False)
+    fields.refuse_switches("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner")
+    fields.refuse_switches("scale_attn", "scale_fc", "final_ln_after_pool")
     fields.ignore("output_tokens")
     return tower
 
@@ -87,9 +79,8 @@ def _read_vision(fields: Fields, quick: bool) -> dict[str, Any]:
     if tower["patch_size"] > tower["image_size"]:
         fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
     fields.only("timm_model_name", "")
-    for name in ("attentional_pool", "global_average_pool", "input_patchnorm"):
-        fields.only(name, False)
-    fields.only("no_ln_pre", False)
+    fields.refuse_switches("attentional_pool", "no_ln_pre")
+    fields.refuse_switches("global_average_pool", "input_patchnorm")
     fields.only("pool_type", "tok")
     # Both kinds are stored as one table of positions.
     fields.only("pos_embed_type", "learnable", "sin_cos_2d")
@@ -108,8 +99,7 @@ def _read_text(fields: Fields, quick: bool) -> dict[str, Any]:
     tower["vocabulary_size"] = fields.take_positive("vocab_size", 49408)
     for name in ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode"):
         fields.only(name, "", {})
-    for name in ("embed_cls", "no_causal_mask", "proj_bias", "use_pad_mask"):
-        fields.only(name, False)
+    fields.refuse_switches("embed_cls", "no_causal_mask", "proj_bias", "use_pad_mask")
     fields.only("pool_type", "argmax")
     fields.only("proj_type", "linear")
     fields.ignore("pad_id", "eos_id", "correct_cls_mask")

@@ -1,6 +1,7 @@
 """Checkpoints of OWL-ViT and OWLv2 in the layout of the transformers library."""
 
 import dataclasses
+import itertools
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -12,26 +13,20 @@ from jclip.checkpoints import transformers
 from jclip.checkpoints.description import Description, Loaded, identify
 from jclip.checkpoints.locate import locate
 from jclip.checkpoints.location import PREPROCESSING
-from jclip.checkpoints.name_map import (
-    TensorRule,
-    assign,
-    filled_module,
-    linear_rules,
-    norm_rules,
-)
+from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
+from jclip.checkpoints.network import read_network
 from jclip.checkpoints.preprocessing import (
+    IGNORED_BY_PROCESSORS,
     channels_of,
     processor_fields,
     read_transformers_preprocessing,
     take_size,
 )
-from jclip.checkpoints.weights import open_weights
 from jclip.errors import InputError
 from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
 from jclip.images import CLIP_MEAN, CLIP_STD
 from jclip.images.owl_preprocess import DetectorImages
-from jclip.models import CLIPConfig
 from jclip.models.owl import OWL, OWLConfig
 
 Kind = Literal["owlvit", "owlv2"]
@@ -41,11 +36,6 @@ _PATCH_SIZES: dict[Kind, int] = {"owlvit": 32, "owlv2": 16}
 
 class DetectorDescription(Description[OWLConfig, DetectorImages]):
     """All of a detector's checkpoint but its weights."""
-
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers of the network."""
-        return self.config.clip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -61,9 +51,8 @@ def describe_detector(
 ) -> DetectorDescription:
     """Find a detector and check its configuration; no weights are read or downloaded.
 
-    Args:
-        source: a folder or a hub id, such as `google/owlv2-base-patch16`.
-        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+    The source is a folder or a hub id, such as `google/owlv2-base-patch16`. With `allow_pickle`
+    weights may come from `.bin` or `.pt` files.
 
     Raises:
         InputError: there is no such checkpoint, or it describes what is not supported.
@@ -73,20 +62,18 @@ def describe_detector(
         raise InputError(f"{source}: detectors are read from config.json, which is not there")
     path = location.folder / "config.json"
     kind, config = _read_config(read_json(path), str(path))
+    size, notices = config.vision.image_size, list(location.notices)
     location.require(*PREPROCESSING)
-    images = _read_images(kind, location.folder, config.clip.vision.image_size)
-    notices = list(location.notices)
+    images = _read_images(kind, location.folder, size)
     if images is None:
-        images = DetectorImages(
-            size=config.clip.vision.image_size, mean=CLIP_MEAN, std=CLIP_STD, padded=kind == "owlv2"
-        )
+        images = DetectorImages(size=size, mean=CLIP_MEAN, std=CLIP_STD, padded=kind == "owlv2")
         notices.append(
             f"{location.folder} does not say how images are prepared: {kind}'s way is taken."
         )
     return DetectorDescription(
         config=config,
         image_config=images,
-        identity=identify(location, config.clip, notices),
+        identity=identify(location, config, notices),
         location=location,
     )
 
@@ -94,11 +81,9 @@ def describe_detector(
 def load_detector(
     source: str | os.PathLike[str] | DetectorDescription, *, dtype=jnp.float32
 ) -> DetectorCheckpoint:
-    """Load OWL-ViT or OWLv2.
+    """Load OWL-ViT or OWLv2, from what `describe_detector` takes or from what it returned.
 
-    Args:
-        source: what `describe_detector` takes, or what it returned.
-        dtype: of the dense kernels; all other parameters are float32.
+    The dense kernels are of `dtype`; all other parameters are float32.
 
     Raises:
         InputError: there is no such checkpoint, it describes what is not supported, or its weights
@@ -106,16 +91,15 @@ def load_detector(
     """
     if not isinstance(source, DetectorDescription):
         source = describe_detector(source)
-    config, location = source.config, source.location
-    if location is None:
+    config = source.config
+    if source.location is None:
         raise ValueError("a detector is read from files")
-    weights = open_weights(location)
-    rules = rules_for("owlv2" if config.objectness else "owlvit")
-    detector = filled_module(
+    detector, identity = read_network(
         lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)),
-        lambda parameters: assign(rules, weights.tensors, parameters, location.source),
+        lambda names: rules_for("owlv2" if config.objectness else "owlvit"),
+        source.location,
+        source.identity,
     )
-    identity = source.identity.with_weights(weights.digests, weights.notices)
     description = dataclasses.replace(source, identity=identity)
     return DetectorCheckpoint(detector=detector, description=description)
 
@@ -147,7 +131,7 @@ def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
             f"{file} describes what is not supported: projection_dim = {clip.embedding_width} "
             f"(text_config.hidden_size is {clip.text.width}, and the class head compares both)"
         )
-    return kind, OWLConfig(clip=clip, objectness=kind == "owlv2")
+    return kind, OWLConfig(**vars(clip), objectness=kind == "owlv2")
 
 
 def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
@@ -176,9 +160,7 @@ def _read_owlv2_images(fields: Fields, size: int, file: str) -> DetectorImages:
     fields.only("do_center_crop", False)
     mean = channels_of(fields, "image_mean", CLIP_MEAN)
     std = channels_of(fields, "image_std", CLIP_STD)
-    fields.ignore("image_processor_type", "feature_extractor_type", "processor_class")
-    fields.ignore("_valid_processor_keys", "data_format", "input_data_format", "return_tensors")
-    fields.ignore("device", "disable_grouping", "default_to_square", "crop_size", "pad_size")
+    fields.ignore("crop_size", "pad_size", "default_to_square", *IGNORED_BY_PROCESSORS)
     fields.finish()
     fields.raise_problems(file)
     return DetectorImages(size=size, mean=mean, std=std, padded=True)
@@ -186,15 +168,6 @@ def _read_owlv2_images(fields: Fields, size: int, file: str) -> DetectorImages:
 
 def rules_for(kind: Kind) -> list[TensorRule]:
     """What every tensor of the layout becomes: CLIP's rules under other names, and the heads'."""
-
-    def mlp(head: str) -> list[TensorRule]:
-        layers = {"dense0": "first", "dense1": "second", "dense2": "last"}
-        return [
-            rule
-            for source, target in layers.items()
-            for rule in linear_rules(f"{head}.{source}", f"{head}.{target}")
-        ]
-
     towers = [
         dataclasses.replace(
             rule,
@@ -209,6 +182,9 @@ def rules_for(kind: Kind) -> list[TensorRule]:
         *linear_rules("class_head.dense0", "class_head.embedding"),
         *linear_rules("class_head.logit_shift", "class_head.shift"),
         *linear_rules("class_head.logit_scale", "class_head.scale"),
-        *mlp("box_head"),
-        *mlp("objectness_head"),
+        *itertools.chain.from_iterable(
+            linear_rules(f"{head}.dense{number}", f"{head}.{layer}")
+            for head in ("box_head", "objectness_head")
+            for number, layer in enumerate(("first", "second", "last"))
+        ),
     ]

@@ -10,6 +10,11 @@ from jclip.files.json_files import read_json
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
 from jclip.images.arguments import channel_values
 
+IGNORED_BY_PROCESSORS = """
+    _valid_processor_keys data_format device disable_grouping
+    feature_extractor_type image_processor_type input_data_format processor_class return_tensors
+""".split()
+"""What no pixel of a transformers processor depends on."""
 _FILTERS: dict[int, Interpolation] = {3: "bicubic", 2: "bilinear"}  # Pillow's codes
 _RESIZE_MODES: dict[str, Fit] = {"shortest": "crop", "squash": "squash", "longest": "pad"}
 # At inference open_clip resizes bicubically where a config says `random`.
@@ -104,11 +109,8 @@ def _image_processor(fields: Fields, size: int, file: str, square: bool) -> Imag
     for step in ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb"):
         fields.only(step, True)
     fields.only("rescale_factor", 1 / 255, 0.00392156862745098)
-    fields.only("do_pad", False)
-    fields.only("use_square_size", False)
-    fields.ignore("image_processor_type", "feature_extractor_type", "processor_class")
-    fields.ignore("_valid_processor_keys", "data_format", "input_data_format", "return_tensors")
-    fields.ignore("device", "disable_grouping", "crop_pct")
+    fields.refuse_switches("do_pad", "use_square_size")
+    fields.ignore("crop_pct", *IGNORED_BY_PROCESSORS)
     fields.finish()
     fields.raise_problems(file)
     return config

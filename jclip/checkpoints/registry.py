@@ -8,7 +8,7 @@ import dataclasses
 from typing import Literal
 
 from jclip.checkpoints.preprocessing import ImageConfig
-from jclip.images import CLIP_MEAN, CLIP_STD, Interpolation
+from jclip.images import CLIP_MEAN, CLIP_STD
 from jclip.models import ARCHITECTURES, CLIPConfig
 from jclip.models.config import Activation
 
@@ -25,8 +25,6 @@ class RegisteredCheckpoint:
     layout: Layout = "open_clip"
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
-    interpolation: Interpolation = "bicubic"
-    resize_mode: Literal["shortest"] = "shortest"
 
     @property
     def config(self) -> CLIPConfig:
@@ -36,13 +34,7 @@ class RegisteredCheckpoint:
     @property
     def image_config(self) -> ImageConfig:
         """How this checkpoint's images are prepared."""
-        return ImageConfig(
-            size=self.config.vision.image_size,
-            mean=self.mean,
-            std=self.std,
-            interpolation=self.interpolation,
-            fit="crop",
-        )
+        return ImageConfig(size=self.config.vision.image_size, mean=self.mean, std=self.std)
 
 
 def _registered(

@@ -1,11 +1,12 @@
 """The layout of the transformers library: `config.json` and the names in `model.safetensors`."""
 
+from collections.abc import Collection
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
 from jclip.files.json_fields import DEEPEST, LARGEST, Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
-from jclip.models.config import Activation, TransformerConfig
+from jclip.models.config import Activation
 
 _ACTIVATIONS: dict[str, Activation] = {
     "quick_gelu": "quick_gelu",
@@ -19,26 +20,37 @@ _ACTIVATION_NAMES = {"gelu_tanh": "gelu_pytorch_tanh"}
 # Configs written before `eos_token_id` was right hold 2; the library then pools at the largest id.
 _LEGACY_END_OF_TEXT = 2
 
-_TEXT_DEFAULTS = {
-    "vocab_size": 49408,
-    "hidden_size": 512,
-    "intermediate_size": 2048,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 8,
-    "max_position_embeddings": 77,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-    "eos_token_id": 49407,
+_BOTH = {"num_hidden_layers": 12, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "text": {
+        **_BOTH,
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_attention_heads": 8,
+        "vocab_size": 49408,
+        "max_position_embeddings": 77,
+        "eos_token_id": 49407,
+    },
+    "vision": {
+        **_BOTH,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_attention_heads": 12,
+        "image_size": 224,
+        "patch_size": 32,
+    },
 }
-_VISION_DEFAULTS = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "image_size": 224,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
+# The whole numbers of a tower, and what they are called here.
+_SIZES = {
+    "hidden_size": "width",
+    "num_hidden_layers": "layers",
+    "num_attention_heads": "heads",
+    "intermediate_size": "mlp_width",
+}
+_MOST = {"layers": DEEPEST}
+_NUMBERS = {
+    "text": _SIZES | {"vocab_size": "vocabulary_size", "max_position_embeddings": "context_length"},
+    "vision": _SIZES | {"image_size": "image_size", "patch_size": "patch_size"},
 }
 
 # Bookkeeping, initialisation, training and generation: nothing that an embedding depends on.
@@ -68,7 +80,7 @@ def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
     fields.only("model_type", "clip")
     if values.get("model_type") is None:
         fields.refuse("model_type", None, "supported: 'clip'")
-    text, vision = _read_text(_tower(fields, "text")), _read_vision(_tower(fields, "vision"))
+    text, vision = (_read_tower(_tower(fields, name), name) for name in ("text", "vision"))
     embedding_width = fields.take_positive("projection_dim", 512)
     fields.ignore("eos_token_id", *_IGNORED)
     _refuse_decoders(fields)
@@ -84,7 +96,7 @@ def _tower(fields: Fields, name: str) -> Fields:
     values = fields.take(f"{name}_config", {})
     older = fields.take(f"{name}_config_dict", {})
     if older:
-        values = values | (_TEXT_DEFAULTS if name == "text" else _VISION_DEFAULTS) | older
+        values = values | _DEFAULTS[name] | older
     tower = Fields(values, f"{name}_config.", fields.problems)
     tower.only("model_type", f"clip_{name}_model")
     # The towers' own copy of this is not what the projections are built from.
@@ -94,49 +106,31 @@ def _tower(fields: Fields, name: str) -> Fields:
 
 
 def _refuse_decoders(fields: Fields) -> None:
-    for name in ("is_decoder", "is_encoder_decoder", "add_cross_attention"):
-        fields.only(name, False)
+    fields.refuse_switches("is_decoder", "is_encoder_decoder", "add_cross_attention")
     fields.only("pruned_heads", {})
 
 
-def _read_tower(fields: Fields, defaults: dict[str, Any]) -> dict[str, Any]:
-    def positive(name, at_most=LARGEST):
-        return fields.take_positive(name, defaults[name], at_most)
-
-    tower = {
-        "width": positive("hidden_size"),
-        "layers": positive("num_hidden_layers", DEEPEST),
-        "heads": positive("num_attention_heads"),
-        "mlp_width": positive("intermediate_size"),
-        "activation": fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS),
-        "norm_epsilon": fields.take_positive("layer_norm_eps", defaults["layer_norm_eps"]),
+def _read_tower(fields: Fields, name: str) -> dict[str, Any]:
+    defaults = _DEFAULTS[name]
+    tower: dict[str, Any] = {
+        ours: fields.take_positive(theirs, defaults[theirs], _MOST.get(ours, LARGEST))
+        for theirs, ours in _NUMBERS[name].items()
     }
+    tower["activation"] = fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS)
+    tower["norm_epsilon"] = fields.take_positive("layer_norm_eps", defaults["layer_norm_eps"])
     if tower["width"] % tower["heads"]:
         reason = f"it does not divide hidden_size = {tower['width']}"
         fields.refuse("num_attention_heads", tower["heads"], reason)
-    return tower
-
-
-def _read_text(fields: Fields) -> dict[str, Any]:
-    tower = _read_tower(fields, _TEXT_DEFAULTS)
-    end = fields.take("eos_token_id", _TEXT_DEFAULTS["eos_token_id"])
-    tower["vocabulary_size"] = fields.take_positive("vocab_size", _TEXT_DEFAULTS["vocab_size"])
-    tower["context_length"] = fields.take_positive("max_position_embeddings", 77)
-    tower["end_of_text"] = None if end == _LEGACY_END_OF_TEXT else end
-    if not 0 <= end < tower["vocabulary_size"]:
-        fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
-    fields.finish()
-    return tower
-
-
-def _read_vision(fields: Fields) -> dict[str, Any]:
-    tower = _read_tower(fields, _VISION_DEFAULTS)
-    tower["image_size"] = fields.take_positive("image_size", 224)
-    tower["patch_size"] = fields.take_positive("patch_size", 32)
-    if tower["patch_size"] > tower["image_size"]:
-        fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
-    fields.only("num_channels", 3)
-    fields.ignore("eos_token_id")
+    if name == "text":
+        end = fields.take("eos_token_id", defaults["eos_token_id"])
+        tower["end_of_text"] = None if end == _LEGACY_END_OF_TEXT else end
+        if not 0 <= end < tower["vocabulary_size"]:
+            fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
+    else:
+        if tower["patch_size"] > tower["image_size"]:
+            fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
+        fields.only("num_channels", 3)
+        fields.ignore("eos_token_id")
     fields.finish()
     return tower
 
@@ -153,37 +147,25 @@ def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
                 f"layer scale ({name} tower) cannot be expressed in the transformers layout"
             )
     end = config.text.end_of_text
-    text = _tower_values(config.text, config.embedding_width) | {
-        "model_type": "clip_text_model",
-        "vocab_size": config.text.vocabulary_size,
-        "max_position_embeddings": config.text.context_length,
-        "eos_token_id": _LEGACY_END_OF_TEXT if end is None else end,
-    }
-    vision = _tower_values(config.vision, config.embedding_width) | {
-        "model_type": "clip_vision_model",
-        "image_size": config.vision.image_size,
-        "patch_size": config.vision.patch_size,
-        "num_channels": 3,
-    }
+    end = _LEGACY_END_OF_TEXT if end is None else end
     return {
         "architectures": ["CLIPModel"],
         "model_type": "clip",
         "dtype": dtype,
         "projection_dim": config.embedding_width,
-        "text_config": text,
-        "vision_config": vision,
+        "text_config": _tower_values(config, "text") | {"eos_token_id": end},
+        "vision_config": _tower_values(config, "vision") | {"num_channels": 3},
     }
 
 
-def _tower_values(tower: TransformerConfig, embedding_width: int) -> dict[str, Any]:
+def _tower_values(config: CLIPConfig, name: str) -> dict[str, Any]:
+    tower = getattr(config, name)
     return {
-        "hidden_size": tower.width,
-        "num_hidden_layers": tower.layers,
-        "num_attention_heads": tower.heads,
-        "intermediate_size": tower.mlp_width,
+        "model_type": f"clip_{name}_model",
+        **{theirs: getattr(tower, ours) for theirs, ours in _NUMBERS[name].items()},
         "hidden_act": _ACTIVATION_NAMES.get(tower.activation, tower.activation),
         "layer_norm_eps": tower.norm_epsilon,
-        "projection_dim": embedding_width,
+        "projection_dim": config.embedding_width,
     }
 
 
@@ -224,3 +206,8 @@ RULES: tuple[TensorRule, ...] = (
     TensorRule(f"{_TEXT}.position_ids", ignored=True),
 )
 """What every tensor of the layout becomes."""
+
+
+def rules_for(names: Collection[str]) -> tuple[TensorRule, ...]:
+    """The same, whatever the tensors' names."""
+    return RULES

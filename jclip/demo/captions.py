@@ -41,6 +41,10 @@ class CaptionStyle:
     behind: float
     surroundings: float
 
+    def spoken(self, rng: np.random.Generator) -> list[str]:
+        """Draws the attributes that one object's caption names."""
+        return [name for name in ATTRIBUTES if rng.random() < self.attributes[name]]
+
 
 _SELDOM = {"transparency": 0.15, "pattern": 0.15, "material": 0.1}
 
@@ -56,19 +60,13 @@ _MOST_NAMED = 4
 _CLEARLY_IN_FRAME = 6.0  # degrees from the horizon to a photo's upper or lower border
 
 _COUNTS = ("", "", "two", "three", "four", "five")
-_SKY_NOUNS = {
-    "clear": "a clear sky",
-    "cloudy": "a cloudy sky",
-    "sunset": "a sunset sky",
-    "night": "a starry night sky",
-    "overcast": "an overcast sky",
-}
-_SKY_PHRASES = {
-    "clear": "on a clear day",
-    "cloudy": "on a cloudy day",
-    "sunset": "at sunset",
-    "night": "at night",
-    "overcast": "on an overcast day",
+# What a sky is called, and what its light is.
+_SKY_WORDS = {
+    "clear": ("a clear sky", "on a clear day"),
+    "cloudy": ("a cloudy sky", "on a cloudy day"),
+    "sunset": ("a sunset sky", "at sunset"),
+    "night": ("a starry night sky", "at night"),
+    "overcast": ("an overcast sky", "on an overcast day"),
 }
 _GROUND_NOUNS = {
     "grass": "a grassy field",
@@ -77,7 +75,6 @@ _GROUND_NOUNS = {
     "water": "a lake",
     "tiles": "a tiled floor",
 }
-_GROUND_PHRASES = {word: f"on {word}" for word in GROUNDS}
 
 
 class ObjectWords(NamedTuple):
@@ -135,14 +132,9 @@ def describe(
 ) -> str:
     """A caption of one scene (of NumPy arrays, as by `jax.device_get`).
 
-    Args:
-        scene: The scene.
-        rng: All that is random; the same state gives the same caption.
-        view: `panorama` begins with a 360-degree format word, `photo` with a photo word, `none`
-            with neither.
-        camera: The photo's camera. With it a caption names only what the photo shows.
-        visible: Each object's visible fraction from `object_boxes`; goes with `camera`.
-        style: How often what is named.
+    The view `panorama` begins with a 360-degree format word, `photo` with a photo word, `none` with
+    neither. With a photo's camera and each object's visible fraction, as `object_boxes` gives it, a
+    caption names only what the photo shows. The same state of `rng` gives the same caption.
 
     Raises:
         ValueError: `view` is unknown, a photo has no camera, a panorama has one, `camera` and
@@ -177,10 +169,7 @@ def _object_phrases(scene, rng, camera, visible, style: CaptionStyle) -> list[st
     named = np.sort(rng.permutation(named)[:_MOST_NAMED])
     left_to_right = named[np.argsort(turn[named])]
     ordered = left_to_right if rng.random() < 0.5 else rng.permutation(named)
-    nouns = []
-    for place in ordered:
-        spoken = [name for name in ATTRIBUTES if rng.random() < style.attributes[name]]
-        nouns.append(_noun(object_words(scene, place), spoken))
+    nouns = [_noun(object_words(scene, place), style.spoken(rng)) for place in ordered]
     return [
         _with_article(noun) if count == 1 else f"{_COUNTS[count]} {noun}s"
         for noun, count in Counter(nouns).items()
@@ -189,20 +178,20 @@ def _object_phrases(scene, rng, camera, visible, style: CaptionStyle) -> list[st
 
 def _content(scene, rng, objects: list[str], camera: Camera | None, style: CaptionStyle) -> str:
     """What the caption says after its format word; it always says something."""
-    sky, ground = SKIES[int(scene.sky)], GROUNDS[int(scene.ground)]
-    backdrop = BACKDROPS[int(scene.backdrop)]
+    ground, backdrop = GROUNDS[int(scene.ground)], BACKDROPS[int(scene.backdrop)]
+    sky, phrase = _SKY_WORDS[SKIES[int(scene.sky)]]
     sees_sky, sees_ground = _sees(camera)
     says_sky, says_ground, says_backdrop = (rng.random(3) < style.surroundings).tolist()
     says_sky, says_ground = says_sky and sees_sky, says_ground and sees_ground
     says_backdrop = says_backdrop and backdrop != "open" and sees_sky and sees_ground
-    light = f"under {_SKY_NOUNS[sky]}" if rng.random() < 0.5 else _SKY_PHRASES[sky]
+    light = f"under {sky}" if rng.random() < 0.5 else phrase
     place_first = rng.random() < 0.4
     distance = f"{backdrop} in the distance"
     if objects and not (place_first and says_ground):
         parts = [_listed(objects)]
-        parts += [_GROUND_PHRASES[ground]] * says_ground + [light] * says_sky
+        parts += [f"on {ground}"] * says_ground + [light] * says_sky
         return " ".join(parts + [f"with {distance}"] * says_backdrop)
-    subject = _GROUND_NOUNS[ground] if sees_ground else _SKY_NOUNS[sky]
+    subject = _GROUND_NOUNS[ground] if sees_ground else sky
     things = objects + [distance] * says_backdrop
     parts = [subject] + [light] * (says_sky and sees_ground)
     return " ".join(parts + ([f"with {_listed(things)}"] if things else []))
@@ -212,6 +201,5 @@ def _sees(camera: Camera | None) -> tuple[bool, bool]:
     """Whether a view clearly shows the sky, and the ground."""
     if camera is None:
         return True, True
-    half = float(camera.field_of_view) / 2
-    pitch = float(camera.pitch)
+    half, pitch = float(camera.field_of_view) / 2, float(camera.pitch)
     return pitch + half > _CLEARLY_IN_FRAME, pitch - half < -_CLEARLY_IN_FRAME

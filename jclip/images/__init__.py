@@ -1,6 +1,6 @@
 """Images on the device: views of panoramas and CLIP's preprocessing, bit-equal to Pillow."""
 
-from jclip.images.geometry import Fit, Placement, place
+from jclip.images.geometry import Fit, place
 from jclip.images.panorama import (
     ViewPlan,
     circular_shift,
@@ -8,7 +8,6 @@ from jclip.images.panorama import (
     plan_chunks,
     plan_views,
     shift_views,
-    yaw_degrees,
 )
 from jclip.images.preprocess import CLIP_MEAN, CLIP_STD, normalise, preprocess
 from jclip.images.resample import Interpolation
@@ -18,7 +17,6 @@ __all__ = [
     "CLIP_STD",
     "Fit",
     "Interpolation",
-    "Placement",
     "ViewPlan",
     "circular_shift",
     "flip",
@@ -28,5 +26,4 @@ __all__ = [
     "plan_views",
     "preprocess",
     "shift_views",
-    "yaw_degrees",
 ]

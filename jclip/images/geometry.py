@@ -7,6 +7,8 @@ from jclip.errors import InputError
 from jclip.images.arguments import whole_number
 
 Fit = Literal["crop", "squash", "pad", "tiles"]
+LARGEST_RATIO = 1000
+"""Of the sides of what becomes a square; the cost of resizing the longer one grows with it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +41,8 @@ def place(height: int, width: int, size: int, fit: Fit) -> Placement:
     of a panorama, centred on yaw 0 (column W/2) and yaw 180 degrees (column 0).
 
     Raises:
-        InputError: `pad` leaves nothing of the shorter side, or `tiles` is asked of an image
-            narrower than high.
+        InputError: one side is more than `LARGEST_RATIO` times the other, `pad` leaves nothing of
+            the shorter side, or `tiles` is asked of an image narrower than high.
         TypeError: A length is no whole number.
         ValueError: The fit is unknown, or a length is not positive.
     """
@@ -48,6 +50,11 @@ def place(height: int, width: int, size: int, fit: Fit) -> Placement:
     size = whole_number("size", size, None)
     if min(height, width, size) < 1:
         raise ValueError(f"cannot fit {height} x {width} pixels into {size} x {size}")
+    if max(height, width) > LARGEST_RATIO * min(height, width):
+        raise InputError(
+            f"an image of {width} x {height} pixels: one side may be at most {LARGEST_RATIO} times "
+            "as long as the other"
+        )
     whole = ((0,), width)
     square = (size, size)
     if fit == "crop":

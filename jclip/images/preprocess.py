@@ -54,15 +54,10 @@ def preprocess(
     std: Sequence[float] = CLIP_STD,
     interpolation: Interpolation = "bicubic",
 ) -> Float32[Array, "n {size} {size} 3"]:
-    """Images of one shape as a vision tower wants them, equal to Pillow's resize to the last level.
+    """RGB images of one shape as a vision tower wants them, resized as Pillow does in every bit.
 
-    Args:
-        images: RGB images.
-        size: Side of the result in pixels.
-        fit: `crop` (torchvision's and open_clip's default), `squash` or `pad`.
-        mean: Subtracted from each channel, after division by 255.
-        std: Divides each channel after that.
-        interpolation: Resampling filter.
+    The fit is `crop` (torchvision's and open_clip's default), `squash` or `pad`; `mean` is
+    subtracted from each channel, after division by 255, and `std` divides it after that.
 
     Raises:
         InputError: The fit is `tiles`, or impossible for this shape.

@@ -33,7 +33,7 @@ class VisionTower(nnx.Module):
         self.patch_size = patch
         self.image_size = config.image_size
 
-    def embed_patches(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Float[Array, "n t d"]:
+    def embed(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Float[Array, "n t d"]:
         """Normalised pixels to what enters block 0: class token first, then patches row by row."""
         expected = (self.image_size, self.image_size, 3)
         if pixels.shape[1:] != expected:
@@ -64,7 +64,7 @@ class TextTower(nnx.Module):
         self.post_norm = LayerNorm(width, epsilon=config.norm_epsilon, rngs=rngs)
         self.projection = Linear(width, embedding_width, bias=False, dtype=dtype, rngs=rngs)
 
-    def embed_tokens(self, token_ids: Int[Array | np.ndarray, "n l"]) -> Float[Array, "n l d"]:
+    def embed(self, token_ids: Int[Array | np.ndarray, "n l"]) -> Float[Array, "n l d"]:
         """Token ids to what enters block 0."""
         context = len(self.position_embedding[...])
         if token_ids.shape[1] > context:
@@ -76,11 +76,8 @@ class TextTower(nnx.Module):
 class CLIP(nnx.Module):
     """CLIP (Radford et al. 2021) with ViT image towers, as in open_clip and transformers.
 
-    Args:
-        config: the network.
-        rngs: where initial parameters come from.
-        dtype: of the dense kernels and so of every matrix product's operands. All other parameters,
-            every accumulation, the residual stream and the outputs are float32.
+    The dense kernels are of `dtype`, and so are every matrix product's operands. All other
+    parameters, every accumulation, the residual stream and the outputs are float32.
     """
 
     def __init__(self, config: CLIPConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
@@ -106,13 +103,8 @@ class CLIP(nnx.Module):
         Raises:
             ValueError: the images are not of the tower's size.
         """
-        tower = self.image_tower
-        return _encode(
-            tower,
-            lambda: tower.embed_patches(pixels),
-            jnp.zeros(len(pixels), jnp.int32),
-            return_intermediates,
-        )
+        at = jnp.zeros(len(pixels), jnp.int32)
+        return _encode(self.image_tower, pixels, at, return_intermediates)
 
     @overload
     def encode_text(
@@ -132,32 +124,23 @@ class CLIP(nnx.Module):
         Raises:
             ValueError: L exceeds the context.
         """
-        tower = self.text_tower
-        return _encode(
-            tower,
-            lambda: tower.embed_tokens(token_ids),
-            _end_of_text_positions(jnp.asarray(token_ids), self.config.text.end_of_text),
-            return_intermediates,
-        )
+        at = _end_of_text_positions(jnp.asarray(token_ids), self.config.text.end_of_text)
+        return _encode(self.text_tower, token_ids, at, return_intermediates)
 
 
-def _encode(tower: VisionTower | TextTower, embed, at, return_intermediates):
+def _encode(tower: VisionTower | TextTower, inputs, at, return_intermediates):
     """Blocks, pooling at `at`, final norm and projection: what both towers share."""
     # "float32" has to mean float32: by default a TPU multiplies float32 operands in bfloat16.
     with jax.default_matmul_precision("highest"):
-        x = embed()
+        x = tower.embed(inputs)
         if not return_intermediates:
             pooled = tower.post_norm(tower.transformer.pooled_token(x, at))
             return tower.projection(pooled)
         blocks = tower.transformer.every_token(x)
         pooled = tower.post_norm(blocks[-1][jnp.arange(len(x)), at])
         embedding = tower.projection(pooled)
-    return embedding, {
-        "patch_embedding": x,
-        "blocks": blocks,
-        "pooled": pooled,
-        "projected": embedding,
-    }
+    found = {"patch_embedding": x, "blocks": blocks, "pooled": pooled, "projected": embedding}
+    return embedding, found
 
 
 def _end_of_text_positions(token_ids, end_of_text: int | None):
