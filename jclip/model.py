@@ -191,11 +191,12 @@ class Model:
     def _square(self, file: ImageFile, fit: Fit) -> ImageFile:
         """An image fitted when it is decoded, so that all sizes share a program."""
         config = self.image_config
+        height, width = place(file.height, file.width, config.size, fit).shape
 
         def pixels() -> np.ndarray:
             return fit_square(decode(file), config.size, fit, config.interpolation)
 
-        return ImageFile(file.name, pixels, config.size, config.size, digest="")
+        return ImageFile(file.name, pixels, height, width, digest="")
 
     def _squares(self, batch: Batch) -> Array:
         pixels = shard_batch(local_mesh(), batch.pixels)

@@ -2,11 +2,9 @@
 
 import dataclasses
 import os
-from pathlib import Path
 
 import jax.numpy as jnp
 
-from jclip.checkpoints import open_clip, transformers
 from jclip.checkpoints.description import (
     Description,
     Identity,
@@ -14,18 +12,16 @@ from jclip.checkpoints.description import (
     activation_name,
     identify,
 )
+from jclip.checkpoints.layouts import describe_files, tower_size
 from jclip.checkpoints.locate import CONFIG_FILES, Location, locate
 from jclip.checkpoints.network import random_clip, read_clip
-from jclip.checkpoints.preprocessing import (
-    ImageConfig,
-    read_open_clip_preprocessing,
-    read_transformers_preprocessing,
-)
+from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.checkpoints.registry import REGISTRY, RegisteredCheckpoint
 from jclip.errors import InputError
-from jclip.files.json_files import read_json
+from jclip.images import Fit
 from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
 from jclip.models.config import Activation
+from jclip.text.cleaning import Texts
 
 RANDOM = "random:"
 
@@ -51,6 +47,7 @@ def describe_checkpoint(
     source: str | os.PathLike[str],
     *,
     activation: Activation | None = None,
+    texts: Texts = "corrected",
     allow_pickle: bool = False,
 ) -> CheckpointDescription:
     """Find a checkpoint and check its configuration; quick, as no weights are read or downloaded.
@@ -59,6 +56,8 @@ def describe_checkpoint(
         source: a name of the registry (`ViT-B-32/laion400m_e32`), `demo`, `random:` and an
             architecture (`random:ViT-B-32`), a folder, or a hub id.
         activation: used in both towers instead of the checkpoint's own.
+        texts: cleaned as in training (`corrected`), or as the library that the files are for cleans
+            them; they differ for SigLIP (`jclip.text.formats`).
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
 
     Raises:
@@ -69,6 +68,7 @@ def describe_checkpoint(
         description = _describe_random(source)
     else:
         description = _describe_files(locate(source, allow_pickle=allow_pickle))
+    description = dataclasses.replace(description, texts=texts)
     if activation is None:
         return description
     config = description.config.with_activation(activation)
@@ -139,12 +139,14 @@ def _describe_random(source: str) -> CheckpointDescription:
 
 
 def _describe_files(location: Location) -> CheckpointDescription:
-    path = location.folder / CONFIG_FILES[location.layout]
-    config, image_config = (_open_clip if location.layout == "open_clip" else _transformers)(path)
+    config, image_config, text_format = describe_files(location)
     notices = []
     if image_config is None:
-        image_config = ImageConfig(size=config.vision.image_size)
-        notices.append(f"{path.parent} does not say how images are prepared: CLIP's way is taken.")
+        fit: Fit = "native" if config.vision.flexible else "crop"
+        image_config = ImageConfig(size=tower_size(config), fit=fit)
+        notices.append(
+            f"{location.folder} does not say how images are prepared: CLIP's way is taken."
+        )
     entry = REGISTRY.get(location.source)
     if entry is not None:
         notices = _contradictions(entry, config, image_config, location)
@@ -153,25 +155,12 @@ def _describe_files(location: Location) -> CheckpointDescription:
         image_config = entry.image_config
     identity = identify(location, config, notices, registered=entry is not None)
     return CheckpointDescription(
-        config=config, image_config=image_config, identity=identity, location=location
+        config=config,
+        image_config=image_config,
+        identity=identity,
+        location=location,
+        text_format=text_format,
     )
-
-
-def _open_clip(path: Path) -> tuple[CLIPConfig, ImageConfig | None]:
-    values = read_json(path)
-    if not isinstance(values.get("model_cfg"), dict):
-        raise InputError(f"{path} holds no model_cfg")
-    config = open_clip.read_config(values["model_cfg"], str(path))
-    preprocessing = values.get("preprocess_cfg")
-    if not preprocessing:
-        return config, None
-    size = config.vision.image_size
-    return config, read_open_clip_preprocessing(preprocessing, size, str(path))
-
-
-def _transformers(path: Path) -> tuple[CLIPConfig, ImageConfig | None]:
-    config = transformers.read_config(read_json(path), str(path))
-    return config, read_transformers_preprocessing(path.parent, config.vision.image_size)
 
 
 def _contradictions(

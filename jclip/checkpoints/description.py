@@ -5,8 +5,12 @@ import functools
 from typing import Any, Literal
 
 from jclip.checkpoints.locate import DEMO, DEMO_FOLDER, Location
+from jclip.errors import InputError
 from jclip.models import CLIPConfig
 from jclip.text import Tokenizer, load_tokenizer
+from jclip.text.cleaning import Texts
+from jclip.text.formats import CLIP_TEXTS, TextFormat
+from jclip.text.pieces import PieceTokenizer, load_pieces
 
 DEMO_NOTICE = "The demo model knows rendered scenes only: its scores of photographs mean nothing."
 """For whoever gives it other images than those of the demo world."""
@@ -76,12 +80,16 @@ class Description[Config, Images]:
         image_config: how images are prepared for it.
         identity: which checkpoint this is.
         location: its files; None for an untrained network.
+        text_format: how its texts become token ids.
+        texts: whose cleaning of texts is in use.
     """
 
     config: Config
     image_config: Images
     identity: Identity
     location: Location | None
+    text_format: TextFormat = CLIP_TEXTS
+    texts: Texts = "corrected"
 
     @property
     def towers(self) -> CLIPConfig:
@@ -89,13 +97,18 @@ class Description[Config, Images]:
         raise NotImplementedError
 
     @functools.cached_property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer | PieceTokenizer:
         """The checkpoint's tokenizer, read at first use.
 
         Raises:
             InputError: there is none, or it does not fit the network.
         """
-        return load_tokenizer(self.location and self.location.folder, self.towers.text)
+        folder, text = self.location and self.location.folder, self.towers.text
+        if self.text_format.frame == "clip":
+            return load_tokenizer(folder, text)
+        if folder is None:
+            raise InputError(f"{self.identity.name} has no tokenizer: texts cannot be tokenized")
+        return load_pieces(folder, text, self.text_format, self.texts)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.summary}"
@@ -130,7 +143,7 @@ class Loaded[Images]:
         return self.description.identity
 
     @property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer | PieceTokenizer:
         """The checkpoint's tokenizer, read at first use.
 
         Raises:

@@ -48,6 +48,7 @@ SMALL_FILES = [
     "special_tokens_map.json",
     "vocab.json",
     "merges.txt",
+    "spiece.model",
 ]
 """All that is read of a checkpoint but its weights."""
 

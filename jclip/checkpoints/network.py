@@ -6,13 +6,13 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jclip.checkpoints import open_clip, transformers
+from jclip.checkpoints.layouts import rules_for
 from jclip.checkpoints.locate import Location
 from jclip.checkpoints.name_map import assign, filled_module
 from jclip.checkpoints.weights import open_weights
 from jclip.models import CLIP, CLIPConfig
 
-_CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07)}
+_CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07), "logit_bias": -10.0}
 
 
 def random_clip(config: CLIPConfig, dtype) -> CLIP:
@@ -32,6 +32,8 @@ def _random_values(parameters: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, 
             value *= leaf.shape[-2] ** -0.5
         elif name.endswith("embedding"):
             value *= 0.02
+        elif name.endswith("probe"):
+            pass
         else:
             value = np.full(leaf.shape, _CONSTANTS[name.split(".")[-1]], np.float32)
         values[name] = jax.device_put(value.astype(leaf.dtype))
@@ -45,9 +47,7 @@ def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, dict
         InputError: the files cannot be fetched, are damaged, or hold something else.
     """
     tensors, digests = open_weights(location)
-    rules = transformers.RULES
-    if location.layout == "open_clip":
-        rules = open_clip.rules_for(tensors.shapes)
+    rules = rules_for(location, config, tensors.shapes)
     clip = filled_module(
         lambda: CLIP(config, dtype=dtype, rngs=nnx.Rngs(0)),
         lambda parameters: assign(rules, tensors, parameters, location.source),

@@ -6,7 +6,7 @@ from typing import Any
 
 from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
-from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
+from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation, Patches, Size
 
 _FILTERS: dict[int, Interpolation] = {3: "bicubic", 2: "bilinear"}  # Pillow's codes
 _RESIZE_MODES: dict[str, Fit] = {"shortest": "crop", "squash": "squash", "longest": "pad"}
@@ -23,11 +23,12 @@ class ImageConfig:
     """Preparation of an image for one checkpoint.
 
     `size` is the side of the square, in pixels; `fit` is `crop` (shortest side to `size`, centre
-    crop), `squash` (both sides to `size`) or `pad` (longest side to `size`, black bars); `mean` and
-    `std` are per RGB channel, of values in 0 .. 1. Resizing is Pillow's.
+    crop), `squash` (both sides to `size`), `pad` (longest side to `size`, black bars) or `native`
+    (a size of so many patches, aspect kept); `mean` and `std` are per RGB channel, of values in
+    0 .. 1. Resizing is Pillow's.
     """
 
-    size: int
+    size: Size
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
     interpolation: Interpolation = "bicubic"
@@ -57,8 +58,12 @@ def read_open_clip_preprocessing(values: dict[str, Any], size: int, file: str) -
     return config
 
 
-def read_transformers_preprocessing(folder: Path, size: int) -> ImageConfig | None:
+def read_transformers_preprocessing(folder: Path, size: Size) -> ImageConfig | None:
     """`preprocessor_config.json` or `processor_config.json` of a folder; None if it has neither.
+
+    Args:
+        folder: of the checkpoint.
+        size: the tower's. Of patches, the file says how many an image has.
 
     Raises:
         InputError: a field describes what is not supported.
@@ -72,9 +77,14 @@ def read_transformers_preprocessing(folder: Path, size: int) -> ImageConfig | No
     return None
 
 
-def _image_processor(values: dict[str, Any], size: int, file: str) -> ImageConfig:
+def _image_processor(values: dict[str, Any], size: Size, file: str) -> ImageConfig:
     fields = Fields(values)
-    fit = _transformers_fit(fields, values, size)
+    if isinstance(size, Patches):
+        fields.only("patch_size", size.side)
+        size = Patches(size.side, fields.take_positive("max_num_patches", size.budget))
+        fit = "native"
+    else:
+        fit = _transformers_fit(fields, values, size)
     config = ImageConfig(
         size=size,
         mean=channels_of(fields, "image_mean", CLIP_MEAN),
@@ -116,10 +126,10 @@ def transformers_preprocessing(config: ImageConfig) -> dict[str, Any]:
     """What `preprocessor_config.json` holds for a preparation.
 
     Raises:
-        ValueError: the fit is `pad`, which CLIP's image processor does not have.
+        ValueError: the fit is `pad` or `native`, which CLIP's image processor does not have.
     """
-    if config.fit == "pad":
-        raise ValueError("fit = 'pad' cannot be expressed in the transformers layout")
+    if config.fit not in ("crop", "squash") or isinstance(config.size, Patches):
+        raise ValueError(f"fit = {config.fit!r} cannot be expressed in the transformers layout")
     square = {"height": config.size, "width": config.size}
     return {
         "image_processor_type": "CLIPImageProcessor",

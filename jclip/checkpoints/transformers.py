@@ -1,5 +1,6 @@
 """The layout of the transformers library: `config.json` and the names in `model.safetensors`."""
 
+import dataclasses
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
@@ -7,7 +8,7 @@ from jclip.files.json_fields import Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation, TransformerConfig
 
-_ACTIVATIONS: dict[str, Activation] = {
+ACTIVATIONS: dict[str, Activation] = {
     "quick_gelu": "quick_gelu",
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -15,6 +16,9 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",
 }
 _ACTIVATION_NAMES = {"gelu_tanh": "gelu_pytorch_tanh"}
+
+METACLIP_2 = "metaclip_2"
+"""`model_type` of MetaCLIP 2, whose networks and tensors are CLIP's."""
 
 # Configs written before `eos_token_id` was right hold 2; the library then pools at the largest id.
 _LEGACY_END_OF_TEXT = 2
@@ -42,7 +46,7 @@ _VISION_DEFAULTS = {
 }
 
 # Bookkeeping, initialisation, training and generation: nothing that an embedding depends on.
-_IGNORED = """
+IGNORED = """
     _attn_implementation_autoset _commit_hash _name_or_path architectures attention_dropout
     attn_implementation bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
     cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dropout dtype
@@ -65,13 +69,16 @@ def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
         InputError: a field describes what is not supported, or is unknown.
     """
     fields = Fields(values)
-    fields.only("model_type", "clip")
-    if values.get("model_type") is None:
+    kind = values.get("model_type")
+    fields.only("model_type", "clip", METACLIP_2)
+    if kind is None:
         fields.refuse("model_type", None, "supported: 'clip'")
-    text, vision = _read_text(_tower(fields, "text")), _read_vision(_tower(fields, "vision"))
+    kind = kind if kind == METACLIP_2 else "clip"
+    text, vision = _tower(fields, "text", kind), _tower(fields, "vision", kind)
+    text, vision = _read_text(text, kind), _read_vision(vision)
     embedding_width = fields.take_positive("projection_dim", 512)
-    fields.ignore("eos_token_id", *_IGNORED)
-    _refuse_decoders(fields)
+    fields.ignore("eos_token_id", *IGNORED)
+    refuse_decoders(fields)
     fields.finish()
     fields.raise_problems(file)
     return CLIPConfig(
@@ -79,21 +86,22 @@ def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
     )
 
 
-def _tower(fields: Fields, name: str) -> Fields:
+def _tower(fields: Fields, name: str, kind: str) -> Fields:
     """The object of one tower. Older files also hold `text_config_dict`, which wins where it is."""
     values = fields.take(f"{name}_config", {})
     older = fields.take(f"{name}_config_dict", {})
     if older:
         values = values | (_TEXT_DEFAULTS if name == "text" else _VISION_DEFAULTS) | older
     tower = Fields(values, f"{name}_config.", fields.problems)
-    tower.only("model_type", f"clip_{name}_model")
+    tower.only("model_type", f"{kind}_{name}_model")
     # The towers' own copy of this is not what the projections are built from.
-    tower.ignore("projection_dim", *_IGNORED)
-    _refuse_decoders(tower)
+    tower.ignore("projection_dim", *IGNORED)
+    refuse_decoders(tower)
     return tower
 
 
-def _refuse_decoders(fields: Fields) -> None:
+def refuse_decoders(fields: Fields) -> None:
+    """Refuse what every model of the library may be, and no tower here is."""
     for name in ("is_decoder", "is_encoder_decoder", "add_cross_attention"):
         fields.only(name, False)
     fields.only("pruned_heads", {})
@@ -108,7 +116,7 @@ def _read_tower(fields: Fields, defaults: dict[str, Any]) -> dict[str, Any]:
         "layers": positive("num_hidden_layers"),
         "heads": positive("num_attention_heads"),
         "mlp_width": positive("intermediate_size"),
-        "activation": fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS),
+        "activation": fields.choose("hidden_act", defaults["hidden_act"], ACTIVATIONS),
         "norm_epsilon": fields.take("layer_norm_eps", defaults["layer_norm_eps"]),
     }
     if tower["width"] % tower["heads"]:
@@ -117,12 +125,13 @@ def _read_tower(fields: Fields, defaults: dict[str, Any]) -> dict[str, Any]:
     return tower
 
 
-def _read_text(fields: Fields) -> dict[str, Any]:
+def _read_text(fields: Fields, kind: str) -> dict[str, Any]:
     tower = _read_tower(fields, _TEXT_DEFAULTS)
     end = fields.take("eos_token_id", _TEXT_DEFAULTS["eos_token_id"])
     tower["vocabulary_size"] = fields.take_positive("vocab_size", _TEXT_DEFAULTS["vocab_size"])
     tower["context_length"] = fields.take_positive("max_position_embeddings", 77)
-    tower["end_of_text"] = None if end == _LEGACY_END_OF_TEXT else end
+    # Of MetaCLIP 2, token 2 is the end of text.
+    tower["end_of_text"] = None if end == _LEGACY_END_OF_TEXT and kind == "clip" else end
     if not 0 <= end < tower["vocabulary_size"]:
         fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
     fields.finish()
@@ -139,17 +148,41 @@ def _read_vision(fields: Fields) -> dict[str, Any]:
     return tower
 
 
+def _check_expressible(config: CLIPConfig) -> None:
+    """Refuse what `CLIPModel` has not, by the name of the field."""
+    plain = CLIPConfig(
+        vision=VisionConfig(**_kept(config.vision, _VISION_KEPT)),
+        text=TextConfig(**_kept(config.text, _TEXT_KEPT)),
+        embedding_width=config.embedding_width,
+    )
+    for name in ("vision", "text"):
+        ours, theirs = getattr(config, name), getattr(plain, name)
+        for field in dataclasses.fields(ours):
+            if getattr(ours, field.name) != getattr(theirs, field.name):
+                what = field.name.replace("_", " ")
+                raise ValueError(
+                    f"{what} ({name} tower) cannot be expressed in the transformers layout"
+                )
+    if config.logit_bias:
+        raise ValueError("a logit bias cannot be expressed in CLIP's transformers layout")
+
+
+_KEPT = ("width", "layers", "heads", "mlp_width", "activation", "norm_epsilon")
+_VISION_KEPT = (*_KEPT, "image_size", "patch_size")
+_TEXT_KEPT = (*_KEPT, "context_length", "vocabulary_size", "end_of_text")
+
+
+def _kept(tower: TransformerConfig, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(tower, name) for name in names}
+
+
 def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
     """What `config.json` holds for a network; `dtype` is that of the stored weights.
 
     Raises:
-        ValueError: the network has layer scale, which this layout cannot express.
+        ValueError: the network has what this layout cannot express, such as layer scale.
     """
-    for name, tower in (("vision", config.vision), ("text", config.text)):
-        if tower.layer_scale:
-            raise ValueError(
-                f"layer scale ({name} tower) cannot be expressed in the transformers layout"
-            )
+    _check_expressible(config)
     end = config.text.end_of_text
     text = _tower_values(config.text, config.embedding_width) | {
         "model_type": "clip_text_model",
@@ -185,7 +218,8 @@ def _tower_values(tower: TransformerConfig, embedding_width: int) -> dict[str, A
     }
 
 
-def _blocks(source: str, target: str) -> list[TensorRule]:
+def block_rules(source: str, target: str) -> list[TensorRule]:
+    """Those of one tower's blocks, which are named alike for CLIP and SigLIP."""
     source, target = f"{source}.encoder.layers.{{layer}}", f"{target}.transformer.blocks"
     return [
         *norm_rules(f"{source}.layer_norm1", f"{target}.attention_norm"),
@@ -210,12 +244,12 @@ RULES: tuple[TensorRule, ...] = (
     TensorRule(f"{_VISION}.position_embedding.weight", "image_tower.position_embedding"),
     # The misspelling is the library's.
     *norm_rules("vision_model.pre_layrnorm", "image_tower.pre_norm"),
-    *_blocks("vision_model", "image_tower"),
+    *block_rules("vision_model", "image_tower"),
     *norm_rules("vision_model.post_layernorm", "image_tower.post_norm"),
     TensorRule("visual_projection.weight", "image_tower.projection.kernel", "transposed"),
     TensorRule(f"{_TEXT}.token_embedding.weight", "text_tower.token_embedding"),
     TensorRule(f"{_TEXT}.position_embedding.weight", "text_tower.position_embedding"),
-    *_blocks("text_model", "text_tower"),
+    *block_rules("text_model", "text_tower"),
     *norm_rules("text_model.final_layer_norm", "text_tower.post_norm"),
     TensorRule("text_projection.weight", "text_tower.projection.kernel", "transposed"),
     TensorRule(f"{_VISION}.position_ids", ignored=True),

@@ -1,6 +1,6 @@
 """Images on the device: views of panoramas and CLIP's preprocessing, bit-equal to Pillow."""
 
-from jclip.images.geometry import Fit, Placement, place
+from jclip.images.geometry import Fit, Patches, Placement, Size, place
 from jclip.images.panorama import (
     ViewPlan,
     circular_shift,
@@ -18,7 +18,9 @@ __all__ = [
     "CLIP_STD",
     "Fit",
     "Interpolation",
+    "Patches",
     "Placement",
+    "Size",
     "ViewPlan",
     "circular_shift",
     "flip",

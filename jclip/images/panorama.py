@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float, Int, Shaped, UInt8
 
-from jclip.images.geometry import Fit, place
+from jclip.images.geometry import Fit, Size, place
 from jclip.images.resample import (
     Interpolation,
     Lines,
@@ -71,7 +71,7 @@ class ViewPlan:
     columns: Lines
     rows: Lines
     picks: Any
-    made_for: tuple[int, int, int, Fit] = dataclasses.field(metadata={"static": True})
+    made_for: tuple[int, int, Size, Fit] = dataclasses.field(metadata={"static": True})
 
 
 def _window(lines: Lines, offset: int, count: int) -> Lines:
@@ -96,7 +96,7 @@ def plan_views(
     height: int,
     width: int,
     shifts: Sequence[int],
-    size: int,
+    size: Size,
     fit: Fit = "crop",
     interpolation: Interpolation = "bicubic",
 ) -> ViewPlan:
@@ -106,7 +106,7 @@ def plan_views(
         height: Rows of the panoramas.
         width: Columns of the panoramas.
         shifts: Circular shifts to the right in pixels; any integers, negative ones too.
-        size: Side of a view in pixels.
+        size: Side of a view in pixels, or the patches of a tower that takes every shape.
         fit: How a panorama becomes a square; see `jclip.images.geometry.place`.
         interpolation: Resampling filter.
 
@@ -140,7 +140,7 @@ def plan_chunks(
     height: int,
     width: int,
     shifts: Sequence[int],
-    size: int,
+    size: Size,
     chunk: int,
     fit: Fit = "crop",
     interpolation: Interpolation = "bicubic",
@@ -191,9 +191,9 @@ def _resize(words: jax.Array, plan: ViewPlan, vertical_first: bool) -> jax.Array
 def shift_views(
     panoramas: UInt8[Array, "n height width 3"],
     plan: ViewPlan,
-    size: int,
+    size: Size,
     fit: Fit = "crop",
-) -> UInt8[Array, "n s t {size} {size} 3"]:
+) -> UInt8[Array, "n s t rows columns 3"]:
     """All shifted views of a batch of panoramas, bit for bit what Pillow makes of rolled ones.
 
     The second axis runs over the shifts of the plan, the third over tiles (one, or two with fit

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float32, UInt8
 
 from jclip.errors import InputError
-from jclip.images.geometry import Fit
+from jclip.images.geometry import Fit, Size
 from jclip.images.panorama import plan_views, shift_views
 from jclip.images.resample import Interpolation
 
@@ -31,18 +31,18 @@ def normalise(
 
 def preprocess(
     images: UInt8[Array, "n height width 3"] | UInt8[np.ndarray, "n height width 3"],
-    size: int,
+    size: Size,
     fit: Fit = "crop",
     mean: Sequence[float] = CLIP_MEAN,
     std: Sequence[float] = CLIP_STD,
     interpolation: Interpolation = "bicubic",
-) -> Float32[Array, "n {size} {size} 3"]:
+) -> Float32[Array, "n rows columns 3"]:
     """Images of one shape as a vision tower wants them, equal to Pillow's resize to the last level.
 
     Args:
         images: RGB images.
-        size: Side of the result in pixels.
-        fit: `crop` (torchvision's and open_clip's default), `squash` or `pad`.
+        size: Side of the result in pixels, or the patches of a tower that takes every shape.
+        fit: `crop` (torchvision's and open_clip's default), `squash`, `pad` or `native`.
         mean: Subtracted from each channel, after division by 255.
         std: Divides each channel after that.
         interpolation: Resampling filter.
