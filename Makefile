@@ -1,16 +1,22 @@
 # `make sweep` and `make test` set up what they need in .venv; nothing else has to be installed
 # but make and a Python of at least 3.12. uv is used where it works, venv and pip otherwise.
-.PHONY: sweep test lint faults parity clean
+.PHONY: sweep test slow lint faults parity clean
 .DELETE_ON_ERROR:
 
 ENVIRONMENT := .venv
 PYTHON := $(ENVIRONMENT)/bin/python
+# A worker per core, which takes over tests from another one when it has none left.
+ON_ALL_CORES := --numprocesses auto --dist worksteal
 
 sweep: $(ENVIRONMENT)/.installed
 	$(PYTHON) -m experiments.shift_sweep --fits crop,squash
 
 test: $(ENVIRONMENT)/.installed-dev
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest $(ON_ALL_CORES)
+
+# Kills, lost processes, full disks: what `make test` leaves out.
+slow: $(ENVIRONMENT)/.installed-dev
+	$(PYTHON) -m pytest $(ON_ALL_CORES) -m "slow and not many_kills"
 
 lint: $(ENVIRONMENT)/.installed-dev
 	$(PYTHON) -m ruff check

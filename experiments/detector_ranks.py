@@ -12,7 +12,7 @@ report.html. On two CPU cores OWL-ViT B/32 takes about 3 seconds per image, OWLv
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -28,13 +28,13 @@ from jclip.data.images import ImageFile
 from jclip.data.pipeline import Batch, BatchPlan, stream_batches
 from jclip.errors import InputError
 from jclip.probes.box_matching import Matching
-from jclip.probes.detector_ranks import Truncation, clip_ranks, rank_subsets, truncations
+from jclip.probes.detector_ranks import clip_ranks, rank_subsets, require_boxes, truncations
 from jclip.probes.detector_scores import fill_scores, score_table, stream_detector_scores
 from jclip.probes.embed import embed_texts
 from jclip.probes.fine_grained import rank_boxes
 from jclip.probes.fine_grained_table import mean_over_sets, paper_table, rank_table
 from jclip.report import faults
-from jclip.report.detector_page import detector_page
+from jclip.report.detector_page import detector_notices, detector_page
 from jclip.runs.boxes import DEMO, BoxOptions
 from jclip.runs.command import run_command
 from jclip.runs.options import (
@@ -87,7 +87,7 @@ def main(options: Options) -> int:
     features = options.clip_features and read_features(options.clip_features)
     opened = _open(options.boxes)
     if features and opened:
-        clip_ranks(features, opened[0])
+        require_boxes(features, opened[0])
     facts = {
         "model": model.identity.name,
         "source": model.identity.source,
@@ -116,7 +116,7 @@ def main(options: Options) -> int:
         subsets = rank_subsets(ranked, cut, context)
         for subset, file in zip(subsets, ("table", "table_short"), strict=False):
             run.write(file, paper_table(subset.summaries))
-        run.note(*_notices(scores, cut, context))
+        run.note(*detector_notices(scores, cut, context))
         lines = [
             f"{model}: mean rank {own['reference']:.2f} (chance {own['chance']:.2f}), {subset.name}"
             for subset in subsets
@@ -176,23 +176,6 @@ def _score(
         done=len(table.images) - len(missing),
     )
     return scores
-
-
-def _notices(
-    scores: Mapping[Matching, np.ndarray], truncated: Sequence[Truncation], context: int
-) -> Iterator[str]:
-    boxes, cut = (sum(getattr(one, what) for one in truncated) for what in ("boxes", "cut"))
-    if cut:
-        yield (
-            f"{cut} of {boxes} boxes have a caption of more than {context} tokens, of which the "
-            "detector reads only the beginning."
-        )
-    if "reference" in scores:
-        silent = int((scores["reference"][:, 0] == 0).sum())
-        yield (
-            f"Under the rule reference no prediction speaks for {silent} of {boxes} boxes: their "
-            "right captions rank last."
-        )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,27 @@
 """What all tests share."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import pytest
 from noise_panoramas import write_panoramas
 
 from jclip.runs.command import run_command
 
-# Set but empty: the commands that tests run, in processes of their own too, keep nothing compiled.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
+
+def pytest_configure(config):
+    """What one process compiles, all find that run tests, or a command for a test."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder = tempfile.mkdtemp(prefix="jclip-tests-")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    seconds = os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", float(seconds))
 
 
 class Ended(NamedTuple):

@@ -24,26 +24,25 @@ EIGHT = "--xla_force_host_platform_device_count=8"
 COMPILE = """
 import sys
 import jax
-from flax import nnx
 from jclip.checkpoints import load_checkpoint
-from jclip.distributed import local_mesh, replicate, shard_batch
-from jclip.images import plan_views
-from jclip.probes.shift import score_shifts
+from jclip.data.image_sets import open_image_set
+from jclip.distributed import local_mesh, shard_batch
+from jclip.probes.probe import score_views
+from jclip.probes.shift import ShiftProbe
+from jclip.probes.subjects import make_subjects
 import numpy as np
 
-checkpoint, mesh = load_checkpoint(sys.argv[1]), local_mesh()
+checkpoint, opened, mesh = load_checkpoint(sys.argv[1]), open_image_set(sys.argv[2]), local_mesh()
 assert mesh.size == 8
-graph, state = nnx.split(checkpoint.clip)
-config, width = checkpoint.image_config, checkpoint.clip.config.embedding_width
-for fit in ("crop", "squash", "tiles"):
-    plans = [plan_views(32, 64, s, config.size, fit, config.interpolation) for s in ((0, 9), (0,))]
-    images = np.zeros((8, 32, 64, 3), np.uint8), np.ones((8, width), np.float32)
-    state, plan, mirror = replicate(mesh, (state, *plans))
+fits = ("crop", "squash", "tiles")
+probe = ShiftProbe([64], 2, fits=fits, views_per_step=8, mirror=True)
+subjects, _ = make_subjects(checkpoint, probe.fits, probe.prompts(opened))
+assert [subject.fit for subject in subjects] == [*fits]
+for subject in subjects:
+    images = np.zeros((8, 32, 64, 3), np.uint8), subject.texts[:8]
     pixels, texts = shard_batch(mesh, images)
-    lowered = score_shifts.lower(
-        graph, state, pixels, plan, texts, mirror, image_config=config, fit=fit
-    )
-    compiled = lowered.compile()
+    score = lambda pixels, texts: score_views(probe.embed(subject, pixels), texts)
+    compiled = jax.jit(score).lower(pixels, texts).compile()
     assert not any(s.is_fully_replicated for s in jax.tree.leaves(compiled.output_shardings))
     print(compiled.as_text())
 """
@@ -112,8 +111,8 @@ def test_eight_devices_give_the_same_scores(panoramas, one_device, tmp_path):
     np.testing.assert_allclose(scores(tmp_path / "run"), one_device, rtol=0, atol=1e-5)
 
 
-def test_the_sweep_has_no_collective():
-    text = run("-c", COMPILE, CHECKPOINT, XLA_FLAGS=EIGHT)
+def test_the_sweep_has_no_collective(panoramas):
+    text = run("-c", COMPILE, CHECKPOINT, panoramas, XLA_FLAGS=EIGHT)
     assert text.count("ENTRY") == 3
     assert "num_partitions=8" in text
     assert not re.search(r"all-(gather|reduce|to-all)|collective|reduce-scatter", text)

@@ -74,6 +74,17 @@ def clip_ranks(features: Features, table: BoxTable) -> list[RankedSet]:
     """CLIP's ranks on the same boxes, from the cosines of its features.
 
     Raises:
+        InputError: see `require_boxes`.
+    """
+    require_boxes(features, table)
+    ranked = rank_features(features, str(features.origin.model["name"]))
+    return [one for one in ranked if one.set in table.digests]
+
+
+def require_boxes(features: Features, table: BoxTable) -> None:
+    """Refuse features that are not of a table's boxes; they may be of more sets.
+
+    Raises:
         InputError: a set's features are missing, of another annotation file, or not of all boxes.
     """
     name = str(features.origin.model["name"])
@@ -86,7 +97,6 @@ def clip_ranks(features: Features, table: BoxTable) -> list[RankedSet]:
             )
         if there.get(one) != boxes:
             raise InputError(f"the features of {name} lack boxes of {one}")
-    return [one for one in rank_features(features, name) if one.set in table.digests]
 
 
 def rank_subsets(

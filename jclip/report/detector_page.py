@@ -1,9 +1,12 @@
 """The page of detectors against CLIP on fine-grained captions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
+from jclip.probes.box_matching import Matching
 from jclip.probes.detector_ranks import BoxSubset, Truncation
 from jclip.report.fine_grained_page import (
     comparison_tables,
@@ -39,6 +42,26 @@ def detector_page(
             _truncation_section(truncated, context),
         ),
     )
+
+
+def detector_notices(
+    scores: Mapping[Matching, Float[np.ndarray, "n k"]],
+    truncated: Sequence[Truncation],
+    context: int,
+) -> Iterator[str]:
+    """What a reader of the page has to know first: captions cut, boxes without a prediction."""
+    boxes, cut = (sum(getattr(one, what) for one in truncated) for what in ("boxes", "cut"))
+    if cut:
+        yield (
+            f"{cut} of {boxes} boxes have a caption of more than {context} tokens, of which the "
+            "detector reads only the beginning."
+        )
+    if "reference" in scores:
+        silent = int((scores["reference"][:, 0] == 0).sum())
+        yield (
+            f"Under the rule reference no prediction speaks for {silent} of {boxes} boxes: their "
+            "right captions rank last."
+        )
 
 
 def _subset_section(subset: BoxSubset) -> Section:

@@ -8,6 +8,7 @@ FG-CLIP.
 import dataclasses
 from typing import Literal, get_args
 
+CHECKPOINTS_OWN = "the checkpoint's own"
 Choice = Literal["reference", "corrected"]
 REFERENCE, CORRECTED = get_args(Choice)
 
@@ -88,4 +89,4 @@ def beta_choices(beta: float | Literal["flip"]) -> list[FaultChoice]:
 
 def activation_choice(overridden: bool, activation: str | None) -> FaultChoice:
     """Whether weights run with another activation than they were trained with."""
-    return ACTIVATION.choose(overridden, f"activation: {activation or 'the checkpoints own'}")
+    return ACTIVATION.choose(overridden, f"activation: {activation or CHECKPOINTS_OWN}")

@@ -12,7 +12,7 @@ def undisturbed(tmp_path_factory):
     @functools.cache
     def undisturbed(run):
         folder = tmp_path_factory.mktemp("undisturbed")
-        data = run.write_panoramas(folder / "panoramas")
+        data = run.write_pictures(folder / "pictures")
         assert run.main(data, folder / "run") == 0
         return data, run.results(folder / "run")
 

@@ -1,6 +1,7 @@
 """Experiments as processes that can be killed, slow enough for a kill to fall into their work."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -21,41 +22,35 @@ from jclip.data.features import read_features
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = str(Path(__file__).parents[1] / "golden" / "hf_full")
-# Every batch is kept, every image takes a while, every epoch ends with a checkpoint.
-SLOWED = """
-import importlib, sys, time
-import jclip.data.pipeline as pipeline, jclip.data.training_batches as training_batches
-import jclip.runs.parts as parts
-from jclip.runs.command import run_command
-parts.SECONDS_BETWEEN_PARTS = 0
-for reader in (pipeline, training_batches):
-    decode = reader.decode
-    reader.decode = lambda image, decode=decode: (time.sleep(0.05), decode(image))[1]
-experiment = importlib.import_module(f"experiments.{sys.argv.pop(1)}")
-experiment.EPOCHS_BETWEEN_CHECKPOINTS = 1
-run_command(experiment.Options, experiment.main)
-"""
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """An experiment with its options, on so many panoramas, and how to read what came out."""
+class SlowedRun:
+    """An experiment with its options, on so many pictures, and how to read what came out."""
 
     experiment: ModuleType
     options: tuple[str, ...]
-    panoramas: int
+    pictures: int
     results: Callable[[Path], dict[str, Any]]
 
     @property
     def name(self):
         return self.experiment.__name__.removeprefix("experiments.")
 
-    def write_panoramas(self, folder):
-        return write_panoramas(folder, [f"{i}.png" for i in range(self.panoramas)])
+    def write_pictures(self, folder):
+        """With captions in both forms that an experiment may read."""
+        write_panoramas(folder, [f"{i}.png" for i in range(self.pictures)])
+        captions = [
+            {"imgid": i, "filename": f"{i}.png", "split": "test",
+             "sentences": [{"sentid": 2 * i + j, "raw": f"room {i} {j}"} for j in range(2)]}
+            for i in range(self.pictures)
+        ]  # fmt: skip
+        (folder / "captions.json").write_text(json.dumps({"images": captions}))
+        return folder
 
     def arguments(self, data, out):
-        images = ["--images", str(data)] if self.panoramas else []
-        return ["--model", CHECKPOINT, *images, *self.options, "--out", str(out)]
+        options = [option.format(data=data) for option in self.options]
+        return ["--model", CHECKPOINT, "--images", str(data), *options, "--out", str(out)]
 
     def main(self, data, out):
         """In this process, and not slowed."""
@@ -84,16 +79,16 @@ def _tuned(out):
 
 
 # Twelve batches of two panoramas.
-SWEEP = Run(shift_sweep, ("--batch-size", "18"), 24, _scores)
-# Photos of the demo world, two at a time, and their captions.
-FEATURES = Run(
+SWEEP = SlowedRun(shift_sweep, ("--batch-size", "18"), 24, _scores)
+# Sixteen pictures, two at a time, and their captions.
+FEATURES = SlowedRun(
     extract_features,
-    ("--coco", "demo", "--demo-scenes", "8", "--batch-size", "2"),
-    0,
+    ("--coco", "{data}/captions.json", "--batch-size", "2"),
+    16,
     _features,
 )
-# Six epochs of two steps.
-TUNING = Run(
+# Six epochs of two steps, of which every other one ends with a checkpoint.
+TUNING = SlowedRun(
     lora_finetune,
     ("--epochs", "6", "--batch-size-train", "8", "--split", "0.4,0.1,0.5"),
     40,
@@ -101,9 +96,14 @@ TUNING = Run(
 )
 
 
+def slowed(seconds, name, *arguments):
+    """A command that takes some seconds more for every picture; its folder has to be ROOT."""
+    return [sys.executable, "-m", "tests.faults.slowed", str(seconds), name, *arguments]
+
+
 def command(run, data, out):
     """The slowed experiment as an argument list."""
-    return [sys.executable, "-c", SLOWED, run.name, *run.arguments(data, out)]
+    return slowed(0.05, run.name, *run.arguments(data, out))
 
 
 def kill_after_start(run, data, out, seconds):

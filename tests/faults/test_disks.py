@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from slowed_runs import FEATURES, ROOT, SWEEP, TUNING, assert_same, command
 
+pytestmark = pytest.mark.slow
 # A mount of this process alone; what lies on it is copied out before it is gone.
 SMALL = """
 set -e
@@ -71,7 +72,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(run, kilobytes, on_disk, und
 
 
 def test_a_read_only_disk_is_refused_before_anything_is_computed(on_disk, tmp_path):
-    data = SWEEP.write_panoramas(tmp_path / "panoramas")
+    data = SWEEP.write_pictures(tmp_path / "pictures")
     status, said, _ = on_disk(READ_ONLY, SWEEP, data)
     assert status == 2
     assert said.endswith("disk/run: cannot be written (Read-only file system)")

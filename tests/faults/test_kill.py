@@ -1,6 +1,6 @@
 """Killed with -9 at a random moment and started again, a run ends as if nothing had happened.
 
-Two kills of each experiment are part of every test run, twenty under the marker `many_kills`.
+Two kills of each experiment are part of the slow tests, twenty under the marker `many_kills`.
 """
 
 import random
@@ -8,6 +8,7 @@ import random
 import pytest
 from slowed_runs import FEATURES, SWEEP, TUNING, assert_same, kill_after_start
 
+pytestmark = pytest.mark.slow
 # How long each works, about, from the moment it opens its folder; kills fall into that.
 SECONDS = {SWEEP: 6.0, FEATURES: 6.0, TUNING: 12.0}
 

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from noise_panoramas import write_panoramas
+from slowed import SILENCE_SECONDS
+from slowed_runs import slowed
 
 from experiments import shift_sweep
 from jclip.distributed import HEARTBEAT_SECONDS
@@ -19,17 +21,7 @@ from jclip.runs.options import ImageOptions, ModelOptions, OutputOptions
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = Path(__file__).parents[1] / "golden" / "hf_full"
 PANORAMAS = 12
-# A panorama takes a second, every batch is kept, and silence is noticed sooner.
-SLOWED = """
-import runpy, sys, time
-import jclip.data.pipeline as pipeline, jclip.distributed as distributed, jclip.runs.parts as parts
-assert distributed.HEARTBEAT_SECONDS <= 30
-distributed.HEARTBEAT_SECONDS = 10
-parts.SECONDS_BETWEEN_PARTS = 0
-decode = pipeline.decode
-pipeline.decode = lambda image: (time.sleep(1), decode(image))[1]
-runpy.run_module("experiments.shift_sweep", run_name="__main__", alter_sys=True)
-"""
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +52,7 @@ def start_two(*arguments):
     shared = [*arguments, "--coordinator", f"127.0.0.1:{port}", "--num-processes", "2"]
     return [
         subprocess.Popen(
-            [sys.executable, "-c", SLOWED, *shared, "--process-id", str(index)],
+            slowed(1, "shift_sweep", *shared, "--process-id", str(index)),
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
@@ -85,6 +77,7 @@ def test_the_other_ends_and_the_run_goes_on_alone(command, undisturbed, victim, 
     killed_at = time.monotonic()
     _, said = both[1 - victim].communicate(timeout=60)
     assert time.monotonic() - killed_at < 2 * HEARTBEAT_SECONDS
+    assert SILENCE_SECONDS <= HEARTBEAT_SECONDS <= 30
     assert both[1 - victim].returncode == 1
     last = said.strip().splitlines()[-1]
     assert last.startswith("stopped: this process was ended by SIGABRT (another process died")

@@ -8,7 +8,7 @@ from plain_holm import plain_holm
 from jclip.probes.detector_ranks import BoxSubset, Truncation
 from jclip.probes.fine_grained import RankedSet
 from jclip.probes.fine_grained_table import compare_models, summarise_sets
-from jclip.report.detector_page import detector_page
+from jclip.report.detector_page import detector_notices, detector_page
 
 
 def subset(*models):
@@ -102,6 +102,19 @@ def test_what_was_cut_is_counted_set_by_set():
     made = detector_page([subset("owl, corrected")], truncated, context=16)
     (cut,) = made.sections[1].tables
     assert cut.rows == (("color", 8, 4, 0.5, 3), ("own", 5, 1, 0.2, 0))
+
+
+def test_cut_captions_and_silent_boxes_are_said_first():
+    truncated = [
+        Truncation("color", 8, 4, 3, np.arange(4)),
+        Truncation("own", 5, 1, 0, np.arange(4)),
+    ]
+    scores = {"reference": np.array([[0.0, 0.0], [0.5, 0.1], [0.0, 0.0]])}
+    cut, silent = detector_notices(scores, truncated, 16)
+    assert cut.startswith("5 of 13 boxes have a caption of more than 16 tokens")
+    assert "no prediction speaks for 2 of 13 boxes" in silent
+    whole = [Truncation("color", 8, 0, 0, np.arange(8))]
+    assert list(detector_notices({"corrected": scores["reference"]}, whole, 16)) == []
 
 
 def test_a_detector_alone_is_compared_with_nothing():

@@ -30,6 +30,7 @@ def cache_home(tmp_path, monkeypatch):
     before = {name: getattr(jax.config, name) for name in OPTIONS}
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path
     for name, value in before.items():
         jax.config.update(name, value)

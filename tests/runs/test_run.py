@@ -190,7 +190,7 @@ def test_weights_are_confirmed_and_notices_given_once(opened, tmp_path):
         (checkpoint,) = run.load(options, models)
         assert checkpoint.identity.name == "model"
         assert run.confirmed["weights of model"] == dict(checkpoint.identity.sha256)
-        notices = [n for n in run.notices if "model: runs with quick_gelu although" in n]
+        notices = [n for n in run.notices if "model: Runs with quick_gelu although" in n]
         run.load(options, models)
         assert len(notices) == 1 and run.notices.count(notices[0]) == 1
     tensors = load_file(copy / "model.safetensors")
