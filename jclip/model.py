@@ -41,6 +41,7 @@ from jclip.probes.embed import (
     one_behind,
     split_network,
 )
+from jclip.text.cleaning import TextChoice
 
 # Images per device and step of the network.
 _IMAGES_AT_ONCE = 64
@@ -51,6 +52,7 @@ def load(
     *,
     adapter: str | os.PathLike[str] | None = None,
     activation: Activation | None = None,
+    text_cleaning: TextChoice = "corrected",
     dtype=jnp.float32,
     allow_pickle: bool = False,
 ) -> "Model":
@@ -61,6 +63,8 @@ def load(
             folder, or a hub id.
         adapter: folder of a LoRA adapter in peft's layout, merged into the kernels.
         activation: used in both towers instead of the checkpoint's own.
+        text_cleaning: of texts, as in training (`corrected`) or as the checkpoint's library has it
+            (`reference`); they differ for SigLIP.
         dtype: of the dense kernels; all other parameters are float32.
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
 
@@ -74,7 +78,9 @@ def load(
         >>> model.notices
         ('The demo model knows rendered scenes only: its scores of photographs mean nothing.',)
     """
-    description = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
+    description = describe_checkpoint(
+        source, activation=activation, text_cleaning=text_cleaning, allow_pickle=allow_pickle
+    )
     if adapter is None:
         return Model(load_checkpoint(description, dtype=dtype))
     checkpoint = load_checkpoint(with_adapter_name(description, adapter), dtype=dtype)

@@ -1,10 +1,12 @@
 """Checkpoints: a network with all that belongs to it."""
 
 import dataclasses
+import difflib
 import os
 
 import jax.numpy as jnp
 
+from jclip.checkpoints.architectures import ARCHITECTURES, text_format_of
 from jclip.checkpoints.description import (
     Description,
     Identity,
@@ -19,9 +21,10 @@ from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.checkpoints.registry import REGISTRY, RegisteredCheckpoint
 from jclip.errors import InputError
 from jclip.images import Fit
-from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
+from jclip.models import ARCHITECTURES as CLIP_ARCHITECTURES
+from jclip.models import CLIP, CLIPConfig
 from jclip.models.config import Activation
-from jclip.text.cleaning import Texts
+from jclip.text.cleaning import TextChoice
 
 RANDOM = "random:"
 
@@ -47,7 +50,7 @@ def describe_checkpoint(
     source: str | os.PathLike[str],
     *,
     activation: Activation | None = None,
-    texts: Texts = "corrected",
+    text_cleaning: TextChoice = "corrected",
     allow_pickle: bool = False,
 ) -> CheckpointDescription:
     """Find a checkpoint and check its configuration; quick, as no weights are read or downloaded.
@@ -56,8 +59,8 @@ def describe_checkpoint(
         source: a name of the registry (`ViT-B-32/laion400m_e32`), `demo`, `random:` and an
             architecture (`random:ViT-B-32`), a folder, or a hub id.
         activation: used in both towers instead of the checkpoint's own.
-        texts: cleaned as in training (`corrected`), or as the library that the files are for cleans
-            them; they differ for SigLIP (`jclip.text.formats`).
+        text_cleaning: as in training (`corrected`), or as the library that the files are for does
+            it; they differ for SigLIP (`jclip.text.formats`).
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
 
     Raises:
@@ -68,7 +71,7 @@ def describe_checkpoint(
         description = _describe_random(source)
     else:
         description = _describe_files(locate(source, allow_pickle=allow_pickle))
-    description = dataclasses.replace(description, texts=texts)
+    description = dataclasses.replace(description, text_cleaning=text_cleaning)
     if activation is None:
         return description
     config = description.config.with_activation(activation)
@@ -119,8 +122,9 @@ def load_clip(source: str | os.PathLike[str]) -> CLIP:
 def _describe_random(source: str) -> CheckpointDescription:
     name = source.removeprefix(RANDOM)
     if name not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise InputError(f"{source}: {name!r} is no known architecture; known: {known}")
+        close = difflib.get_close_matches(name, ARCHITECTURES, n=4, cutoff=0.5)
+        known = ", ".join(close or CLIP_ARCHITECTURES)
+        raise InputError(f"{source}: {name!r} is no known architecture; known: {known}, ...")
     config = ARCHITECTURES[name]
     activation = activation_name(config)
     identity = Identity(
@@ -132,9 +136,15 @@ def _describe_random(source: str) -> CheckpointDescription:
         random=True,
         notices=("The network is untrained (seeded random weights): its numbers mean nothing.",),
     )
-    image_config = ImageConfig(size=config.vision.image_size)
+    trained = [entry for entry in REGISTRY.values() if entry.architecture == name]
+    fit: Fit = "native" if config.vision.flexible else "crop"
+    image_config = ImageConfig(size=tower_size(config), fit=fit)
     return CheckpointDescription(
-        config=config, image_config=image_config, identity=identity, location=None
+        config=config,
+        image_config=trained[0].image_config if trained else image_config,
+        identity=identity,
+        location=None,
+        text_format=text_format_of(name),
     )
 
 
@@ -149,9 +159,10 @@ def _describe_files(location: Location) -> CheckpointDescription:
         )
     entry = REGISTRY.get(location.source)
     if entry is not None:
+        config = _at_size(config, entry.config.vision.image_size)
         notices = _contradictions(entry, config, image_config, location)
         # How the reference library runs a named checkpoint is what its results are compared with.
-        config = config.with_activation(entry.activation)
+        config = entry.with_activation(config)
         image_config = entry.image_config
     identity = identify(location, config, notices, registered=entry is not None)
     return CheckpointDescription(
@@ -161,6 +172,13 @@ def _describe_files(location: Location) -> CheckpointDescription:
         location=location,
         text_format=text_format,
     )
+
+
+def _at_size(config: CLIPConfig, size: int) -> CLIPConfig:
+    """The network for images of another size, where that makes as many patches of them."""
+    if config.vision.image_size // config.vision.patch_size != size // config.vision.patch_size:
+        return config
+    return dataclasses.replace(config, vision=dataclasses.replace(config.vision, image_size=size))
 
 
 def _contradictions(
@@ -175,12 +193,12 @@ def _contradictions(
     end = config.text.end_of_text
     text = dataclasses.replace(entry.config.text, end_of_text=end)
     expected = dataclasses.replace(entry.config, text=text)
-    if config.with_activation(entry.activation) != expected:
+    if entry.with_activation(config) != expected:
         raise InputError(
             f"{location.repository} does not hold the network of {location.source}: its "
             f"{CONFIG_FILES[location.layout]} describes {config}"
         )
-    pairs = {"activation": (activation_name(config), entry.activation)} | {
+    pairs = {"activation": (activation_name(config), activation_name(entry.config))} | {
         field.name: (getattr(image_config, field.name), getattr(entry.image_config, field.name))
         for field in dataclasses.fields(ImageConfig)
     }

@@ -5,12 +5,11 @@ import functools
 from typing import Any, Literal
 
 from jclip.checkpoints.locate import DEMO, DEMO_FOLDER, Location
-from jclip.errors import InputError
 from jclip.models import CLIPConfig
 from jclip.text import Tokenizer, load_tokenizer
-from jclip.text.cleaning import Texts
+from jclip.text.cleaning import TextChoice
 from jclip.text.formats import CLIP_TEXTS, TextFormat
-from jclip.text.pieces import PieceTokenizer, load_pieces
+from jclip.text.pieces import PieceTokenizer, byte_pieces, load_pieces
 
 DEMO_NOTICE = "The demo model knows rendered scenes only: its scores of photographs mean nothing."
 """For whoever gives it other images than those of the demo world."""
@@ -81,7 +80,7 @@ class Description[Config, Images]:
         identity: which checkpoint this is.
         location: its files; None for an untrained network.
         text_format: how its texts become token ids.
-        texts: whose cleaning of texts is in use.
+        text_cleaning: whose cleaning of texts is in use.
     """
 
     config: Config
@@ -89,7 +88,7 @@ class Description[Config, Images]:
     identity: Identity
     location: Location | None
     text_format: TextFormat = CLIP_TEXTS
-    texts: Texts = "corrected"
+    text_cleaning: TextChoice = "corrected"
 
     @property
     def towers(self) -> CLIPConfig:
@@ -107,8 +106,8 @@ class Description[Config, Images]:
         if self.text_format.frame == "clip":
             return load_tokenizer(folder, text)
         if folder is None:
-            raise InputError(f"{self.identity.name} has no tokenizer: texts cannot be tokenized")
-        return load_pieces(folder, text, self.text_format, self.texts)
+            return byte_pieces(text, self.text_format, self.text_cleaning)
+        return load_pieces(folder, text, self.text_format, self.text_cleaning)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.summary}"

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jclip.checkpoints import fgclip, open_clip, siglip, transformers
 from jclip.checkpoints.locate import CONFIG_FILES, Location
@@ -108,6 +108,20 @@ def rules_for(location: Location, config: CLIPConfig, shapes: Shapes) -> Sequenc
     """What every tensor of a checkpoint becomes."""
     if location.layout == "open_clip":
         return open_clip.rules_for(shapes)
+    return transformers_rules(config)
+
+
+def transformers_rules(config: CLIPConfig) -> Sequence[TensorRule]:
+    """What every tensor of the transformers layout becomes."""
     if config.logit_bias:
         return siglip.rules_for(config)
     return fgclip.RULES if config.text.long is not None else transformers.RULES
+
+
+def transformers_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
+    """What `config.json` holds for a network; `dtype` is that of the stored weights.
+
+    Raises:
+        ValueError: the network has what that library cannot express.
+    """
+    return (siglip if config.logit_bias else transformers).config_values(config, dtype)

@@ -16,10 +16,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from jclip.checkpoints.architectures import ARCHITECTURES
 from jclip.checkpoints.registry import REGISTRY, Layout
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
-from jclip.models import ARCHITECTURES
 
 DEMO = "demo"
 DEMO_FOLDER = Path(str(resources.files("jclip.demo") / "checkpoint"))
@@ -98,6 +98,7 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
     Raises:
         InputError: the name is unknown, or there is no checkpoint.
     """
+    source = source.removeprefix("hf-hub:").removeprefix("https://huggingface.co/").rstrip("/")
     if source in REGISTRY:
         entry = REGISTRY[source]
         return _locate_repository(source, entry.hub_id, entry.layout, allow_pickle)
@@ -107,17 +108,22 @@ def locate(source: str, *, allow_pickle: bool = False) -> Location:
         return _choose(Location(source=source, folder=folder), names, None, allow_pickle)
     organisation, slash, _ = source.partition("/")
     hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", source) and source[0] not in ".-"
-    if not hub_id or organisation in ARCHITECTURES:
+    if not hub_id or organisation in ARCHITECTURES or source.replace("/", "-", 1) in ARCHITECTURES:
         raise InputError(_unknown(source, bool(slash and not hub_id)))
     return _locate_repository(source, source, None, allow_pickle)
+
+
+_SOME = ("ViT-B-32/openai", "ViT-B-16-SigLIP2/webli", "PE-Core-B-16/meta", DEMO)
 
 
 def _unknown(source: str, like_a_path: bool) -> str:
     if like_a_path or source.startswith((".", "~")):
         return f"{source}: there is no such folder"
     names = [*REGISTRY, DEMO]
-    close = difflib.get_close_matches(source, names, n=4, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
+    # Papers write ViT-B/32 for what is called ViT-B-32 here.
+    alike = [name for name in names if name.startswith(f"{source.replace('/', '-', 1)}/")]
+    close = alike[:4] or difflib.get_close_matches(source, names, n=4, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(_SOME)}, ..."
     return f"{source} is no checkpoint of the registry, no folder and no hub id; {hint}"
 
 

@@ -126,24 +126,30 @@ def transformers_preprocessing(config: ImageConfig) -> dict[str, Any]:
     """What `preprocessor_config.json` holds for a preparation.
 
     Raises:
-        ValueError: the fit is `pad` or `native`, which CLIP's image processor does not have.
+        ValueError: the fit is `pad`, which the image processors do not have.
     """
-    if config.fit not in ("crop", "squash") or isinstance(config.size, Patches):
-        raise ValueError(f"fit = {config.fit!r} cannot be expressed in the transformers layout")
-    square = {"height": config.size, "width": config.size}
-    return {
-        "image_processor_type": "CLIPImageProcessor",
+    resample = {name: code for code, name in _FILTERS.items()}[config.interpolation]
+    shared = {
         "do_convert_rgb": True,
         "do_resize": True,
-        "size": {"shortest_edge": config.size} if config.fit == "crop" else square,
-        "resample": {name: code for code, name in _FILTERS.items()}[config.interpolation],
-        "do_center_crop": config.fit == "crop",
-        "crop_size": square,
+        "resample": resample,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(config.mean),
         "image_std": list(config.std),
+    }
+    if isinstance(config.size, Patches):
+        patches = {"patch_size": config.size.side, "max_num_patches": config.size.budget}
+        return {"image_processor_type": "Siglip2ImageProcessor"} | shared | patches
+    if config.fit not in ("crop", "squash"):
+        raise ValueError(f"fit = {config.fit!r} cannot be expressed in the transformers layout")
+    square = {"height": config.size, "width": config.size}
+    return shared | {
+        "image_processor_type": "CLIPImageProcessor",
+        "size": {"shortest_edge": config.size} if config.fit == "crop" else square,
+        "do_center_crop": config.fit == "crop",
+        "crop_size": square,
     }
 
 

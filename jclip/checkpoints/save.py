@@ -13,12 +13,14 @@ import numpy as np
 from flax import nnx
 
 from jclip.checkpoints.checkpoint import Checkpoint
+from jclip.checkpoints.layouts import transformers_rules, transformers_values
 from jclip.checkpoints.locate import SMALL_FILES
 from jclip.checkpoints.name_map import restore
 from jclip.checkpoints.preprocessing import transformers_preprocessing
-from jclip.checkpoints.transformers import RULES, config_values
 from jclip.errors import InputError
 from jclip.files.digests import sha256, write_tensors
+from jclip.text import Tokenizer
+from jclip.text.pieces import PIECE_FILES
 
 _DTYPES = {
     "float32": np.dtype(np.float32),
@@ -54,7 +56,7 @@ def save_clip(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder")
     try:
-        config = config_values(checkpoint.clip.config, dtype)
+        config = transformers_values(checkpoint.clip.config, dtype)
         preprocessing = transformers_preprocessing(checkpoint.image_config)
     except ValueError as error:
         raise InputError(f"{checkpoint.identity.name} cannot be saved: {error}") from error
@@ -80,7 +82,7 @@ def _tensors(checkpoint: Checkpoint, dtype: np.dtype) -> dict[str, np.ndarray]:
     flat = nnx.to_flat_state(nnx.state(checkpoint.clip, nnx.Param))
     parameters = {".".join(map(str, path)): leaf[...] for path, leaf in flat}
     tensors = {}
-    for name, tensor in restore(RULES, parameters).items():
+    for name, tensor in restore(transformers_rules(checkpoint.clip.config), parameters).items():
         with np.errstate(over="ignore"):
             tensors[name] = np.ascontiguousarray(tensor, dtype).reshape(tensor.shape)
         if not np.isfinite(tensors[name]).all():
@@ -94,7 +96,13 @@ def _save_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
         tokenizer = checkpoint.tokenizer
     except InputError:
         return
-    tokenizer.backend.save_pretrained(folder)
+    location = checkpoint.description.location
+    if isinstance(tokenizer, Tokenizer):
+        tokenizer.backend.save_pretrained(folder)
+    elif location is not None:
+        for name in (*PIECE_FILES, "tokenizer_config.json", "special_tokens_map.json"):
+            if (location.folder / name).is_file():
+                shutil.copyfile(location.folder / name, folder / name)
 
 
 def _write_json(path: Path, values: dict) -> None:

@@ -2,10 +2,18 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
-from jclip.checkpoints.transformers import ACTIVATIONS, IGNORED, block_rules, refuse_decoders
+from jclip.checkpoints.transformers import (
+    ACTIVATIONS,
+    IGNORED,
+    block_rules,
+    check_expressible,
+    kept_fields,
+    refuse_decoders,
+    tower_values,
+)
 from jclip.files.json_fields import Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import LongText
@@ -13,6 +21,15 @@ from jclip.models.config import LongText
 Kind = Literal["siglip", "siglip2", "fgclip2"]
 """`model_type`: of fixed size (both generations), NaFlex, and FG-CLIP 2, which is NaFlex too."""
 
+# What makes a tower one of SigLIP.
+_TEXT: dict[str, Any] = {"causal": False, "pooling": "last", "projection": "biased"}
+_VISION: dict[str, Any] = {
+    "class_token": False,
+    "patch_bias": True,
+    "pre_norm": False,
+    "pooling": "map",
+    "projection": "none",
+}
 _TOWER = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -23,7 +40,9 @@ _TOWER = {
 _VOCABULARY, _CONTEXT, _PATCH, _IMAGE, _PATCHES = 32000, 64, 16, 224, 256
 
 
-def read_config(values: dict[str, Any], file: str, shapes: Mapping[str, tuple[int, ...]] | None):
+def read_config(
+    values: dict[str, Any], file: str, shapes: Mapping[str, tuple[int, ...]] | None
+) -> CLIPConfig:
     """The network that a `config.json` describes, with that library's defaults.
 
     Args:
@@ -36,7 +55,7 @@ def read_config(values: dict[str, Any], file: str, shapes: Mapping[str, tuple[in
         InputError: a field describes what is not supported, is unknown, or contradicts a tensor.
     """
     fields = Fields(values)
-    kind: Kind = fields.choose("model_type", "siglip", {k: k for k in Kind.__args__})
+    kind: Kind = fields.choose("model_type", "siglip", {kind: kind for kind in get_args(Kind)})
     text, projected = _read_text(_tower(fields, "text", kind), kind)
     vision = _read_vision(_tower(fields, "vision", kind), kind)
     fields.ignore(*IGNORED)
@@ -89,11 +108,9 @@ def _read_text(fields: Fields, kind: Kind) -> tuple[TextConfig, int]:
         long = LongText(context_length=length, kept=kept, box=True)
     text = TextConfig(
         **tower,
+        **_TEXT,
         vocabulary_size=fields.take_positive("vocab_size", _VOCABULARY),
         context_length=fields.take_positive("max_position_embeddings", _CONTEXT),
-        causal=False,
-        pooling="last",
-        projection="biased",
         long=long,
     )
     projected = fields.take_positive("projection_size", text.width)
@@ -117,15 +134,11 @@ def _read_vision(fields: Fields, kind: Kind) -> VisionConfig:
     fields.finish()
     return VisionConfig(
         **tower,
+        **_VISION,
         image_size=size,
         patch_size=patch,
-        class_token=False,
-        patch_bias=True,
-        pre_norm=False,
-        pooling="map",
         pool_heads=tower["heads"],
         pool_mlp_width=tower["mlp_width"],
-        projection="none",
         flexible=kind != "siglip",
         dense="head" if kind == "fgclip2" else None,
     )
@@ -150,6 +163,40 @@ def _claims(config: CLIPConfig) -> list[tuple[str, int, str, int]]:
         ("text_config.vocab_size", text.vocabulary_size, f"{texts}.token_embedding.weight", 0),
         ("text_config.max_position_embeddings", text.context_length, f"{texts}{positions}", 0),
     ]
+
+
+def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
+    """What `config.json` holds for a SigLIP; `dtype` is that of the stored weights.
+
+    Raises:
+        ValueError: the network has what this layout cannot express.
+    """
+    vision, text = config.vision, config.text
+    sizes = kept_fields(vision, "image_size", "patch_size", "flexible")
+    pool: dict[str, Any] = {"pool_heads": vision.heads, "pool_mlp_width": vision.mlp_width}
+    plain = dataclasses.replace(
+        config,
+        vision=VisionConfig(**_VISION, **sizes, **pool),
+        text=TextConfig(**_TEXT, **kept_fields(text, "context_length", "vocabulary_size")),
+    )
+    check_expressible(config, plain)
+    kind = "siglip2" if vision.flexible else "siglip"
+    size = {"num_patches": vision.tokens} if vision.flexible else {"image_size": vision.image_size}
+    return {
+        "architectures": [f"{kind.capitalize()}Model"],
+        "model_type": kind,
+        "dtype": dtype,
+        "text_config": tower_values(text)
+        | {
+            "model_type": f"{kind}_text_model",
+            "vocab_size": text.vocabulary_size,
+            "max_position_embeddings": text.context_length,
+            "projection_size": config.embedding_width,
+        },
+        "vision_config": tower_values(vision)
+        | {"model_type": f"{kind}_vision_model", "patch_size": vision.patch_size, "num_channels": 3}
+        | size,
+    }
 
 
 def _head_rules(source: str, target: str) -> list[TensorRule]:

@@ -148,13 +148,16 @@ def _read_vision(fields: Fields) -> dict[str, Any]:
     return tower
 
 
-def _check_expressible(config: CLIPConfig) -> None:
-    """Refuse what `CLIPModel` has not, by the name of the field."""
-    plain = CLIPConfig(
-        vision=VisionConfig(**_kept(config.vision, _VISION_KEPT)),
-        text=TextConfig(**_kept(config.text, _TEXT_KEPT)),
-        embedding_width=config.embedding_width,
-    )
+def check_expressible(config: CLIPConfig, plain: CLIPConfig) -> None:
+    """Refuse what a family of the library has not.
+
+    Args:
+        config: what is to be written.
+        plain: the member of that family with the same sizes.
+
+    Raises:
+        ValueError: they differ, in the field that is named.
+    """
     for name in ("vision", "text"):
         ours, theirs = getattr(config, name), getattr(plain, name)
         for field in dataclasses.fields(ours):
@@ -163,16 +166,11 @@ def _check_expressible(config: CLIPConfig) -> None:
                 raise ValueError(
                     f"{what} ({name} tower) cannot be expressed in the transformers layout"
                 )
-    if config.logit_bias:
-        raise ValueError("a logit bias cannot be expressed in CLIP's transformers layout")
 
 
-_KEPT = ("width", "layers", "heads", "mlp_width", "activation", "norm_epsilon")
-_VISION_KEPT = (*_KEPT, "image_size", "patch_size")
-_TEXT_KEPT = (*_KEPT, "context_length", "vocabulary_size", "end_of_text")
-
-
-def _kept(tower: TransformerConfig, names: tuple[str, ...]) -> dict[str, Any]:
+def kept_fields(tower: TransformerConfig, *more: str) -> dict[str, Any]:
+    """Sizes, activation and epsilon of a tower, which every family says itself, and more fields."""
+    names = ("width", "layers", "heads", "mlp_width", "activation", "norm_epsilon", *more)
     return {name: getattr(tower, name) for name in names}
 
 
@@ -182,23 +180,33 @@ def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
     Raises:
         ValueError: the network has what this layout cannot express, such as layer scale.
     """
-    _check_expressible(config)
+    vision = VisionConfig(**kept_fields(config.vision, "image_size", "patch_size"))
+    text = TextConfig(
+        **kept_fields(config.text, "context_length", "vocabulary_size", "end_of_text")
+    )
+    check_expressible(config, dataclasses.replace(config, vision=vision, text=text))
     end = config.text.end_of_text
-    text = _tower_values(config.text, config.embedding_width) | {
-        "model_type": "clip_text_model",
+    # Of CLIP, the library takes 2 for something else.
+    kind, model = ("clip", "CLIPModel")
+    if end == _LEGACY_END_OF_TEXT:
+        kind, model = (METACLIP_2, "MetaClip2Model")
+    text = tower_values(config.text) | {
+        "projection_dim": config.embedding_width,
+        "model_type": f"{kind}_text_model",
         "vocab_size": config.text.vocabulary_size,
         "max_position_embeddings": config.text.context_length,
         "eos_token_id": _LEGACY_END_OF_TEXT if end is None else end,
     }
-    vision = _tower_values(config.vision, config.embedding_width) | {
-        "model_type": "clip_vision_model",
+    vision = tower_values(config.vision) | {
+        "projection_dim": config.embedding_width,
+        "model_type": f"{kind}_vision_model",
         "image_size": config.vision.image_size,
         "patch_size": config.vision.patch_size,
         "num_channels": 3,
     }
     return {
-        "architectures": ["CLIPModel"],
-        "model_type": "clip",
+        "architectures": [model],
+        "model_type": kind,
         "dtype": dtype,
         "projection_dim": config.embedding_width,
         "text_config": text,
@@ -206,7 +214,8 @@ def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
     }
 
 
-def _tower_values(tower: TransformerConfig, embedding_width: int) -> dict[str, Any]:
+def tower_values(tower: TransformerConfig) -> dict[str, Any]:
+    """What `config.json` holds for a tower of any family."""
     return {
         "hidden_size": tower.width,
         "num_hidden_layers": tower.layers,
@@ -214,7 +223,6 @@ def _tower_values(tower: TransformerConfig, embedding_width: int) -> dict[str, A
         "intermediate_size": tower.mlp_width,
         "hidden_act": _ACTIVATION_NAMES.get(tower.activation, tower.activation),
         "layer_norm_eps": tower.norm_epsilon,
-        "projection_dim": embedding_width,
     }
 
 

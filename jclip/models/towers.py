@@ -87,7 +87,7 @@ class VisionTower(Tower):
             patches: row by row, padded at the end.
             shapes: rows and columns of every image, in patches.
         """
-        tokens = self.patch_embedding(patches)
+        tokens = self.patch_embedding(jnp.asarray(patches))
         positions = self.position_embedding[...]
         if self.config.flexible:
             positions = resized_positions(positions, shapes, tokens.shape[1])
@@ -168,22 +168,26 @@ class TextTower(Tower):
         return self.token_embedding[...][token_ids] + positions[: token_ids.shape[1]]
 
     def _positions(self, kind: TextKind) -> Float[Array, "l d"]:
-        if kind != "short" and self.config.long is None:
+        if kind == "short":
+            return self.position_embedding[...]
+        if self.config.long is None or self.kept_embedding is None or self.long_embedding is None:
             raise ValueError(f"texts of kind {kind!r}, but the tower knows one kind only")
-        if kind != "long":
+        if kind == "box":
             return self.position_embedding[...]
         kept = self.config.long.kept
         return jnp.concatenate([self.kept_embedding[...][:kept], self.long_embedding[...][kept:]])
 
     def positions_of(self, token_ids: Int[Array, "n l"]) -> Int[Array, " n"]:
         """Where each text is pooled."""
-        return pooled_positions(token_ids, self.config)
+        return jnp.asarray(pooled_positions(token_ids, self.config))
 
     def project(self, pooled, kind: TextKind = "short"):
         """From the tower's width to that of the embeddings, by the projection of one kind."""
         if kind == "box" and self.box_projection is not None:
             return self.box_projection(pooled)
-        return super().project(pooled) if kind == "short" else self.long_projection(pooled)
+        if kind == "short" or self.long_projection is None:
+            return super().project(pooled)
+        return self.long_projection(pooled)
 
 
 def _norm(config: TransformerConfig, rngs: nnx.Rngs) -> nnx.LayerNorm:

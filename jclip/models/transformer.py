@@ -1,6 +1,7 @@
 """The pre-LN transformer that all towers are made of, its blocks stacked and scanned."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -173,7 +174,7 @@ class Transformer(nnx.Module):
         """The residual stream after the last block, all tokens; that of the others is not kept."""
         return self._scan(x, keep, every=False)[0]
 
-    def _scan(self, x, keep, every):
+    def _scan(self, x, keep, every) -> tuple[Array, Any]:
         graph, stacked = nnx.split(self.blocks)
 
         def step(x, layer):

@@ -25,7 +25,7 @@ from jclip.distributed import is_lead, local_mesh, replicate, wait_for_all
 from jclip.errors import InputError, RunStopped
 from jclip.files.json_files import read_json
 from jclip.files.tables import read_table, write_table
-from jclip.report.faults import FaultChoice
+from jclip.report.faults import FaultChoice, text_choice
 from jclip.report.page import Page, write_figures, write_page
 from jclip.report.provenance import with_provenance
 from jclip.runs.command import DONE, DONE_WITH_FAILURES
@@ -96,6 +96,7 @@ class Run:
         notices: what a reader of the numbers should know, each once.
         failures: images that could not be decoded, by the name of their stream.
         computed: whether something was computed that a restart would find.
+        text_choices: how the texts of its checkpoints are cleaned, where there is a choice.
         seconds_between_parts: after which `keep` writes what it has.
     """
 
@@ -104,6 +105,7 @@ class Run:
     notices: list[str] = dataclasses.field(default_factory=list)
     failures: dict[str, list[Failure]] = dataclasses.field(default_factory=dict)
     computed: bool = False
+    text_choices: list[FaultChoice] = dataclasses.field(default_factory=list)
 
     def note(self, *notices: str) -> None:
         """Add notices that are not there yet."""
@@ -137,6 +139,9 @@ class Run:
             self.confirm(f"weights of {identity.name}", identity.sha256)
             nnx.update(checkpoint.clip, replicate(local_mesh(), nnx.state(checkpoint.clip)))
             self.note(*(f"{identity.name}: {notice}" for notice in identity.notices))
+            described = checkpoint.description
+            choice = text_choice(identity.name, described.text_format, described.text_cleaning)
+            self.text_choices += [] if choice is None else [choice]
             checkpoints.append(checkpoint)
         return checkpoints
 
@@ -252,6 +257,7 @@ class Run:
             The exit status.
         """
         failures = self._write_failures()
+        faults = [*faults, *self.text_choices]
         finished = {
             **read_json(self.folder / RECORD),
             "status": "done",

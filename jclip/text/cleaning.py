@@ -17,7 +17,7 @@ curled quotes and HTML entities and makes white space single (`white_space`), or
 has `canonical` (`canonical_html`). What ftfy does for it beyond that, guessing how wrongly decoded
 characters were meant, is not repeated."""
 
-Texts = Literal["corrected", "reference"]
+TextChoice = Literal["corrected", "reference"]
 """Whose cleaning: that of the training, or that of the library which a checkpoint's files are for.
 """
 

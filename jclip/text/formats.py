@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from jclip.text.cleaning import Cleaning, Texts
+from jclip.text.cleaning import Cleaning, TextChoice
 
 Frame = Literal["clip", "own", "separator_to_zero", "class_last"]
 """What stands around a text. `clip`: start and end of text, the end repeated as padding. `own`:
@@ -24,7 +24,7 @@ class TextFormat:
     reference: Cleaning = "none"
     padding: int | None = None
 
-    def cleaning(self, texts: Texts) -> Cleaning:
+    def cleaning(self, texts: TextChoice) -> Cleaning:
         """The one that was asked for."""
         return self.corrected if texts == "corrected" else self.reference
 

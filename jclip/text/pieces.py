@@ -9,7 +9,7 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from jclip.errors import InputError
 from jclip.models import TextConfig
-from jclip.text.cleaning import CLEANINGS, Texts
+from jclip.text.cleaning import CLEANINGS, TextChoice
 from jclip.text.formats import TextFormat
 from jclip.text.tokenizer import TokenIds
 
@@ -35,7 +35,7 @@ class PieceTokenizer:
     """
 
     def __init__(
-        self, backend: tokenizers.Tokenizer, config: TextConfig, how: TextFormat, texts: Texts
+        self, backend: tokenizers.Tokenizer, config: TextConfig, how: TextFormat, texts: TextChoice
     ):
         self.backend = backend
         self.context_length = config.context_length
@@ -84,12 +84,10 @@ class PieceTokenizer:
             ids[ids == self.end_of_text] = 0
         return TokenIds(ids, np.array([len(row) > room for row in rows], bool))
 
-    def save(self, folder: Path) -> None:
-        """Write `tokenizer.json`."""
-        self.backend.save(str(folder / "tokenizer.json"))
 
-
-def load_pieces(folder: Path, config: TextConfig, how: TextFormat, texts: Texts) -> PieceTokenizer:
+def load_pieces(
+    folder: Path, config: TextConfig, how: TextFormat, texts: TextChoice
+) -> PieceTokenizer:
     """The tokenizer of a checkpoint's folder.
 
     Raises:
@@ -110,6 +108,20 @@ def load_pieces(folder: Path, config: TextConfig, how: TextFormat, texts: Texts)
         raise InputError(f"{path}: the tokenizer cannot be read: {error}") from error
     backend.no_padding()
     backend.no_truncation()
+    return PieceTokenizer(backend, config, how, texts)
+
+
+def byte_pieces(config: TextConfig, how: TextFormat, texts: TextChoice) -> PieceTokenizer:
+    """A tokenizer for an untrained network, of which no vocabulary is known: a token per byte."""
+    end = 1 if config.end_of_text is None else config.end_of_text
+    names = ["<pad>", "<unused>", "<unused2>"]
+    names[end] = "</s>"
+    names += [f"<0x{byte:02X}>" for byte in range(256)]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    backend = tokenizers.Tokenizer(models.BPE(vocabulary, [], byte_fallback=True))
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", end)]
+    )
     return PieceTokenizer(backend, config, how, texts)
 
 

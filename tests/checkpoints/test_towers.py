@@ -4,12 +4,17 @@ import functools
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 from PIL import Image
 
-from jclip.checkpoints import load_checkpoint
+from jclip.adapters import LoRAConfig, add_adapter
+from jclip.adapters.lora import adapted_layers
+from jclip.checkpoints import load_checkpoint, save_clip
+from jclip.errors import InputError
+from jclip.files.json_files import read_json
 from jclip.images import preprocess
 from jclip.models import cut_after_end_of_text
 
@@ -167,3 +172,62 @@ def test_other_towers_know_one_kind_of_text():
         checkpoint("siglip").clip.encode_text(np.zeros((1, 64), np.int32), kind="long")
     with pytest.raises(ValueError, match="takes images of one size"):
         checkpoint("siglip").clip.encode_patches(np.zeros((1, 9, 768)), np.array([[3, 3]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("siglip", "siglip"),
+        ("open_clip_siglip2", "siglip"),
+        ("siglip2_naflex", "siglip2"),
+        ("metaclip_2", "metaclip_2"),
+    ],
+)
+def test_what_transformers_can_express_is_saved(tmp_path, name, kind):
+    save_clip(tmp_path / "saved", checkpoint(name))
+    saved = load_checkpoint(tmp_path / "saved")
+    assert read_json(tmp_path / "saved" / "config.json")["model_type"] == kind
+    ours, theirs = (
+        dict(nnx.to_flat_state(nnx.state(one.clip, nnx.Param))) for one in (checkpoint(name), saved)
+    )
+    assert ours.keys() == theirs.keys()
+    for path, leaf in ours.items():
+        np.testing.assert_array_equal(leaf[...], theirs[path][...])
+    assert saved.clip.config == checkpoint(name).clip.config
+    assert saved.image_config == checkpoint(name).image_config
+    texts = ["A Photo of_a cat.", "HTML &amp; <b>bold</b>"]
+    assert (saved.tokenizer(texts).ids == checkpoint(name).tokenizer(texts).ids).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("open_clip_clipa", r"pre norm \(vision tower\) cannot be expressed"),
+        ("open_clip_eva02", r"key bias \(vision tower\)"),
+        ("fgclip1", r"dense \(vision tower\)"),
+        ("open_clip_flags", r"class token \(vision tower\)"),
+    ],
+)
+def test_what_transformers_cannot_express_is_named(tmp_path, name, named):
+    with pytest.raises(InputError, match=named):
+        save_clip(tmp_path / "saved", checkpoint(name))
+    assert not (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("name", ["siglip", "open_clip_eva02"])
+def test_lora_takes_them(name):
+    adapted = add_adapter(checkpoint(name).clip, LoRAConfig(targets="attention"), nnx.Rngs(0))
+    layers = adapted_layers(adapted)
+    assert len(layers) == 4
+    assert all(path.startswith("image_tower.transformer.blocks.attention") for path in layers)
+
+
+def test_bfloat16_is_close():
+    for name in ("siglip", "open_clip_eva02", "open_clip_pe_core"):
+        arrays = expected(name)
+        clip = load_checkpoint(GOLDEN / name, dtype=jnp.bfloat16).clip
+        graph, state = nnx.split(clip)
+        program = jax.jit(lambda s, x, graph=graph: nnx.merge(graph, s).encode_image(x))
+        found = np.asarray(program(state, arrays["pixels"].transpose(0, 2, 3, 1)))
+        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(arrays["image_embeds"], axis=1)
+        assert ((found * arrays["image_embeds"]).sum(axis=1) / lengths).min() > 0.9995

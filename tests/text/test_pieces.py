@@ -37,7 +37,7 @@ def described(name, **options):
 @pytest.mark.parametrize(("name", "texts", "key"), IDS)
 def test_ids_equal_the_library(name, texts, key):
     arrays = np.load(GOLDEN / name / "tokens.npz")
-    found = described(name, texts=texts).tokenizer(arrays["texts"].tolist())
+    found = described(name, text_cleaning=texts).tokenizer(arrays["texts"].tolist())
     assert found.ids.dtype == np.int32
     assert (found.ids == arrays[key]).all()
     # The longest text is the last one.
