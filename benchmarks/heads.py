@@ -24,7 +24,8 @@ from jclip.runs.command import DONE, run_command
 from jclip.training.head_batches import CaptionPairs, HeadRecipe
 from jclip.training.head_training import HeadRun, train_heads
 
-SIZE, HELD_OUT = 512, 2_000
+SIZE, PAIRS, HELD_OUT = 512, 50_000, 2_000
+EPOCHS, SEEDS = 10, 8
 SCRIPT = Path(__file__).with_name("heads_in_torch.py")
 
 
@@ -36,46 +37,39 @@ def draw_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images, np.roll(captions, 1, axis=1)
 
 
-def train_at_once(images: np.ndarray, captions: np.ndarray, epochs: int, seeds: int):
+def train_at_once(images: np.ndarray, captions: np.ndarray) -> tuple[float, list[float]]:
     """Seconds, and the validation losses."""
     rows = jnp.arange(len(images))
-    runs = [HeadRun(seed, 5e-5, 0.2) for seed in range(seeds)]
+    runs = [HeadRun(seed, 5e-5, 0.2) for seed in range(SEEDS)]
     begin = time.perf_counter()
     placed = (jax.device_put(images), jax.device_put(captions), rows)
     pairs = CaptionPairs(*placed, examples=rows[:-HELD_OUT])
     held_out = pairs._replace(examples=rows[-HELD_OUT:])
-    recipe = HeadRecipe("warm-up", epochs=epochs)
+    recipe = HeadRecipe("warm-up", epochs=EPOCHS)
     trained = train_heads(HeadConfig("linear", SIZE), recipe, runs, pairs, held_out)
     return time.perf_counter() - begin, [head.validation_loss for head in trained]
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is trained."""
+    """What PyTorch runs in."""
 
     torch_python: str = "python"
     """A Python that has torch."""
-    pairs: int = 50_000
-    """Training pairs."""
-    epochs: int = 10
-    """Of every head."""
-    seeds: int = 8
-    """Heads."""
 
 
 def main(options: Options) -> int:
     """Print both times."""
-    images, captions = draw_pairs(options.pairs + HELD_OUT)
+    images, captions = draw_pairs(PAIRS + HELD_OUT)
     with (
         torch_process([options.torch_python, str(SCRIPT)]) as (ask, said),
         tempfile.TemporaryDirectory() as folder,
     ):
-        seconds, losses = train_at_once(images, captions, options.epochs, options.seeds)
+        seconds, losses = train_at_once(images, captions)
         print(f"jax {jax.__version__}, at once: {seconds:.1f} s", flush=True)
         path = Path(folder) / "features.npz"
         np.savez(path, images=images, captions=captions, held_out=HELD_OUT)
-        asked = {"features": str(path), "epochs": options.epochs, "seeds": options.seeds}
-        theirs = ask(asked)
+        theirs = ask({"features": str(path), "epochs": EPOCHS, "seeds": SEEDS})
     print(f"torch {said['torch']}, in turn: {theirs['seconds']:.1f} s")
     print(f"ratio: {seconds / theirs['seconds']:.2f}")
     for name, values in (("jax", losses), ("torch", theirs["losses"])):

@@ -9,16 +9,14 @@ before. It needs a Python with torch, open_clip and peft.
 """
 
 import dataclasses
-import time
 from pathlib import Path
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from benchmarks.timing import take_turns
+from benchmarks.timing import Work, take_turns, timed
 from benchmarks.torch_process import torch_process
 from jclip.adapters import add_adapter
 from jclip.checkpoints import load_checkpoint
@@ -29,37 +27,24 @@ from jclip.training.loop import compiled_step
 from jclip.training.lora import LORA_RECIPES, TuningConstants, adapter_step
 
 SCRIPT = Path(__file__).with_name("lora_step_in_torch.py")
-HEIGHT = 256
-OURS = {"reference": "reference", "mlp": r"image_tower\..*\.mlp\..*"}
+HEIGHT, BATCH = 256, 16
+ROUNDS, STEPS = 5, 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is timed."""
+    """What PyTorch runs in."""
 
     torch_python: str = "python"
     """A Python that has torch, open_clip and peft."""
-    batch_size: int = 16
-    """Panoramas per step; the paper's is 16."""
-    targets: Literal["reference", "mlp"] = "reference"
-    """Adapted layers, the same on both sides: the paper's, or both MLP products."""
-    rounds: int = 5
-    """How often both take their steps in turn."""
-    steps: int = 2
-    """Steps of each side per round."""
 
 
 def main(options: Options) -> int:
     """Print seconds per step and the ratio."""
-    command = [options.torch_python, str(SCRIPT), str(options.batch_size), options.targets]
-    with torch_process(command) as (ask, _):
-        take_steps = _our_steps(options)
-        sides = {
-            "jclip": lambda: take_steps(options.steps),
-            "pytorch": lambda: ask({"steps": options.steps})["seconds"],
-        }
-        seconds = take_turns(sides, options.rounds)
-    medians = {name: taken.median / options.steps for name, taken in seconds.items()}
+    with torch_process([options.torch_python, str(SCRIPT), str(BATCH)]) as (ask, _):
+        sides = {"jclip": _our_steps(), "pytorch": lambda: ask({"steps": STEPS})["seconds"]}
+        seconds = take_turns(sides, ROUNDS)
+    medians = {name: taken.median / STEPS for name, taken in seconds.items()}
     print("side,seconds per step")
     for name, median in medians.items():
         print(f"{name},{median:.3f}")
@@ -67,35 +52,29 @@ def main(options: Options) -> int:
     return DONE
 
 
-def _our_steps(options: Options):
-    """A function that takes steps and returns the seconds."""
+def _our_steps() -> Work:
     checkpoint = load_checkpoint("random:ViT-B-32")
-    recipe = dataclasses.replace(
-        LORA_RECIPES["reference"], targets=OURS[options.targets], anchor="both"
-    )
+    recipe = dataclasses.replace(LORA_RECIPES["reference"], anchor="both")
     clip = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(0))
     config, key = checkpoint.image_config, jax.random.key(0)
     _, state, parameters, train_step = adapter_step(clip, recipe, config, "crop", key)
-    rng, count = np.random.default_rng(0), options.batch_size
-    width = checkpoint.clip.config.embedding_width
-    texts = normalised(jnp.asarray(rng.normal(size=(count, width)), jnp.float32))
+    rng, width = np.random.default_rng(0), checkpoint.clip.config.embedding_width
+    texts = normalised(jnp.asarray(rng.normal(size=(BATCH, width)), jnp.float32))
     plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), config.size, "crop")
-    scores = jnp.asarray(rng.normal(size=count), jnp.float32)
+    scores = jnp.asarray(rng.normal(size=BATCH), jnp.float32)
     frozen = TuningConstants(parameters, texts, scores, plan, jnp.float32(0.5))
-    images = rng.integers(0, 256, (count, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
-    batch = {"images": images, "rows": np.arange(count, dtype=np.int32)}
+    images = rng.integers(0, 256, (BATCH, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
+    batch = {"images": images, "rows": np.arange(BATCH, dtype=np.int32)}
     state = jax.device_put(state, may_alias=False)
     step = compiled_step(train_step, state)
 
-    def take(steps: int) -> float:
+    def take() -> jax.Array:
         nonlocal state
-        begun = time.perf_counter()
-        for _ in range(steps):
+        for _ in range(STEPS):
             state, _ = step(state, frozen, batch)
-        jax.block_until_ready(state.step)
-        return time.perf_counter() - begun
+        return state.step
 
-    return take
+    return timed(take)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 BATCH = int(sys.argv[1])
-TARGETS = {"reference": ["in_proj", "out_proj", "c_fc"], "mlp": ["c_fc", "c_proj"]}[sys.argv[2]]
+TARGETS = ["in_proj", "out_proj", "c_fc"]
 
 
 def charbonnier(a, b):
@@ -28,10 +28,8 @@ def main() -> None:
     torch.manual_seed(0)
     model = open_clip.create_model("ViT-B-32", pretrained=None)
     model.requires_grad_(False)
-    model.visual = get_peft_model(
-        model.visual,
-        LoraConfig(r=8, lora_alpha=16, lora_dropout=0.1, bias="none", target_modules=TARGETS),
-    )
+    config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.1, target_modules=TARGETS)
+    model.visual = get_peft_model(model.visual, config)
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01)

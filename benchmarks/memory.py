@@ -16,8 +16,8 @@ from importlib import resources
 from pathlib import Path
 
 from jclip.runs.command import DONE, run_command
-from jclip.runs.options import Integers
 
+COUNTS = (96, 384, 1536)
 MEASURED = """
 from benchmarks.timing import peak_memory
 from experiments import shift_sweep
@@ -35,21 +35,17 @@ class Options:
 
     model: str = "random:ViT-B-32"
     """Checkpoint."""
-    counts: Integers = (96, 384, 1536)
-    """Numbers of panoramas."""
-    shifts: int = 2
-    """Shifts of each."""
 
 
-def peak_memory(options: Options, count: int, folder: Path) -> int:
+def peak_memory(model: str, count: int, folder: Path) -> int:
     """Peak resident memory in MiB of a sweep over `count` panoramas."""
     images = folder / f"images-{count}"
     images.mkdir()
     samples = sorted(Path(str(resources.files("jclip.data") / "samples")).glob("*.jpg"))
     for number in range(count):
         shutil.copy(samples[number % len(samples)], images / f"{number:05d}.jpg")
-    (images / "prompts.txt").write_text("a panorama\n" * count)
-    arguments = ["--model", options.model, "--images", str(images), "--shifts", str(options.shifts)]
+    (images / "prompts.txt").write_text("a panorama\n" * count, encoding="utf-8")
+    arguments = ["--model", model, "--images", str(images), "--shifts", "2"]
     command = [sys.executable, "-c", MEASURED, *arguments, "--out", str(folder / f"run-{count}")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return int(output.split("peak")[-1])
@@ -59,8 +55,8 @@ def main(options: Options) -> int:
     """Print one line per number of panoramas."""
     print("panoramas,peak MiB")
     with tempfile.TemporaryDirectory() as folder:
-        for count in options.counts:
-            print(f"{count},{peak_memory(options, count, Path(folder))}", flush=True)
+        for count in COUNTS:
+            print(f"{count},{peak_memory(options.model, count, Path(folder))}", flush=True)
     return DONE
 
 

@@ -26,29 +26,20 @@ class Options:
 
     models: Annotated[Names, tyro.conf.arg(aliases=["--model"])] = ("random:ViT-B-32",)
     """Checkpoints."""
-    images: str = "samples"
-    """Panoramas."""
-    batch_size: int = 16
-    """Views per step."""
 
 
 def main(options: Options) -> int:
     """Print one line per model."""
-    panoramas = open_image_set(options.images)
+    panoramas = open_image_set("samples")
+    prompts = prompts_of(panoramas)
     print("model,largest deviation,median deviation,largest |score|")
     for name in options.models:
         both = []
         for dtype in (jnp.float32, jnp.bfloat16):
             checkpoint = load_checkpoint(name, dtype=dtype)
-            prompts = prompts_of(panoramas)
-            sweep = prepared_sweep(
-                checkpoint, "crop", panoramas.images, prompts, options.batch_size
-            )
-            both.append(sweep(None))
-        deviation = np.abs(both[0] - both[1])
-        print(
-            f"{name},{deviation.max():.4f},{np.median(deviation):.4f},{np.abs(both[0]).max():.2f}"
-        )
+            both.append(prepared_sweep(checkpoint, "crop", panoramas.images, prompts, 16)(None))
+        deviation, largest = np.abs(both[0] - both[1]), np.abs(both[0]).max()
+        print(f"{name},{deviation.max():.4f},{np.median(deviation):.4f},{largest:.2f}")
     return DONE
 
 

@@ -8,8 +8,6 @@ each view in turn, as the papers' scripts do. Both are timed in turn in one run 
 the same levels; the median of the repetitions is printed, and their ratio. About a minute.
 """
 
-import argparse
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +16,7 @@ from PIL import Image
 from benchmarks.timing import take_turns, timed
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, normalise, place, plan_views, shift_views
 
-SIZE = 224
+SIZE, WIDTHS, ROUNDS = 224, (512, 1024, 2048), 9
 FITS: tuple[Fit, ...] = ("crop", "squash", "pad", "tiles")
 
 
@@ -37,53 +35,41 @@ def pillow_levels(panorama: np.ndarray, shift: int, fit: Fit) -> np.ndarray:
     return np.stack(views)
 
 
-def pillow_pixels(panorama: np.ndarray, shifts: list[int], fit: Fit) -> np.ndarray:
-    """Normalised views of a panorama at every shift."""
-    levels = np.stack([pillow_levels(panorama, shift, fit) for shift in shifts])
-    unit = levels.astype(np.float32) / np.float32(255)
-    return (unit - np.asarray(CLIP_MEAN, np.float32)) / np.asarray(CLIP_STD, np.float32)
-
-
-def compare(
-    height: int, width: int, shifts: list[int], fit: Fit, repeat: int
-) -> tuple[float, float]:
+def compare(height: int, width: int, shifts: list[int], fit: Fit) -> tuple[float, float]:
     """Median seconds of the device and of Pillow for one panorama; fails where levels differ."""
     panorama = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     plan = jax.device_put(plan_views(height, width, shifts, SIZE, fit))
-    levels = np.asarray(shift_views(jnp.asarray(panorama[None]), plan, SIZE, fit)[0])
-    np.testing.assert_array_equal(
-        levels, np.stack([pillow_levels(panorama, shift, fit) for shift in shifts])
-    )
+
+    def pillow_views() -> np.ndarray:
+        return np.stack([pillow_levels(panorama, shift, fit) for shift in shifts])
+
+    levels = shift_views(jnp.asarray(panorama[None]), plan, SIZE, fit)[0]
+    np.testing.assert_array_equal(np.asarray(levels), pillow_views())
 
     @jax.jit
     def views(panoramas, plan):
         return normalise(shift_views(panoramas, plan, SIZE, fit))
 
+    def pillow() -> np.ndarray:
+        unit = pillow_views().astype(np.float32) / np.float32(255)
+        return (unit - np.asarray(CLIP_MEAN, np.float32)) / np.asarray(CLIP_STD, np.float32)
+
     # The panorama starts on the host both times: its transfer belongs to the preprocessing.
-    def device():
-        jax.block_until_ready(views(jnp.asarray(panorama[None]), plan))
-
-    def pillow():
-        pillow_pixels(panorama, shifts, fit)
-
-    taken = take_turns({"device": timed(device), "Pillow": timed(pillow)}, repeat)
+    device = timed(lambda: views(jnp.asarray(panorama[None]), plan))
+    taken = take_turns({"device": device, "Pillow": timed(pillow)}, ROUNDS)
     return taken["device"].median, taken["Pillow"].median
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--widths", type=int, nargs="+", default=[512, 1024, 2048])
-    parser.add_argument("--repeat", type=int, default=9)
-    options = parser.parse_args()
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, Pillow {Image.__version__}")
     print("panorama   fit     shifts       jclip ms  Pillow ms  ratio")
-    for width in options.widths:
+    for width in WIDTHS:
         whole = [k * width // 8 for k in range(8)]
         fractional = [shift + k + 1 for k, shift in enumerate(whole)]
         for fit in FITS:
             for name, shifts in (("k W/8", whole), ("fractional", fractional)):
-                ours, theirs = compare(width // 2, width, shifts, fit, options.repeat)
+                ours, theirs = compare(width // 2, width, shifts, fit)
                 print(
                     f"{width:5}x{width // 2:<5}{fit:7} {name:11}{1e3 * ours:9.1f}"
                     f"{1e3 * theirs:11.1f}{theirs / ours:7.1f}",

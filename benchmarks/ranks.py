@@ -8,7 +8,6 @@ embeddings in memory; compiling is in `first`. Each part runs in a process of it
 `peak` is that part's.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -70,29 +69,24 @@ PARTS = {
 }
 
 
-def measure(name: str, repeat: int) -> None:
+def measure(name: str) -> None:
     """Print one line of the table."""
     title, make = PARTS[name]
     run = timed(make())
     first = run()
-    median = statistics.median(run() for _ in range(repeat))
+    median = statistics.median(run() for _ in range(3))
     peak = peak_memory() / 2**10
     print(f"{title:32}{first:8.2f}{median:9.2f}{peak:10.2f}", flush=True)
 
 
 def main() -> None:
-    """Print the table, or one line of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--part", choices=PARTS)
-    parser.add_argument("--repeat", type=int, default=3)
-    options = parser.parse_args()
-    if options.part:
-        return measure(options.part, options.repeat)
+    """Print the table, or the line of the part that is named."""
+    if len(sys.argv) > 1:
+        return measure(sys.argv[1])
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}")
     print(f"{'':32}{'first s':>8}{'median s':>9}{'peak GiB':>10}", flush=True)
     for name in PARTS:
-        command = ["-m", "benchmarks.ranks", "--part", name, "--repeat", str(options.repeat)]
-        subprocess.run([sys.executable, *command], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.ranks", name], check=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from jclip.errors import InputError
 from jclip.runs.command import DONE, run_command
 from jclip.runs.options import Integers
 
-HEIGHT = 128
+HEIGHT, BATCH = 128, 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,30 +34,25 @@ class Options:
     """Checkpoint."""
     counts: Integers = (100, 1000, 10_000)
     """Numbers of panoramas."""
-    batch_size: int = 64
-    """Views per step."""
 
 
-def panoramas(count: int) -> list[ImageFile]:
-    """Scenes that are drawn when they are decoded."""
+def panorama(index: int) -> ImageFile:
+    """A scene that is drawn when it is decoded."""
 
-    def drawn(index: int) -> ImageFile:
-        def pixels() -> np.ndarray:
-            (one,) = draw_scenes("panorama", [index], HEIGHT, seed=0, split="test", at_once=1)
-            return one.pixels
+    def pixels() -> np.ndarray:
+        (one,) = draw_scenes("panorama", [index], HEIGHT, seed=0, split="test", at_once=1)
+        return one.pixels
 
-        return ImageFile(f"{index}.png", pixels, HEIGHT, 2 * HEIGHT, str(index))
-
-    return [drawn(index) for index in range(count)]
+    return ImageFile(f"{index}.png", pixels, HEIGHT, 2 * HEIGHT, str(index))
 
 
-def seconds(checkpoint: Checkpoint, count: int, batch: int, warm_up: bool = False) -> float:
-    """What a sweep of so many panoramas takes; of its first batch alone, to warm up."""
-    images, prompts = panoramas(count), [f"scene number {i}" for i in range(count)]
+def seconds(checkpoint: Checkpoint, count: int, batches: int | None = None) -> float:
+    """What a sweep of so many panoramas takes, or of its first batches."""
+    images = [panorama(index) for index in range(count)]
+    prompts = [f"scene number {index}" for index in range(count)]
     begin = time.perf_counter()
-    sweep = prepared_sweep(checkpoint, "crop", images, prompts, batch)
-    scores = sweep(1 if warm_up else None)
-    assert warm_up or np.isfinite(scores).all()
+    scores = prepared_sweep(checkpoint, "crop", images, prompts, BATCH)(batches)
+    assert batches or np.isfinite(scores).all()
     return time.perf_counter() - begin
 
 
@@ -67,11 +62,10 @@ def main(options: Options) -> int:
         raise InputError("--counts: needs positive numbers")
     checkpoint = load_checkpoint(options.model)
     taken = {}
-    largest = max(options.counts)
     for count in options.counts:
-        seconds(checkpoint, count, options.batch_size, warm_up=True)
-        repetitions = min(3, largest // count)
-        runs = [seconds(checkpoint, count, options.batch_size) for _ in range(repetitions)]
+        seconds(checkpoint, count, 1)
+        repetitions = min(3, max(options.counts) // count)
+        runs = [seconds(checkpoint, count) for _ in range(repetitions)]
         taken[count] = 1e3 * float(np.median(runs)) / count
     mean = np.mean(list(taken.values()))
     print(f"{options.model} on {jax.devices()[0].device_kind}, jax {jax.__version__}")

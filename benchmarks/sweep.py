@@ -4,23 +4,18 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jclip.checkpoints import Checkpoint
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import plan_batches, stream_batches
 from jclip.images import Fit
-from jclip.probes.embed import TEXT_BATCH, embed_texts
 from jclip.probes.probe import stream_scores
-from jclip.probes.scores import score_table
 from jclip.probes.shift import ShiftProbe, shifts_by_width
 from jclip.probes.subjects import make_subjects
 
 SHIFTS = 8
-TEXTS_AT_ONCE = TEXT_BATCH
-"""Prompts that a sweep embeds in one step."""
 
 
 def prompts_of(panoramas: ImageSet) -> list[str]:
@@ -40,14 +35,9 @@ def prepared_sweep(
     prompts: Sequence[str],
     batch: int,
 ) -> Callable[[int | None], Float[np.ndarray, "n s"]]:
-    """Embed the prompts of N panoramas, and return the sweep that is left to do.
+    """Embed the prompts of N panoramas, one each, and return the sweep that is left to do.
 
-    Args:
-        checkpoint: the model.
-        fit: how a panorama becomes a square.
-        images: N panoramas.
-        prompts: one each.
-        batch: views per step of the network.
+    Steps of the network have `batch` views.
 
     Returns:
         A function from files to scores `[N, 8]`. Its argument is how many batches to sweep, all for
@@ -67,19 +57,3 @@ def prepared_sweep(
         return scores
 
     return sweep
-
-
-def prepared_texts(
-    checkpoint: Checkpoint, prompts: Sequence[str]
-) -> Callable[[], Float[Array, "n e"]]:
-    """Tokenize prompts, and return a function that embeds them."""
-    tokens = checkpoint.tokenizer(prompts)
-    return lambda: embed_texts(checkpoint.clip, tokens)
-
-
-def prepared_table(panoramas: ImageSet, fit: Fit) -> Callable[[], pa.Table]:
-    """A function that makes the table of a sweep's scores, as it is written to disk."""
-    widths = [image.width for image in panoramas.images]
-    probe = ShiftProbe(widths, SHIFTS, fits=[fit], views_per_step=SHIFTS)
-    result = probe.empty(panoramas, "model", fit)
-    return lambda: score_table([result])

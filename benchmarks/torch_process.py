@@ -23,16 +23,10 @@ def torch_process(command: Sequence[str]) -> Iterator[tuple[Ask, dict[str, Any]]
     Raises:
         InputError: it cannot be started or ends early; its last line on stderr says why.
     """
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
     with tempfile.TemporaryFile("w+") as complaint:
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaint,
-                text=True,
-                bufsize=1,
-            )
+            process = subprocess.Popen(command, **pipes, stderr=complaint, text=True, bufsize=1)
         except OSError as error:
             raise InputError(f"{command[0]}: cannot be run ({error.strerror})") from None
         assert process.stdin is not None and process.stdout is not None

@@ -24,7 +24,7 @@ from jclip.checkpoints.owl import DetectorCheckpoint, describe_detector, load_de
 from jclip.data.boxes import BoxTable, inspect_box_images
 from jclip.data.feature_inputs import images_digest
 from jclip.data.features import read_features
-from jclip.data.images import ImageFile
+from jclip.data.images import ImageFile, unlike_a_viewer
 from jclip.data.pipeline import Batch, BatchPlan, stream_batches
 from jclip.errors import InputError
 from jclip.probes.box_matching import Matching
@@ -116,7 +116,8 @@ def main(options: Options) -> int:
         subsets = rank_subsets(ranked, cut, context)
         for subset, file in zip(subsets, ("table", "table_short"), strict=False):
             run.write(file, paper_table(subset.summaries))
-        run.note(*detector_notices(scores, cut, context))
+        run.note(*detector_notices(scores, cut, context), *unlike_a_viewer(list(files.values())))
+        run.note(*checkpoint.tokenizer.notices(table.texts))
         lines = [
             f"{model}: mean rank {own['reference']:.2f} (chance {own['chance']:.2f}), {subset.name}"
             for subset in subsets

@@ -19,15 +19,15 @@ import numpy as np
 import jclip
 from jclip.data.feature_inputs import box_inputs
 from jclip.data.fg_ovd import read_fg_ovd
-from jclip.demo import write_fine_grained_sets
 from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
 from jclip.demo.model_card import write_model_card
+from jclip.demo.negatives import write_fine_grained_sets
 from jclip.demo.pairs import Composition, draw_pairs
 from jclip.images import Fit
 from jclip.probes.fine_grained import rank_boxes
 from jclip.probes.retrieval import right_caption_share
 from jclip.runs.command import DONE, run_command
-from jclip.statistics.calibration import flip_bound
+from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.paired import wilcoxon_signed_rank
 from jclip.text.prompts import GENERICS, IDENTIFIERS, content_of
 
@@ -116,7 +116,7 @@ def _visual(
     scores = jclip.shift_scores(model, panoramas, captions, fit=fit)
     flipped = jclip.score(model, panoramas[:, :, ::-1], captions, fit)
     change = np.median(np.abs(scores[:, 1:] - scores[:, :1]), axis=0)
-    bound = flip_bound(scores[:, 0], flipped)
+    bound = calibrate_flip_bound(scores[:, 0], flipped).value
     found = {f"{45 * k} degrees": float(c) for k, c in enumerate(change, start=1)}
     return found | {"flip bound": bound, "half a turn / flip bound": float(change[3]) / bound}
 

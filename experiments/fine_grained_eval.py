@@ -32,7 +32,7 @@ from jclip.report import faults
 from jclip.report.faults import FaultChoice, activation_choice
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.runs.command import run_command
-from jclip.runs.options import Flag, Names, OutFolder
+from jclip.runs.options import Flag, OutFolder, Sources
 from jclip.runs.record import Silent
 from jclip.runs.run import open_run
 
@@ -41,7 +41,7 @@ from jclip.runs.run import open_run
 class Options:
     """What is ranked."""
 
-    features: Annotated[Names, Silent]
+    features: Annotated[Sources, Silent]
     """Folders of extract_features, of the same annotation files."""
     head: Annotated[Path | None, Silent] = None
     """A re-projection head, .safetensors; its results stand beside the model's own."""

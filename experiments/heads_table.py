@@ -84,8 +84,8 @@ class Options:
     """Of retrieval before any head; reference repeats the paper's fault."""
     out: OutFolder = None
 
-    def stages(self) -> list[tuple[HeadRecipe, float, float]]:
-        """The two stages, with learning rate and margin of each.
+    def stages(self) -> list[tuple[HeadRecipe, list[HeadRun]]]:
+        """The two stages, each with the runs of all seeds.
 
         Raises:
             InputError: a number is out of range.
@@ -93,23 +93,20 @@ class Options:
         demo = self.features.demo
         rates = DEMO_RATES if demo else [rate for rate, _ in RECIPES.values()]
         given = (self.warm_up_rate, self.hard_rate)
-        rates = [b if a is None else a for a, b in zip(given, rates, strict=True)]
-        if worst := [rate for rate in rates if not 0 < rate < float("inf")]:
-            raise InputError(f"learning rate {worst[0]:g}: more than 0 is expected")
-        default = DEMO_EPOCHS if demo else HeadRecipe.epochs
-        epochs = default if self.epochs is None else self.epochs
-        recipes = [
-            HeadRecipe(
+        margins = (self.warm_up_margin, self.hard_margin)
+        epochs = DEMO_EPOCHS if demo else HeadRecipe.epochs
+        stages = []
+        for stage, default, own, margin in zip(RECIPES, rates, given, margins, strict=True):
+            recipe = HeadRecipe(
                 stage,
-                epochs=epochs,
+                epochs=epochs if self.epochs is None else self.epochs,
                 batch_size=self.batch_size,
                 same_image=self.same_image,
                 text_axis=self.text_axis,
             )
-            for stage in RECIPES
-        ]
-        margins = (self.warm_up_margin, self.hard_margin)
-        return list(zip(recipes, rates, margins, strict=True))
+            rate = default if own is None else own
+            stages.append((recipe, [HeadRun(seed, rate, margin) for seed in self.seeds]))
+        return stages
 
     def configs(self, size: int) -> list[HeadConfig]:
         """All heads."""
@@ -130,7 +127,7 @@ def main(options: Options) -> int:
     configs = options.configs(size if features is None else features.warm_up.images.shape[1])
     facts = {
         "epochs": stages[0][0].epochs,
-        "learning_rates": [rate for _, rate, _ in stages],
+        "learning_rates": [runs[0].learning_rate for _, runs in stages],
         "features": options.features.demo_scenes if features is None else features.digests,
     }
     with open_run("heads_table", options, out=options.out, **facts) as run:
@@ -150,7 +147,7 @@ def main(options: Options) -> int:
         meaning = "over samples" if repeated else "over features"
         choices = [
             faults.RETRIEVAL_AXIS.choose(repeated, meaning),
-            *head_choices(configs, [recipe for recipe, *_ in stages], options.seeds),
+            *head_choices(configs, [recipe for recipe, _ in stages], options.seeds),
         ]
         sets = [name for name in before if name not in ("mean_rank", *RECALLS)]
         lines = [_line(row) for row in table.to_pylist()]
@@ -168,8 +165,7 @@ def _train(
     )
     initialisation = "pytorch" if config.kind == "attention" else options.initialisation
     initial, results = None, []
-    for (recipe, rate, margin), part in zip(options.stages(), parts, strict=True):
-        runs = [HeadRun(seed, rate, margin) for seed in options.seeds]
+    for (recipe, runs), part in zip(options.stages(), parts, strict=True):
         own = folder / "training" / config.kind / recipe.stage
         trained = train_heads(
             config, recipe, runs, *part, own, initialisation=initialisation, initial=initial

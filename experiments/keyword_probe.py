@@ -27,7 +27,14 @@ from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summar
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
-from jclip.runs.options import Fits, ImageOptions, ModelOptions, Names, OutputOptions
+from jclip.runs.options import (
+    Fits,
+    ImageOptions,
+    ModelOptions,
+    Names,
+    OutputOptions,
+    Sources,
+)
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.run import Run, open_run
 from jclip.runs.sets import check_sets, score_sets
@@ -47,7 +54,7 @@ class Options:
     processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
         default_factory=ProcessOptions
     )
-    control: Names = ("demo-photos",)
+    control: Sources = ("demo-photos",)
     """Sets of perspective photos, of which the identifiers are not true; none for no control."""
     identifiers: Names = IDENTIFIERS
     """Words that say a picture is a 360-degree panorama (V* in the paper)."""

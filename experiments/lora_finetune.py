@@ -25,12 +25,12 @@ from jclip.adapters import add_adapter, check_targets, parameter_counts
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.checkpoints.adapted import with_adapter
 from jclip.data.image_sets import ImageSet, not_two_to_one, split_image_set
+from jclip.data.images import check_fit
 from jclip.data.training_batches import steps_per_epoch
 from jclip.distributed import data_mesh, is_lead
 from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.images.fits import OWN, FitOption, fits_of
-from jclip.images.geometry import place
 from jclip.probes.embed import split_network
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject, make_subjects
@@ -123,7 +123,7 @@ def _check(
         raise InputError(f"{sets[0].name}: {odd[0]}")
     steps_per_epoch(images, 1)
     for fit in fits_of([options.fit], config):
-        place(images[0].height, images[0].width, config.size, fit)
+        check_fit(images[0].name, images[0].height, images[0].width, config.size, fit)
     data_mesh(options.recipe.batch_size_train)
 
 

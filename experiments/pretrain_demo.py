@@ -124,8 +124,7 @@ def _train(
         value, metrics = jax.device_get(measure(trainable, frozen))
         return {"loss": float(value), "accuracy": float(metrics["accuracy"])}
 
-    steps = sum(options.cycles)
-    style = functools.partial(_style, options)
+    steps, style = sum(options.cycles), functools.partial(_style, options)
     state = train(
         make_train_step(loss, optimizer, options.clip_norm),
         state,
@@ -141,16 +140,9 @@ def _train(
 
 
 def _optimizer(options: Options) -> optax.GradientTransformation:
+    cycle = {"peak_value": options.learning_rate, "warmup_steps": options.warmup_steps}
     schedule = optax.sgdr_schedule(
-        [
-            {
-                "init_value": 0.0,
-                "peak_value": options.learning_rate,
-                "warmup_steps": options.warmup_steps,
-                "decay_steps": steps,
-            }
-            for steps in options.cycles
-        ]
+        [{"init_value": 0.0, "decay_steps": steps, **cycle} for steps in options.cycles]
     )
 
     def dimensions(parameters):

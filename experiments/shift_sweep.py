@@ -83,7 +83,13 @@ def main(options: Options) -> int:
         mirror=options.beta == "flip",
         prompt_prefix=options.image.prompt_prefix,
     )
-    _check(options, sets, models, probe)
+    check_sets(sets, models, probe)
+    _check(options)
+    if options.reference_text_files:
+        try:
+            check_reference_layout(probe.results(sets, models))
+        except InputError as error:
+            raise InputError(f"--reference-text-files: {error}") from None
     with open_run(
         "shift_sweep", options, models=models, image_sets=sets, out=options.output.out
     ) as run:
@@ -102,23 +108,12 @@ def main(options: Options) -> int:
         return _report(options, run, results, sets, models)
 
 
-def _check(
-    options: Options,
-    sets: Sequence[ImageSet],
-    models: Sequence[CheckpointDescription],
-    probe: ShiftProbe,
-) -> None:
+def _check(options: Options) -> None:
     """Refuse what could only fail after the expensive part."""
-    check_sets(sets, models, probe)
     minimum_images(options.alpha)
     if isinstance(options.beta, float) and not 0 <= options.beta < float("inf"):
         raise InputError(f"--beta {options.beta}: has to be a finite score difference, 0 or more")
     check_quantile_method(options.flip_quantiles)
-    if options.reference_text_files:
-        try:
-            check_reference_layout(probe.results(sets, models))
-        except InputError as error:
-            raise InputError(f"--reference-text-files: {error}") from None
 
 
 def _report(
@@ -147,8 +142,17 @@ def _report(
     summary = summary_table(results, statistics)
     run.write("summary", summary)
     page = shift_page(results, statistics, extreme_examples(results, sets, models[0]))
-    lines = [_line(row) for row in summary.to_pylist()]
-    return run.publish(page, lines, _faults(options, sets, models, results))
+    by_order = [opened.caption_file for opened in sets if opened.caption_file.endswith(".txt")]
+    paired = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
+    overridden = any(model.identity.overridden for model in models)
+    # All faults of paper 1's code that a sweep has a choice in.
+    choices = [
+        faults.crop_choice(list(dict.fromkeys(result.fit for result in results))),
+        faults.activation_choice(overridden, options.model.activation),
+        faults.PAIRED_BY_ORDER.choose(False, paired),
+        *(() if options.beta is None else faults.beta_choices(options.beta)),
+    ]
+    return run.publish(page, [_line(row) for row in summary.to_pylist()], choices)
 
 
 def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound | None:
@@ -178,24 +182,6 @@ def _line(row: dict) -> str:
     if row["beta"] is not None:
         line += "; beta {beta:.3f}, stable at {stable_shifts} of {tested_shifts} shifts"
     return line.format(**row)
-
-
-def _faults(
-    options: Options,
-    sets: Sequence[ImageSet],
-    models: Sequence[CheckpointDescription],
-    results: Sequence[ShiftScores],
-) -> list[faults.FaultChoice]:
-    """All faults of paper 1's code that a sweep has a choice in."""
-    by_order = [opened.caption_file for opened in sets if opened.caption_file.endswith(".txt")]
-    paired = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
-    overridden = any(model.identity.overridden for model in models)
-    return [
-        faults.crop_choice(list(dict.fromkeys(result.fit for result in results))),
-        faults.activation_choice(overridden, options.model.activation),
-        faults.PAIRED_BY_ORDER.choose(False, paired),
-        *(() if options.beta is None else faults.beta_choices(options.beta)),
-    ]
 
 
 if __name__ == "__main__":

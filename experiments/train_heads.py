@@ -81,8 +81,6 @@ class Options:
         for name, values in zip(("seeds", "learning-rates", "margins"), grid, strict=True):
             if not values or len(set(values)) < len(values):
                 raise InputError(f"--{name}: none is given, or one twice")
-        if worst := [rate for rate in grid[1] if not 0 < rate < float("inf")]:
-            raise InputError(f"learning rate {worst[0]:g}: more than 0 is expected")
         return [HeadRun(*values) for values in itertools.product(*grid)]
 
 
@@ -167,7 +165,7 @@ def _earlier(path: Path, seed: int) -> Path:
         return path
     if not (path / "runs.csv").is_file():
         raise InputError(f"{path}: no runs.csv; --from wants a head's file or a finished run")
-    with (path / "runs.csv").open(newline="") as file:
+    with (path / "runs.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if int(row["seed"]) == seed]
     if not rows:
         raise InputError(f"{path / 'runs.csv'}: no run of seed {seed}")

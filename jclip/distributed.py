@@ -7,6 +7,7 @@ shares one mesh over the devices of all processes (`data_mesh`).
 
 import functools
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,32 @@ def join_processes(
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
             shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:
         if isinstance(error, ValueError) and coordinator is None and on_tpu():
             return
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"the processes of the run could not be connected: {reason}") from error
+
+
+def require_devices() -> None:
+    """Have JAX find its devices.
+
+    Raises:
+        InputError: it finds none, or not those that the environment asks for.
+    """
+    try:
+        jax.devices()
+    except Exception as error:
+        asked = [
+            f"{name}={os.environ[name]}"
+            for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "XLA_FLAGS")
+            if os.environ.get(name)
+        ]
+        reason = " ".join(str(error).split())[:300] or "no such platform on this machine"
+        raise InputError(
+            f"{', '.join(asked) or 'JAX_PLATFORMS is not set'}: JAX finds no device ({reason}); "
+            "JAX_PLATFORMS=cpu always works"
+        ) from error
 
 
 def is_lead() -> bool:
@@ -102,21 +124,20 @@ def data_mesh(batch_size: int) -> Mesh:
     Raises:
         InputError: the devices do not divide the batch evenly.
     """
-    devices = jax.device_count()
-    if batch_size % devices:
+    if batch_size % (devices := jax.device_count()):
         raise InputError(f"a batch of {batch_size} cannot be split evenly over {devices} devices")
-    return jax.make_mesh((devices,), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
+    return _mesh(jax.devices())
 
 
 @functools.cache
 def local_mesh() -> Mesh:
     """The devices of this process along the axis `data`."""
-    return jax.make_mesh(
-        (jax.local_device_count(),),
-        (DATA,),
-        axis_types=(jax.sharding.AxisType.Auto,),
-        devices=jax.local_devices(),
-    )
+    return _mesh(jax.local_devices())
+
+
+def _mesh(devices: Sequence[Any]) -> Mesh:
+    axis_types = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((len(devices),), (DATA,), axis_types=axis_types, devices=devices)
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
@@ -142,7 +163,6 @@ def shard_batch(mesh: Mesh, batch: Any) -> Any:
     """
     sharding = NamedSharding(mesh, PartitionSpec(DATA))
     if mesh.is_multi_process:
-        return jax.tree.map(
-            lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch
-        )
+        place = functools.partial(jax.make_array_from_process_local_data, sharding)
+        return jax.tree.map(place, batch)
     return jax.device_put(batch, sharding)

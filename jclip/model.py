@@ -7,7 +7,7 @@ texts; images of all sizes share them.
 import functools
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import jax
@@ -24,21 +24,21 @@ from jclip.checkpoints import (
 )
 from jclip.checkpoints.adapted import with_adapter, with_adapter_name
 from jclip.data.arguments import images_argument, texts_argument
-from jclip.data.images import ImageFile, decode
-from jclip.data.pipeline import Batch, BatchPlan, plan_batches, stream_batches
+from jclip.data.feature_inputs import square_part
+from jclip.data.images import ImageFile, check_fit
+from jclip.data.pipeline import Batch, BatchPlan, plan_batches
 from jclip.distributed import local_mesh, shard_batch
 from jclip.errors import InputError
-from jclip.images import Fit, place
-from jclip.images.boxes import fit_square
+from jclip.images import Fit
 from jclip.models.config import Activation
 from jclip.models.unit_norm import normalised
 from jclip.probes.embed import (
-    DevicePlans,
     Network,
+    device_plans,
+    embed_all,
     embed_squares,
     embed_texts,
     embed_views,
-    one_behind,
     split_network,
 )
 from jclip.text.cleaning import TextChoice
@@ -99,7 +99,7 @@ class Model:
 
     def __init__(self, checkpoint: Checkpoint):
         self.checkpoint = checkpoint
-        self._plans = DevicePlans()
+        self._plans = functools.cache(device_plans)
 
     def __repr__(self) -> str:
         return repr(self.checkpoint).replace("Checkpoint", "Model", 1)
@@ -155,8 +155,11 @@ class Model:
         """`embed_images` of images that are known to be images."""
         fit = self.settled_fit(fit, files)
         if fit == "tiles":
-            return self._embed(files, self._tiles)
-        return self._embed([self._square(file, fit) for file in files], self._squares)
+            return embed_all(files, rounded_plans(files), self._tiles)
+        config = self.image_config
+        # Fitted when they are decoded, so that all sizes share a program.
+        squares = [square_part(file.name, file, file.whole, config, fit) for file in files]
+        return embed_all(squares, rounded_plans(squares), self._squares)
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n e"]:
         """Embeddings of texts, of length 1; warns of texts that were cut to fit the context.
@@ -188,21 +191,8 @@ class Model:
         if settled not in get_args(Fit):
             raise InputError(f"fit: {fit!r} is none of {', '.join(get_args(Fit))}")
         for file in files:
-            try:
-                place(file.height, file.width, self.image_config.size, settled)
-            except InputError as error:
-                raise InputError(f"{file.name}: {error}") from None
+            check_fit(file.name, file.height, file.width, self.image_config.size, settled)
         return settled
-
-    def _square(self, file: ImageFile, fit: Fit) -> ImageFile:
-        """An image fitted when it is decoded, so that all sizes share a program."""
-        config = self.image_config
-        height, width = place(file.height, file.width, config.size, fit).shape
-
-        def pixels() -> np.ndarray:
-            return fit_square(decode(file), config.size, fit, config.interpolation)
-
-        return ImageFile(file.name, pixels, height, width, digest="")
 
     def _squares(self, batch: Batch) -> Array:
         pixels = shard_batch(local_mesh(), batch.pixels)
@@ -212,16 +202,6 @@ class Model:
         config, pixels = self.image_config, shard_batch(local_mesh(), batch.pixels)
         (plan,) = self._plans(batch.pixels.shape[1:3], (0,), config, "tiles")
         return embed_views(*self.network, pixels, plan, image_config=config, fit="tiles")[:, 0]
-
-    def _embed(
-        self, files: Sequence[ImageFile], compute: Callable[[Batch], Array]
-    ) -> Float32[np.ndarray, "n e"]:
-        width = self.checkpoint.clip.config.embedding_width
-        found = np.empty((len(files), width), np.float32)
-        batches = stream_batches(files, rounded_plans(files), record_failures=False)
-        for batch, embedded in one_behind(batches, compute):
-            found[list(batch.indices)] = embedded
-        return found
 
 
 def rounded_plans(files: Sequence[ImageFile], views: int = 1) -> list[BatchPlan]:

@@ -24,7 +24,7 @@ from benchmarks.compile_report.programs import (
     sweep_program,
     tuning_program,
 )
-from benchmarks.compile_report.topology import Topology, describe_topology, open_topology
+from benchmarks.compile_report.topology import Topology, open_topology
 from benchmarks.sweep import SHIFTS
 from jclip.checkpoints import CheckpointDescription, describe_checkpoint
 from jclip.checkpoints.architectures import ARCHITECTURES
@@ -82,8 +82,6 @@ def _check(options: Options) -> None:
     """Refuse what cannot be compiled."""
     if not options.topology or len(set(options.topology)) < len(options.topology):
         raise InputError("--topology: none is given, or one twice")
-    for name in options.topology:
-        describe_topology(name)
     views = options.views_per_chip
     if views is None:
         return

@@ -14,11 +14,13 @@ from benchmarks.compile_report.programs import Program
 from benchmarks.compile_report.topology import Topology
 
 _MEMORY = {
-    "arguments": "argument_size_in_bytes",
-    "outputs": "output_size_in_bytes",
-    "temporaries": "temp_size_in_bytes",
-    "code": "generated_code_size_in_bytes",
+    "arguments_bytes": "argument_size_in_bytes",
+    "outputs_bytes": "output_size_in_bytes",
+    "temporaries_bytes": "temp_size_in_bytes",
+    "code_bytes": "generated_code_size_in_bytes",
 }
+_RATES = ("memory_share", "xla_ratio", "moved_bytes", "collectives", "all_gathers")
+_TIMES = ("intensity", "ridge", "compute_ms", "memory_ms", "roofline_ms", "bound", "compile_s")
 
 
 def compile_row(topology: Topology, program: Program) -> dict[str, Any]:
@@ -56,11 +58,11 @@ def compile_row(topology: Topology, program: Program) -> dict[str, Any]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         problem = re.sub(r"^\S+ \S+ ", "", " ".join(str(error).splitlines()[0].split()))
-        return {**known, **dict.fromkeys(_COMPILED), "fits": False, "problem": problem}
+        unknown = dict.fromkeys((*_MEMORY, "total_bytes", *_RATES, *_TIMES))
+        return {**known, **unknown, "fits": False, "problem": problem}
     seconds = time.perf_counter() - start
     module = parse_module(compiled.as_text())
     found, moved = collectives(module), memory_traffic(module)
-    line = roofline(flops, float(moved), chip)
     once = product_flops(jaxpr, loops_once=True) / program.chips
     memory = _memory(compiled.memory_analysis())
     return {
@@ -73,35 +75,12 @@ def compile_row(topology: Topology, program: Program) -> dict[str, Any]:
         "moved_bytes": moved,
         "collectives": ", ".join(f"{n} {kind}" for kind, n in sorted(found.items())) or "none",
         "all_gathers": found["all-gather"],
-        "intensity": line.intensity,
-        "ridge": line.ridge,
-        "compute_ms": 1e3 * line.compute_s,
-        "memory_ms": 1e3 * line.memory_s,
-        "roofline_ms": 1e3 * line.seconds,
-        "bound": line.bound,
+        **roofline(flops, float(moved), chip),
         "compile_s": seconds,
     }
 
 
-_COMPILED = (
-    *(f"{kind}_bytes" for kind in _MEMORY),
-    "total_bytes",
-    "memory_share",
-    "xla_ratio",
-    "moved_bytes",
-    "collectives",
-    "all_gathers",
-    "intensity",
-    "ridge",
-    "compute_ms",
-    "memory_ms",
-    "roofline_ms",
-    "bound",
-    "compile_s",
-)
-
-
 def _memory(statistics: Any) -> Mapping[str, int]:
     """Bytes on each chip by kind, and together."""
-    kinds = {f"{kind}_bytes": getattr(statistics, name) for kind, name in _MEMORY.items()}
+    kinds = {kind: getattr(statistics, name) for kind, name in _MEMORY.items()}
     return {**kinds, "total_bytes": sum(kinds.values()) - statistics.alias_size_in_bytes}

@@ -6,7 +6,7 @@ it is long.
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
@@ -55,34 +55,19 @@ def _parts(equation: Any) -> Iterator[ClosedJaxpr | Jaxpr]:
                 yield part
 
 
-class Roofline(NamedTuple):
-    """The least time of a program on one chip, in seconds, and what sets it.
+def roofline(flops: float, moved: float, chip: Chip) -> dict[str, Any]:
+    """The least time of a program on one chip, and what sets it (Williams, Waterman and Patterson).
 
-    Williams, Waterman and Patterson 2009. `intensity` and `ridge` are operations per byte: of the
-    program, and where the chip's rate and bandwidth balance.
+    `intensity` and `ridge` are operations per byte: of the program, and where the chip's rate and
+    bandwidth balance; `moved` are bytes to and from its memory. No run is faster than
+    `roofline_ms`, the longer of computing and moving.
     """
-
-    compute_s: float
-    memory_s: float
-    intensity: float
-    ridge: float
-
-    @property
-    def seconds(self) -> float:
-        """No run is faster."""
-        return max(self.compute_s, self.memory_s)
-
-    @property
-    def bound(self) -> Literal["compute", "memory"]:
-        """Which of the two sets the time."""
-        return "compute" if self.compute_s >= self.memory_s else "memory"
-
-
-def roofline(flops: float, moved: float, chip: Chip) -> Roofline:
-    """What a chip needs for `flops` operations and `moved` bytes to and from its memory."""
-    return Roofline(
-        compute_s=flops / chip.peak_flops,
-        memory_s=moved / chip.hbm_bandwidth,
-        intensity=flops / moved,
-        ridge=chip.peak_flops / chip.hbm_bandwidth,
-    )
+    times = {"compute": 1e3 * flops / chip.peak_flops, "memory": 1e3 * moved / chip.hbm_bandwidth}
+    bound = max(times, key=lambda kind: times[kind])
+    return {
+        "intensity": flops / moved,
+        "ridge": chip.peak_flops / chip.hbm_bandwidth,
+        **{f"{kind}_ms": time for kind, time in times.items()},
+        "roofline_ms": times[bound],
+        "bound": bound,
+    }

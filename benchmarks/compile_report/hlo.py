@@ -107,10 +107,9 @@ def _closing(text: str, opening: int) -> int:
 
 def collectives(module: Module) -> Counter[str]:
     """How many instructions of every kind of collective the program holds, wherever they stand."""
-    found: Counter[str] = Counter()
-    for computation in module.computations.values():
-        for one in computation.values():
-            kind = one.opcode.removesuffix("-start")
-            if kind in COLLECTIVES:
-                found[kind] += 1
-    return found
+    kinds = (
+        one.opcode.removesuffix("-start")
+        for computation in module.computations.values()
+        for one in computation.values()
+    )
+    return Counter(kind for kind in kinds if kind in COLLECTIVES)

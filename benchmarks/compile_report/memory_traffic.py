@@ -13,15 +13,10 @@ from benchmarks.compile_report.hlo import Instruction, Module
 
 _ARRAY = re.compile(r"\b([a-z]+\d*)\w*\[([\d,]*)\](?:\{([^}]*)\})?")
 _BITS = {"pred": 8}
-_FREE = {
-    "after-all",
-    "bitcast",
-    "constant",
-    "get-tuple-element",
-    "parameter",
-    "partition-id",
-    "tuple",
-}
+_FREE = {"after-all", "bitcast", "constant", "get-tuple-element"}
+_FREE |= {"parameter", "partition-id", "tuple"}
+# Calls that reserve memory or join neighbours, and move nothing.
+_ONLY_NAMES = re.compile(r'custom_call_target="(AllocateBuffer|ConcatBitcast)"')
 _SLICING = {"dynamic-slice", "gather", "slice"}
 
 
@@ -41,7 +36,9 @@ def _computation(module: Module, name: str) -> int:
 
 def _instruction(module: Module, computation: Mapping[str, Instruction], one: Instruction) -> int:
     kind = one.opcode
-    if kind in _FREE or kind.endswith("-start") or _only_names(one):
+    if kind in _FREE or kind.endswith("-start"):
+        return 0
+    if kind == "custom-call" and _ONLY_NAMES.search(one.attributes):
         return 0
     if kind == "while":
         return module.trips(one) * _computation(module, one.called("body"))
@@ -50,12 +47,14 @@ def _instruction(module: Module, computation: Mapping[str, Instruction], one: In
     if kind == "conditional":
         branches = re.findall(r"%([\w.\-]+)", one.attributes.split("branch_computations=")[-1])
         return max(_computation(module, b) for b in branches if b in module.computations)
-    sources = [computation[name] for name in one.operands if name in computation]
+    sources = _operands(computation, one)
+    written = _bytes(one.shape)
     if kind.endswith("-done"):
-        return _asynchronous(computation, one, sources)
+        # A copy or slice that goes on beside computing: as much is read as is written.
+        read = _operands(computation, sources[0])
+        return written + sum(min(_bytes(r.shape), _size(one.shape)) for r in read)
     if kind == "fusion":
         return _fusion(module, one, sources)
-    written = _bytes(one.shape)
     if kind == "dynamic-update-slice":
         return 2 * min(written, _bytes(sources[1].shape))
     read = [_bytes(source.shape) for source in sources]
@@ -64,21 +63,8 @@ def _instruction(module: Module, computation: Mapping[str, Instruction], one: In
     return written + sum(read)
 
 
-def _only_names(one: Instruction) -> bool:
-    """Whether it is a call that reserves memory or joins neighbours, and moves nothing."""
-    return one.opcode == "custom-call" and any(
-        f'custom_call_target="{target}"' in one.attributes
-        for target in ("AllocateBuffer", "ConcatBitcast")
-    )
-
-
-def _asynchronous(
-    computation: Mapping[str, Instruction], one: Instruction, sources: list[Instruction]
-) -> int:
-    """A copy or slice that goes on beside computing: as much is read as is written."""
-    started = sources[0]
-    read = [computation[name] for name in started.operands if name in computation]
-    return _bytes(one.shape) + sum(min(_bytes(r.shape), _size(one.shape)) for r in read)
+def _operands(computation: Mapping[str, Instruction], one: Instruction) -> list[Instruction]:
+    return [computation[name] for name in one.operands if name in computation]
 
 
 def _fusion(module: Module, one: Instruction, sources: list[Instruction]) -> int:

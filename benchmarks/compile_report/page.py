@@ -8,24 +8,23 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from jclip.report.page import Column, Illustration, Page, Section
-from jclip.report.style import COLOURS, INK, panels, png, tidy
+from jclip.report.style import COLOURS, INK, legend_below, panels, png
 from jclip.report.tables import page_table
 
 NOT_RUN = "compiled for, not run on: no number here was measured on a TPU"
 KINDS = ("arguments", "outputs", "temporaries", "code")
 GIGA, TERA = 1e9, 1e12
 
-_Columns = dict[str | tuple[str, str], Column | None]
-_MEMORY: _Columns = {
-    "topology": Column("topology"),
+_MEMORY = {
+    "topology": None,
     "images": Column("images per chip", ","),
     **{f"{kind}_gb": Column(f"{kind}, GB", ".3f") for kind in (*KINDS, "total")},
     "capacity_gb": Column("the chip's, GB", ".0f"),
     "memory_share": Column("share", ".1%"),
-    "fits": Column("fits"),
+    "fits": None,
 }
-_WORK: _Columns = {
-    "topology": Column("topology"),
+_WORK = {
+    "topology": None,
     "tflop": Column("TFLOP", ".3f"),
     "formula_ratio": Column("over the formula", ".4f"),
     "xla_ratio": Column("XLA's over ours, loops once", ".3f"),
@@ -37,17 +36,13 @@ _WORK: _Columns = {
     "roofline_ms": Column("least time, ms", ".1f"),
     "bound": Column("bound by"),
     "images_per_s": Column("images/s at most", ",.0f"),
-    "collectives": Column("collectives"),
+    "collectives": None,
     "compile_s": Column("seconds to compile", ".1f"),
 }
 
 
 def compile_page(compiled: pa.Table) -> Page:
-    """Assembles the report.
-
-    Args:
-        compiled: rows of `compile_row`, at least one, with the columns `experiment` and `model`.
-    """
+    """The report of rows of `compile_row`, with columns `experiment` and `model`."""
     shown = pa.Table.from_pylist([_in_units(row) for row in compiled.to_pylist()])
     return Page(
         title="What the chips would do",
@@ -89,36 +84,35 @@ def _finding(row: Mapping[str, Any], rows: int) -> str:
 
 
 def _memory(shown: pa.Table) -> Section:
-    refused = [f"{r['topology']}: {r['problem']}" for r in shown.to_pylist() if r["problem"]]
+    refused = [f"\n\n{r['topology']}: {r['problem']}" for r in shown.to_pylist() if r["problem"]]
+    compiled = Illustration(
+        "compiled",
+        "Left, memory per chip by kind, with the chip's own (line). Right, the least time of one "
+        "run: computing at peak rate, and moving bytes at full bandwidth. Compiled for, not run "
+        "on.",
+        png(compile_figure(shown)),
+    )
     return Section(
-        heading="Memory",
-        text="Main memory (HBM) of each chip by kind, as the compiler lays it out; a GB is 10^9 "
-        "bytes. Outputs that take the place of arguments count once in the total. Images of a "
-        "sweep are its shifted views and one mirror image per panorama.\n\n" + "\n\n".join(refused),
-        tables=(page_table("Memory per chip", shown, _MEMORY),),
-        figures=(
-            Illustration(
-                "compiled",
-                "Left, memory per chip by kind, with the chip's own (line). Right, the least time "
-                "of one run: computing at peak rate, and moving bytes at full bandwidth. "
-                "Compiled for, not run on.",
-                png(compile_figure(shown)),
-            ),
-        ),
+        "Memory",
+        "Main memory (HBM) of each chip by kind, as the compiler lays it out; a GB is 10^9 bytes. "
+        "Outputs that take the place of arguments count once in the total. Images of a sweep are "
+        "its shifted views and one mirror image per panorama." + "".join(refused),
+        page_table("Memory per chip", shown, _MEMORY),
+        compiled,
     )
 
 
 def _work(shown: pa.Table) -> Section:
     return Section(
-        heading="Work, traffic and communication",
-        text="Per chip and run. FLOP are the multiplications and additions of matrix products, "
-        "loops counted as often as they run; the formula counts the image tower's. XLA counts the "
-        "body of a loop once: beside ours counted so, a number near 1 says that the chips share "
-        "the work evenly; what it has above 1 is element-wise. Bytes are those that the compiled "
+        "Work, traffic and communication",
+        "Per chip and run. FLOP are the multiplications and additions of matrix products, loops "
+        "counted as often as they run; the formula counts the image tower's. XLA counts the body "
+        "of a loop once: beside ours counted so, a number near 1 says that the chips share the "
+        "work evenly; what it has above 1 is element-wise. Bytes are those that the compiled "
         "instructions read from and write to main memory, without padding to tiles.\n\n"
         "The least time takes peak bfloat16 rate and full bandwidth, which no program reaches: it "
         "is a bound, no prediction. Collectives are instructions in the compiled program.",
-        tables=(page_table("Work per chip", shown, _WORK),),
+        page_table("Work per chip", shown, _WORK),
     )
 
 
@@ -137,13 +131,14 @@ def compile_figure(shown: pa.Table) -> Figure:
     for height, row in zip(heights, rows, strict=True):
         if row["total_bytes"] is None:
             memory.text(0, height, " does not fit", va="center", fontsize=9, color=INK)
-    for offset, name, colour in ((0.15, "compute_ms", COLOURS[4]), (-0.15, "memory_ms", INK)):
+    for offset, name, label, colour in (
+        (0.15, "compute_ms", "computing", COLOURS[4]),
+        (-0.15, "memory_ms", "moving bytes", INK),
+    ):
         lengths = [row[name] or 0 for row in rows]
-        label = {"compute_ms": "computing", "memory_ms": "moving bytes"}[name]
         times.barh(heights + offset, lengths, height=0.28, color=colour, label=label)
     for axes, label in ((memory, "GB per chip"), (times, "ms per run, at least")):
-        tidy(axes)
         axes.set_yticks(heights, [row["topology"] for row in rows])
-        axes.set_xlabel(label, fontsize=9)
-    figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9)
+        axes.set_xlabel(label)
+    legend_below(figure, 7)
     return figure

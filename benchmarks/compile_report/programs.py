@@ -51,17 +51,9 @@ class Program:
     formula_flops: int | None = None
 
 
-def _whole(mesh: Mesh, tree: Any) -> Any:
-    """Shapes of arrays that are whole on every chip."""
-    return _placed(tree, NamedSharding(mesh, PartitionSpec()))
-
-
-def _split(mesh: Mesh, tree: Any) -> Any:
-    """Shapes of arrays that are split along their first axis."""
-    return _placed(tree, NamedSharding(mesh, PartitionSpec(DATA)))
-
-
-def _placed(tree: Any, sharding: NamedSharding) -> Any:
+def _placed(mesh: Mesh, tree: Any, *axes: str) -> Any:
+    """Shapes of arrays that are whole on every chip, or split along their first axis."""
+    sharding = NamedSharding(mesh, PartitionSpec(*axes))
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
@@ -80,11 +72,8 @@ def sweep_program(
 ) -> Program:
     """A step of a shift sweep: eight shifts of every panorama and, as by default, its mirror image.
 
-    Args:
-        described: the checkpoint; its weights are not read.
-        mesh: the chips.
-        views_per_chip: shifted images in one step, a multiple of eight; mirror images come on top.
-        fit: how a panorama becomes a square.
+    The checkpoint's weights are not read. `views_per_chip` are shifted images in one step, a
+    multiple of eight; mirror images come on top.
     """
     graph, state = nnx.split(nnx.eval_shape(lambda: _network(described)))
     config, rows = described.image_config, views_per_chip // SHIFTS * mesh.size
@@ -95,16 +84,15 @@ def sweep_program(
     panoramas = _shape(rows, HEIGHT, WIDTH, 3, dtype=jnp.uint8)
     traced = embed_views.trace(
         graph,
-        _whole(mesh, state),
-        _split(mesh, panoramas),
-        _whole(mesh, plan),
-        _whole(mesh, unshifted),
+        _placed(mesh, state),
+        _placed(mesh, panoramas, DATA),
+        _placed(mesh, plan),
+        _placed(mesh, unshifted),
         image_config=config,
         fit=fit,
         shifts_at_once=shifts_that_fit(rows // mesh.size, plan),
     )
-    tiles = plan.picks.shape[1]
-    images = rows * (SHIFTS + 1) * tiles
+    images = rows * (SHIFTS + 1) * plan.picks.shape[1]
     formula = images * tower_flops(described.config)
     return Program(traced, mesh.size, images // mesh.size, formula)
 
@@ -112,14 +100,7 @@ def sweep_program(
 def tuning_program(
     described: CheckpointDescription, mesh: Mesh, views_per_chip: int, fit: Fit
 ) -> Program:
-    """A training step of an adapter by our recipe: every panorama as it is and shifted.
-
-    Args:
-        described: the checkpoint; its weights are not read.
-        mesh: the chips.
-        views_per_chip: images in one step, two per panorama.
-        fit: how a panorama becomes a square.
-    """
+    """A training step of an adapter by our recipe: two views of every panorama, one shifted."""
     recipe, config = LORA_RECIPES["corrected"], described.image_config
     steps = []
 
@@ -130,7 +111,7 @@ def tuning_program(
         steps.append(step)
         return state, parameters
 
-    state, parameters = _whole(mesh, jax.eval_shape(start))
+    state, parameters = _placed(mesh, jax.eval_shape(start))
     plan = plan_views(HEIGHT, WIDTH, (0,), config.size, fit, config.interpolation)
     width, rows = described.config.embedding_width, views_per_chip // 2 * mesh.size
     frozen = TuningConstants(
@@ -145,26 +126,20 @@ def tuning_program(
         "rows": _shape(rows, dtype=jnp.int32),
     }
     step = compiled_step(steps[0], state)
-    traced = step.trace(state, _whole(mesh, frozen), _split(mesh, batch))
+    traced = step.trace(state, _placed(mesh, frozen), _placed(mesh, batch, DATA))
     return Program(traced, mesh.size, 2 * rows * plan.picks.shape[1] // mesh.size)
 
 
 def head_program(described: CheckpointDescription, mesh: Mesh) -> Program:
-    """An epoch of the warm-up of five linear heads at once, on the captions of COCO 2017.
-
-    Args:
-        described: the checkpoint whose embeddings they are trained on.
-        mesh: one chip, which is what this program uses.
-    """
+    """An epoch of the warm-up of five linear heads, on the captions of COCO 2017 and one chip."""
     size = described.config.embedding_width
     recipe, (rate, margin) = HeadRecipe("warm-up"), HEAD_RECIPES["warm-up"]
     runs = [HeadRun(seed, rate, margin) for seed in range(HEAD_SEEDS)]
     graphs = []
 
     def start():
-        graph, state = start_runs(
-            HeadConfig("linear", size, "cosine"), recipe, runs, "pytorch", None
-        )
+        config = HeadConfig("linear", size, "cosine")
+        graph, state = start_runs(config, recipe, runs, "pytorch", None)
         graphs.append(graph)
         return state
 
@@ -180,6 +155,6 @@ def head_program(described: CheckpointDescription, mesh: Mesh) -> Program:
         for images, captions in COCO
     ]
     traced = epoch_of_all.trace(
-        recipe, graphs[0], *(_whole(mesh, part) for part in (state, constants, *parts))
+        recipe, graphs[0], *(_placed(mesh, part) for part in (state, constants, *parts))
     )
     return Program(traced, mesh.size, 0)

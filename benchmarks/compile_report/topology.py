@@ -96,10 +96,9 @@ def open_topology(name: str) -> Topology:
         )
     for variable, value in _ALONE.items():
         os.environ.setdefault(variable, value)
+    given = {"platform": "tpu", "chip_config_name": chip.configuration}
     try:
-        described = topologies.get_topology_desc(
-            name, platform="tpu", chip_config_name=chip.configuration
-        )
+        described = topologies.get_topology_desc(name, **given)
     except jax.errors.JaxRuntimeError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--topology {name}: refused by libtpu ({reason})") from None

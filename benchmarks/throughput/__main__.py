@@ -27,11 +27,11 @@ from benchmarks.throughput import stages
 from benchmarks.throughput.comparison import TorchSide, comparison_rows
 from benchmarks.throughput.page import throughput_page
 from benchmarks.throughput.speed_rows import speed_rows
-from benchmarks.timing import Work, peak_memory, take_turns
+from benchmarks.timing import Work, peak_memory, take_turns, timed
 from benchmarks.torch_process import torch_process
 from jclip.checkpoints import Checkpoint, describe_checkpoint, load_checkpoint, save_clip
 from jclip.checkpoints.architectures import ARCHITECTURES
-from jclip.data.image_sets import ImageSet
+from jclip.data.images import decode
 from jclip.errors import InputError
 from jclip.images.fits import fits_of
 from jclip.runs.command import run_command
@@ -83,10 +83,18 @@ def main(options: Options, script: Path = SCRIPT) -> int:
         memory: dict[Any, float] = {}
         with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
             panoramas = stages.enlarged_samples(Path(scratch) / "panoramas", count)
-            sides = _torch_sides(options, script, checkpoints, Path(scratch), panoramas, stack)
             work, flops, scores = _work(options, checkpoints, panoramas, Path(scratch))
-            for side in sides:
+            weights, sides = Path(scratch) / "checkpoint", []
+            if options.compare:
+                save_clip(weights, checkpoints[options.precision[0]])
+            for library in options.compare:
+                print(f"starting {library} ...", flush=True)
+                command = [options.torch_python, str(script), library, str(weights)]
+                ask, said = stack.enter_context(torch_process(command))
+                versions, batches = said["versions"], options.batch_sizes
+                side = TorchSide.ready(library, ask, versions, panoramas, stages.WIDTH, batches)
                 work |= side.work()
+                sides.append(side)
 
             def remember(name) -> None:
                 memory[name] = peak_memory()
@@ -125,7 +133,8 @@ def _work(options: Options, checkpoints: Mapping[str, Checkpoint], panoramas, sc
     """Everything of ours that is timed, by name; FLOPs of bare products; scores to be filled."""
     first = next(iter(checkpoints.values()))
     fits = fits_of(options.fits, first.image_config)
-    work: dict[Any, Work] = {("decode",): stages.decoding(panoramas)}
+    decoding = timed(lambda: [decode(image) for image in panoramas.images])
+    work: dict[Any, Work] = {("decode",): decoding}
     work["write",] = stages.writing(panoramas, fits[0], scratch / "scores.parquet")
     work |= {("resize", fit): stages.resizing(first, fit, panoramas) for fit in fits}
     flops, scores = {}, {}
@@ -140,28 +149,6 @@ def _work(options: Options, checkpoints: Mapping[str, Checkpoint], panoramas, sc
                 scores[name] = np.zeros((len(panoramas.images), SHIFTS), np.float32)
                 work[name] = stages.sweep(checkpoint, fit, panoramas, batch, scores[name])
     return work, flops, scores
-
-
-def _torch_sides(
-    options: Options,
-    script: Path,
-    checkpoints: Mapping[str, Checkpoint],
-    scratch: Path,
-    panoramas: ImageSet,
-    stack: contextlib.ExitStack,
-) -> list[TorchSide]:
-    """PyTorch with the same weights, one process per library, ready to be asked."""
-    if options.compare:
-        save_clip(scratch / "checkpoint", checkpoints[options.precision[0]])
-    sides = []
-    for library in options.compare:
-        print(f"starting {library} ...", flush=True)
-        command = [options.torch_python, str(script), library, str(scratch / "checkpoint")]
-        ask, said = stack.enter_context(torch_process(command))
-        sides.append(
-            TorchSide.ready(library, ask, said, panoramas, stages.WIDTH, options.batch_sizes)
-        )
-    return sides
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.sweep import SHIFTS, TEXTS_AT_ONCE, equal_shifts, prompts_of
+from benchmarks.sweep import SHIFTS, equal_shifts, prompts_of
 from benchmarks.timing import Seconds, Work
 from benchmarks.torch_process import Ask
 from jclip.data.image_sets import ImageSet
 from jclip.errors import RunStopped
+from jclip.probes.embed import TEXT_BATCH
 
 _FORMS = {"float32": ("float32",), "bfloat16": ("autocast", "module")}
 # Scores are 100 x cosine; further apart than this, the two sides do not compute the same.
@@ -43,7 +44,7 @@ class TorchSide:
         cls,
         library: str,
         ask: Ask,
-        said: Mapping[str, Any],
+        versions: dict[str, str],
         panoramas: ImageSet,
         width: int,
         batch_sizes: Sequence[int],
@@ -51,28 +52,23 @@ class TorchSide:
         """Try every form and batch size twice, and keep the fastest of each precision."""
         paths = [str(image.content) for image in panoramas.images]
         prompts = prompts_of(panoramas)
+        sweep = {"sweep": [paths[0], prompts[0]], "shifts": list(equal_shifts(width))}
         folder = {"folder": [paths, prompts], "shift": width // 2}
         candidates = {
-            "sweep": [
-                ({"sweep": [paths[0], prompts[0]], "shifts": list(equal_shifts(width))}, 1.0)
-            ],
+            "sweep": [(sweep, 1.0)],
             "folder": [(folder, len(paths) / SHIFTS)],
             "tower": [({"tower": batch}, float(batch)) for batch in {16, *batch_sizes}],
         }
         requests, units = {}, {}
         for method, ways in candidates.items():
             for precision, forms in _FORMS.items():
-                tried = [
-                    (request | {"form": form}, count) for request, count in ways for form in forms
-                ]
-                best = tried[0]
-                if len(tried) > 1:
-                    for request, _ in tried:
-                        ask(request)
-                    best = min(tried, key=lambda way: ask(way[0])["seconds"] / way[1])
+                tried = [(request | {"form": f}, n) for request, n in ways for f in forms]
+                for request, _ in tried:
+                    ask(request)
+                best = min(tried, key=lambda way: ask(way[0])["seconds"] / way[1])
                 requests[method, precision], units[method, precision] = best
         scores = np.asarray(ask(requests["sweep", "float32"])["scores"])
-        return cls(library, ask, dict(said["versions"]), requests, units, scores)
+        return cls(library, ask, versions, requests, units, scores)
 
     def work(self) -> dict[tuple, Work]:
         """What is timed, by (library, method, precision)."""
@@ -121,15 +117,13 @@ def comparison_rows(
 
 def _fastest(seconds: Mapping[tuple, Seconds], method: str, precision: str, panoramas: int):
     """Our seconds per panorama, or per image of the tower, in every round."""
+    kind = "tower" if method == "tower" else "sweep"
+    own = {name[2:]: s.rounds for name, s in seconds.items() if name[:2] == (kind, precision)}
     if method == "tower":
-        ours = [s.rounds / n[2] for n, s in seconds.items() if n[:2] == ("tower", precision)]
+        ours = [rounds / batch for (batch,), rounds in own.items()]
     else:
-        text = seconds["text", precision].rounds / TEXTS_AT_ONCE
-        ours = [
-            s.rounds / panoramas + text
-            for n, s in seconds.items()
-            if n[:2] == ("sweep", precision) and n[3] == "crop"
-        ]
+        text = seconds["text", precision].rounds / TEXT_BATCH
+        ours = [rounds / panoramas + text for (_, fit), rounds in own.items() if fit == "crop"]
     return min(ours, key=np.median)
 
 

@@ -1,17 +1,19 @@
 """The page of a measurement of speed: rates, stages, and other libraries beside it."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from benchmarks.throughput.speed_rows import STAGES
 from jclip.report.page import Column, Illustration, Page, Section
-from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
+from jclip.report.style import COLOURS, INK, drawable, legend_below, panels, png
 from jclip.report.tables import page_table
 
-_Columns = dict[str | tuple[str, str], Column | None]
-_RATES: _Columns = {
-    "sweep": Column("sweep"),
+_RATES: dict[Any, Column | None] = {
+    "sweep": None,
     "panoramas_per_s": Column("panoramas/s", ".2f"),
     "images_per_s": Column("images/s", ".1f"),
     "step_ms": Column("ms per step", ".1f"),
@@ -22,20 +24,20 @@ _RATES: _Columns = {
     "tower_share": Column("tower's share of that", ".0%"),
     "peak_memory_mib": Column("peak memory so far, MiB", ".0f"),
 }
-_STAGES: _Columns = {
-    "sweep": Column("sweep"),
+_STAGES: dict[Any, Column | None] = {
+    "sweep": None,
     **{f"{stage}_ms": Column(f"{stage}, ms", ".2f") for stage in STAGES},
     "sweep_ms": Column("whole sweep, ms", ".2f"),
     "resize_share": Column("resize of the whole", ".1%"),
-    "bound_by": Column("bound by"),
+    "bound_by": None,
 }
-_COMPARED: _Columns = {
-    "library": Column("library"),
+_COMPARED: dict[Any, Column | None] = {
+    "library": None,
     "method": Column("its way"),
     "their_precision": Column("its precision"),
     "their_form": Column("by"),
     "theirs_per_s": Column("per second", ".2f"),
-    "our_precision": Column("our precision"),
+    "our_precision": None,
     "ours_per_s": Column("ours per second", ".2f"),
     "unit": Column("of"),
     "ratio": Column("times as fast", ".2f"),
@@ -44,12 +46,7 @@ _COMPARED: _Columns = {
 
 
 def throughput_page(speeds: pa.Table, compared: pa.Table | None) -> Page:
-    """Assembles the report.
-
-    Args:
-        speeds: rows of `speed_rows`, at least one, with a column `model`.
-        compared: rows of `comparison_rows`.
-    """
+    """The report of rows of `speed_rows`, with a column `model`, and of `comparison_rows`."""
     rows = speeds.to_pylist()
     labels = [f"{row['precision']}, batch {row['batch_size']}, {row['fit']}" for row in rows]
     speeds = speeds.append_column("sweep", pa.array(labels))
@@ -85,36 +82,31 @@ def _finding(speeds: pa.Table, compared: pa.Table | None) -> str:
 
 def _speed(speeds: pa.Table) -> Section:
     return Section(
-        heading="Speed",
-        text="Medians of repetitions that took turns, after a warm-up. A step is one batch of "
-        "views. Prompts are embedded in the time, loading and compiling are not. Bare products are "
-        "those of one block's dense layers, in the same precision and at the same batch size; the "
+        "Speed",
+        "Medians of repetitions that took turns, after a warm-up. A step is one batch of views. "
+        "Prompts are embedded in the time, loading and compiling are not. Bare products are those "
+        "of one block's dense layers, in the same precision and at the same batch size; the "
         "tower's rate counts its dense layers only, as many as it computes.",
-        tables=(page_table("Decoding to scores", speeds, _RATES),),
+        page_table("Decoding to scores", speeds, _RATES),
     )
 
 
 def _stages(speeds: pa.Table) -> Section:
+    caption = "Milliseconds per panorama of every stage alone, and the whole sweep (line)."
     return Section(
-        heading="Stages",
-        text="Each stage alone, per panorama of eight views: decode (one core), resize (from the "
-        "host's pixels to normalised views), text (the prompt), tower (eight images), write (the "
-        "table of scores). In a sweep decoding goes on while the tower computes.",
-        tables=(page_table("Milliseconds per panorama", speeds, _STAGES),),
-        figures=(
-            Illustration(
-                "stages",
-                "Milliseconds per panorama of every stage alone, and the whole sweep (line).",
-                png(stage_figure(speeds)),
-            ),
-        ),
+        "Stages",
+        "Each stage alone, per panorama of eight views: decode (one core), resize (from the host's "
+        "pixels to normalised views), text (the prompt), tower (eight images), write (the table of "
+        "scores). In a sweep decoding goes on while the tower computes.",
+        page_table("Milliseconds per panorama", speeds, _STAGES),
+        Illustration("stages", caption, png(stage_figure(speeds))),
     )
 
 
 def stage_figure(speeds: pa.Table) -> Figure:
     """Stacked bars of stages per sweep, with the time of the whole sweep as a line across."""
-    figure, (panel,) = panels(1, 1, (8.4, 0.5 * len(speeds) + 1.2))
-    tidy(panel)
+    size = (8.4, 0.5 * len(speeds) + 1.2)
+    figure, (panel,) = panels(1, 1, size, x="ms per panorama of eight views")
     heights = np.arange(len(speeds))[::-1]
     left = np.zeros(len(speeds))
     for stage, colour in zip(STAGES, COLOURS, strict=False):
@@ -124,51 +116,40 @@ def stage_figure(speeds: pa.Table) -> Figure:
     whole = speeds["sweep_ms"].to_numpy()
     panel.vlines(whole, heights - 0.4, heights + 0.4, color=INK, linewidth=2, label="whole sweep")
     panel.set_yticks(heights, [drawable(label) for label in speeds["sweep"].to_pylist()])
-    panel.set_xlabel("ms per panorama of eight views", fontsize=9)
-    figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    legend_below(figure, 6)
     return figure
 
 
 def _comparison(compared: pa.Table) -> Section:
+    caption = "How many times as fast our sweep (or tower) is; 1 is as fast."
     return Section(
-        heading="Beside PyTorch",
-        text="The same weights, the same files, in turns. A ratio is the median over rounds of "
-        "their time over ours, our sweep under the crop at its faster batch size. In bfloat16 the "
-        "faster of autocast and of weights in bfloat16 stands for PyTorch.",
-        tables=(page_table("Rates and ratios", compared, _COMPARED),),
-        figures=(
-            Illustration(
-                "comparison",
-                "How many times as fast our sweep (or tower) is; 1 is as fast.",
-                png(comparison_figure(compared)),
-            ),
-        ),
+        "Beside PyTorch",
+        "The same weights, the same files, in turns. A ratio is the median over rounds of their "
+        "time over ours, our sweep under the crop at its faster batch size. In bfloat16 the faster "
+        "of autocast and of weights in bfloat16 stands for PyTorch.",
+        page_table("Rates and ratios", compared, _COMPARED),
+        Illustration("comparison", caption, png(comparison_figure(compared))),
     )
 
 
 def comparison_figure(compared: pa.Table) -> Figure:
     """One bar per row, the ratio with its quartiles."""
-    figure, (panel,) = panels(1, 1, (9.6, 0.42 * len(compared) + 1.0))
-    tidy(panel)
-    heights = np.arange(len(compared))[::-1]
-    ratios, *ends = (compared[name].to_numpy() for name in ("ratio", "ratio_low", "ratio_high"))
-    precisions = np.array(compared["our_precision"].to_pylist())
-    for precision, colour in zip(dict.fromkeys(precisions.tolist()), COLOURS, strict=False):
-        own = precisions == precision
+    figure, (panel,) = panels(1, 1, (9.6, 0.42 * len(compared) + 1.0), x="times as fast")
+    rows = compared.to_pylist()
+    precisions = list(dict.fromkeys(row["our_precision"] for row in rows))
+    for height, row in enumerate(reversed(rows)):
+        ends = [abs(row[end] - row["ratio"]) for end in ("ratio_low", "ratio_high")]
         panel.barh(
-            heights[own],
-            ratios[own],
-            xerr=np.abs(np.stack(ends)[:, own] - ratios[own]),
+            height,
+            row["ratio"],
+            xerr=np.reshape(ends, (2, 1)),
             height=0.6,
-            color=colour,
+            color=COLOURS[precisions.index(row["our_precision"])],
             ecolor=INK,
-            label=f"ours in {precision}",
         )
     panel.axvline(1, color=INK, linewidth=1)
-    panel.set_yticks(
-        heights,
-        [f"{r['library']}, {r['their_precision']}: {r['method']}" for r in compared.to_pylist()],
-    )
-    panel.set_xlabel("times as fast", fontsize=9)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    names = [f"{row['library']}, {row['their_precision']}: {row['method']}" for row in rows]
+    panel.set_yticks(range(len(rows))[::-1], names)
+    handles = [Patch(color=COLOURS[i], label=f"ours in {p}") for i, p in enumerate(precisions)]
+    legend_below(figure, 2, handles)
     return figure

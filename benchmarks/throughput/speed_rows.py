@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.sweep import SHIFTS, TEXTS_AT_ONCE
+from benchmarks.sweep import SHIFTS
 from benchmarks.timing import Seconds
 from benchmarks.tower_flops import image_flops
 from jclip.models import CLIPConfig
+from jclip.probes.embed import TEXT_BATCH
 
 STAGES = ("decode", "resize", "text", "tower", "write")
 
@@ -31,7 +32,7 @@ def speed_rows(
 
     Returns:
         Medians. A sweep's time is that of its images and of its prompts, embedded in batches of
-        `TEXTS_AT_ONCE`. Stages are in milliseconds per panorama of eight views, each timed alone:
+        `TEXT_BATCH`. Stages are in milliseconds per panorama of eight views, each timed alone:
         their sum differs from the sweep's time where stages overlap. `step_ms` is per batch of
         views. `tower_share` is the rate of the tower's dense layers over that of bare products.
     """
@@ -46,7 +47,7 @@ def speed_rows(
         stages = {
             "decode": seconds["decode",].median / panoramas,
             "resize": seconds["resize", fit].median / panoramas,
-            "text": seconds["text", precision].median / TEXTS_AT_ONCE,
+            "text": seconds["text", precision].median / TEXT_BATCH,
             "tower": tower.median / batch * SHIFTS,
             "write": seconds["write",].median / panoramas,
         }

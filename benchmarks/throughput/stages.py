@@ -15,20 +15,16 @@ from flax import nnx
 from jaxtyping import Float
 from PIL import Image
 
-from benchmarks.sweep import (
-    TEXTS_AT_ONCE,
-    equal_shifts,
-    prepared_sweep,
-    prepared_table,
-    prepared_texts,
-    prompts_of,
-)
+from benchmarks.sweep import SHIFTS, equal_shifts, prepared_sweep, prompts_of
 from benchmarks.timing import Work, timed
 from benchmarks.tower_flops import block_products
 from jclip.checkpoints import Checkpoint
 from jclip.data.image_sets import ImageSet, open_image_set
 from jclip.data.images import decode
 from jclip.images import Fit, normalise, plan_views, shift_views
+from jclip.probes.embed import TEXT_BATCH, embed_texts
+from jclip.probes.scores import score_table
+from jclip.probes.shift import ShiftProbe
 
 WIDTH, HEIGHT = 1024, 512
 # Enough for what happens once, such as the first touch of memory, not to count.
@@ -42,7 +38,7 @@ def enlarged_samples(folder: Path, count: int) -> ImageSet:
     """
     folder.mkdir()
     samples = open_image_set("samples")
-    with (folder / "captions.csv").open("w", newline="") as file:
+    with (folder / "captions.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("file", "caption"))
         for number in range(count):
@@ -61,15 +57,7 @@ def sweep(
     batch: int,
     scores: Float[np.ndarray, "n s"],
 ) -> Work:
-    """From files to scores, which are written into `scores`; prompts are embedded beforehand.
-
-    Args:
-        checkpoint: the model.
-        fit: how a panorama becomes a square.
-        panoramas: N of one size.
-        batch: views per step of the network.
-        scores: `[N, 8]`.
-    """
+    """From files to scores, written into `scores` `[N, 8]`; prompts are embedded beforehand."""
     run = prepared_sweep(checkpoint, fit, panoramas.images, prompts_of(panoramas), batch)
 
     def work() -> None:
@@ -78,18 +66,12 @@ def sweep(
     return timed(work)
 
 
-def decoding(panoramas: ImageSet) -> Work:
-    """Files to pixels, one after the other on one core."""
-    return timed(lambda: [decode(image) for image in panoramas.images])
-
-
 def resizing(checkpoint: Checkpoint, fit: Fit, panoramas: ImageSet) -> Work:
     """Pixels on the host to normalised views on the device."""
     pixels = np.stack([decode(image) for image in panoramas.images])
     config, (height, width) = checkpoint.image_config, pixels.shape[1:3]
-    views_plan = plan_views(
-        height, width, equal_shifts(width), config.size, fit, config.interpolation
-    )
+    shifts = equal_shifts(width)
+    views_plan = plan_views(height, width, shifts, config.size, fit, config.interpolation)
     plan = jax.device_put(views_plan)
 
     @jax.jit
@@ -114,10 +96,11 @@ def tower(checkpoint: Checkpoint, batch: int) -> Work:
 
 
 def text_tower(checkpoint: Checkpoint, panoramas: ImageSet) -> Work:
-    """`TEXTS_AT_ONCE` different prompts, which is what a long sweep embeds at once."""
+    """`TEXT_BATCH` different prompts, which is what a long sweep embeds at once."""
     captions = prompts_of(panoramas)
-    prompts = [f"{captions[i % len(captions)]} {i}" for i in range(TEXTS_AT_ONCE)]
-    return timed(prepared_texts(checkpoint, prompts))
+    prompts = [f"{captions[i % len(captions)]} {i}" for i in range(TEXT_BATCH)]
+    tokens = checkpoint.tokenizer(prompts)
+    return timed(lambda: embed_texts(checkpoint.clip, tokens))
 
 
 def products(checkpoint: Checkpoint, batch: int, dtype) -> tuple[Work, int]:
@@ -151,5 +134,7 @@ def products(checkpoint: Checkpoint, batch: int, dtype) -> tuple[Work, int]:
 
 def writing(panoramas: ImageSet, fit: Fit, path: Path) -> Work:
     """Scores to a table on disk."""
-    table = prepared_table(panoramas, fit)
-    return timed(lambda: pa_parquet.write_table(table(), path))
+    widths = [image.width for image in panoramas.images]
+    probe = ShiftProbe(widths, SHIFTS, fits=[fit], views_per_step=SHIFTS)
+    result = probe.empty(panoramas, "model", fit)
+    return timed(lambda: pa_parquet.write_table(score_table([result]), path))

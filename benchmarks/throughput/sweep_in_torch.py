@@ -17,6 +17,7 @@ and, where there are any, `scores`:
 # pyright: reportMissingImports=false
 import contextlib
 import copy
+import functools
 import importlib.metadata
 import json
 import sys
@@ -61,16 +62,10 @@ def open_clip_model(folder, config):
         }
         for tower in (vision, text)
     ]
-    towers[0] |= {
-        "head_width": vision["hidden_size"] // vision["num_attention_heads"],
-        "patch_size": vision["patch_size"],
-        "image_size": vision["image_size"],
-    }
-    towers[1] |= {
-        "heads": text["num_attention_heads"],
-        "context_length": text["max_position_embeddings"],
-        "vocab_size": text["vocab_size"],
-    }
+    towers[0] |= {name: vision[name] for name in ("patch_size", "image_size")}
+    towers[0]["head_width"] = vision["hidden_size"] // vision["num_attention_heads"]
+    towers[1] |= {"heads": text["num_attention_heads"], "vocab_size": text["vocab_size"]}
+    towers[1]["context_length"] = text["max_position_embeddings"]
     quick = vision["hidden_act"] == "quick_gelu"
     model = open_clip.model.CLIP(config["projection_dim"], *towers, quick_gelu=quick)
     tensors = load_file(Path(folder) / "model.safetensors")
@@ -87,35 +82,38 @@ def _open_clip_tensors(tensors, towers):
         "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
         "positional_embedding": "text_model.embeddings.position_embedding.weight",
     }
-    for leaf in ("weight", "bias"):
-        names[f"visual.ln_pre.{leaf}"] = f"vision_model.pre_layrnorm.{leaf}"
-        names[f"visual.ln_post.{leaf}"] = f"vision_model.post_layernorm.{leaf}"
-        names[f"ln_final.{leaf}"] = f"text_model.final_layer_norm.{leaf}"
-    yield from ((theirs, tensors[name]) for theirs, name in names.items())
-    yield "visual.proj", tensors["visual_projection.weight"].T
-    yield "text_projection", tensors["text_projection.weight"].T
+    modules = {
+        "visual.ln_pre": "vision_model.pre_layrnorm",
+        "visual.ln_post": "vision_model.post_layernorm",
+        "ln_final": "text_model.final_layer_norm",
+    }
+    blocks = {
+        "attn.out_proj": "self_attn.out_proj",
+        "ln_1": "layer_norm1",
+        "ln_2": "layer_norm2",
+        "mlp.c_fc": "mlp.fc1",
+        "mlp.c_proj": "mlp.fc2",
+    }
     for source, target, tower in zip(("vision", "text"), ("visual.", ""), towers, strict=True):
         for layer in range(tower["layers"]):
             ours = f"{source}_model.encoder.layers.{layer}"
             theirs = f"{target}transformer.resblocks.{layer}"
+            modules |= {f"{theirs}.{name}": f"{ours}.{own}" for name, own in blocks.items()}
             for leaf in ("weight", "bias"):
                 parts = [tensors[f"{ours}.self_attn.{part}_proj.{leaf}"] for part in "qkv"]
                 yield f"{theirs}.attn.in_proj_{leaf}", torch.cat(parts)
-                for name, own in {
-                    "attn.out_proj": "self_attn.out_proj",
-                    "ln_1": "layer_norm1",
-                    "ln_2": "layer_norm2",
-                    "mlp.c_fc": "mlp.fc1",
-                    "mlp.c_proj": "mlp.fc2",
-                }.items():
-                    yield f"{theirs}.{name}.{leaf}", tensors[f"{ours}.{own}.{leaf}"]
+    for leaf in ("weight", "bias"):
+        names |= {f"{theirs}.{leaf}": f"{ours}.{leaf}" for theirs, ours in modules.items()}
+    yield from ((theirs, tensors[name]) for theirs, name in names.items())
+    yield "visual.proj", tensors["visual_projection.weight"].T
+    yield "text_projection", tensors["text_projection.weight"].T
 
 
 def main() -> None:
     """Build the model, then answer."""
     library, folder = sys.argv[1:]
-    config = json.loads((Path(folder) / "config.json").read_text())
-    prepared = json.loads((Path(folder) / "preprocessor_config.json").read_text())
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    prepared = json.loads((Path(folder) / "preprocessor_config.json").read_text(encoding="utf-8"))
     size = config["vision_config"]["image_size"]
     preprocess = transforms.Compose(
         [
@@ -155,13 +153,10 @@ def main() -> None:
         paths, prompts = request["folder"]
         return scores(form, [shifted(path, request["shift"]) for path in paths], prompts)
 
-    drawn = {}
-
+    @functools.cache
     def noise(batch, form):
-        if (batch, form) not in drawn:
-            pixels = torch.randn(batch, 3, size, size)
-            drawn[batch, form] = pixels.bfloat16() if form == "module" else pixels
-        return drawn[batch, form]
+        pixels = torch.randn(batch, 3, size, size)
+        return pixels.bfloat16() if form == "module" else pixels
 
     versions = {name: importlib.metadata.version(name) for name in ("torch", _PACKAGES[library])}
     print(json.dumps({"versions": versions, "threads": torch.get_num_threads()}), flush=True)

@@ -5,10 +5,10 @@ from jclip.adapters.lora import (
     ParameterCounts,
     add_adapter,
     check_targets,
+    merge_adapter,
     parameter_counts,
     with_dropout,
 )
-from jclip.adapters.merge import merge_adapter
 
 __all__ = [
     "LoRAConfig",

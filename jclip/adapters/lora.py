@@ -163,9 +163,7 @@ def adapted_layers(clip: CLIP) -> dict[str, LoRALinear]:
 def map_dense_layers(clip: CLIP, function: Callable[[str, DenseLayer], DenseLayer]) -> CLIP:
     """A copy of the network, sharing its arrays, with each dense layer replaced.
 
-    Args:
-        clip: left as it is.
-        function: (dotted path, the copy's own layer, to be changed at will) -> the new layer.
+    The function takes a dotted path and the copy's own layer, to be changed at will.
     """
     copy = nnx.clone(clip)
     for path, layer in dense_layers(copy).items():
@@ -177,13 +175,9 @@ def map_dense_layers(clip: CLIP, function: Callable[[str, DenseLayer], DenseLaye
 def add_adapter(clip: CLIP, config: LoRAConfig, rngs: nnx.Rngs) -> CLIP:
     """A network with an adapter that changes nothing yet: A as peft draws it, B zero.
 
-    The factors are `nnx.LoRAParam`s, so `init_state(..., trainable=nnx.LoRAParam)` trains just
-    them. Dropout is off until `with_dropout`.
-
-    Args:
-        clip: left as it is; its arrays are shared.
-        config: the adapter.
-        rngs: where A comes from, uniform within 1 / sqrt(inputs).
+    A is uniform within 1 / sqrt(inputs). The factors are `nnx.LoRAParam`s, so
+    `init_state(..., trainable=nnx.LoRAParam)` trains just them. Dropout is off until
+    `with_dropout`. The network itself is left as it is; its arrays are shared.
 
     Raises:
         InputError: a target matches no dense layer, or the rank exceeds a side of one.
@@ -227,12 +221,9 @@ def with_dropout(clip: CLIP, key: Key[Array, ""]) -> CLIP:
     """The network with the adapter's dropout on, its masks drawn from a key; for training.
 
     The same key and the same shape of input give the same masks, row by row, so that two views of
-    an image can share theirs; another key gives others. Every block and every target has its own.
-    To be called inside the loss, on the network that `nnx.merge` gives there.
-
-    Args:
-        clip: left as it is; its arrays are shared.
-        key: a new one in every step.
+    an image can share theirs; another key, as every step needs it, gives others. Every block and
+    every target has its own. To be called inside the loss, on the network that `nnx.merge` gives
+    there, which is left as it is.
     """
     targets = {path: number for number, path in enumerate(_PATHS)}
 
@@ -243,6 +234,23 @@ def with_dropout(clip: CLIP, key: Key[Array, ""]) -> CLIP:
         return layer
 
     return map_dense_layers(clip, drop)
+
+
+def merge_adapter(clip: CLIP) -> CLIP:
+    """A network of plain dense layers that computes the same: kernels W + scale * A @ B.
+
+    The sum is taken in float32 and rounded to the kernels' dtype. The network itself is left as it
+    is, so that keeping it is the exact way back; arrays that do not change are shared.
+    """
+
+    def merge(_: str, layer: DenseLayer) -> DenseLayer:
+        if isinstance(layer, Linear):
+            return layer
+        kernel = layer.kernel[...]
+        layer.kernel[...] = (kernel.astype(jnp.float32) + layer.update()).astype(kernel.dtype)
+        return layer.base
+
+    return map_dense_layers(clip, merge)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -258,8 +266,8 @@ def parameter_counts(clip: CLIP) -> ParameterCounts:
     """Count the network's parameters; blocks that an adapter does not cover count nothing."""
     counts = {False: 0, True: 0}
     for layer in adapted_layers(clip).values():
-        for factor in (layer.lora_a[...], layer.lora_b[...]):
-            counts[layer.inert] += len(layer.layers) * factor[0].size
+        sizes = (factor[...][0].size for factor in (layer.lora_a, layer.lora_b))
+        counts[layer.inert] += len(layer.layers) * sum(sizes)
     others = nnx.state(clip, nnx.All(nnx.Param, nnx.Not(nnx.LoRAParam)))
     frozen = sum(leaf.size for leaf in jax.tree.leaves(others))
     return ParameterCounts(trainable=counts[False], frozen=frozen, inert=counts[True])

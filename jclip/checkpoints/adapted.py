@@ -9,17 +9,12 @@ from jclip.checkpoints.checkpoint import Checkpoint, CheckpointDescription
 from jclip.checkpoints.peft import load_adapter
 
 
-def adapted_name(name: str, folder: str | os.PathLike[str]) -> str:
-    """`MODEL+FOLDER`: the name of a checkpoint with an adapter."""
-    return f"{name}+{Path(folder).name}"
-
-
 def with_adapter_name(
     description: CheckpointDescription, folder: str | os.PathLike[str]
 ) -> CheckpointDescription:
-    """The description of a checkpoint that an adapter will be merged into."""
+    """The description of a checkpoint `MODEL+FOLDER`, which an adapter will be merged into."""
     identity = description.identity
-    identity = dataclasses.replace(identity, name=adapted_name(identity.name, folder))
+    identity = dataclasses.replace(identity, name=f"{identity.name}+{Path(folder).name}")
     return dataclasses.replace(description, identity=identity)
 
 

@@ -2,21 +2,17 @@
 
 import dataclasses
 import difflib
+import functools
 import os
 
 import jax.numpy as jnp
+from flax import nnx
 
 from jclip.checkpoints.architectures import ARCHITECTURES, text_format_of
-from jclip.checkpoints.description import (
-    Description,
-    Identity,
-    Loaded,
-    activation_name,
-    identify,
-)
-from jclip.checkpoints.layouts import describe_files, tower_size
+from jclip.checkpoints.description import Description, Identity, Loaded, activation_name, identify
+from jclip.checkpoints.layouts import describe_files, rules_for, tower_size
 from jclip.checkpoints.locate import CONFIG_FILES, Location, locate
-from jclip.checkpoints.network import random_clip, read_clip
+from jclip.checkpoints.network import random_clip, read_network
 from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.checkpoints.registry import REGISTRY, RegisteredCheckpoint
 from jclip.errors import InputError
@@ -27,15 +23,11 @@ from jclip.models.config import Activation
 from jclip.text.cleaning import TextChoice
 
 RANDOM = "random:"
+_UNTRAINED = "The network is untrained (seeded random weights): its numbers mean nothing."
 
 
 class CheckpointDescription(Description[CLIPConfig, ImageConfig]):
     """All of a CLIP checkpoint but its weights."""
-
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers: the network itself."""
-        return self.config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -97,9 +89,9 @@ def load_checkpoint(
     Args:
         source: what `describe_checkpoint` takes, or what it returned (the activation is then
             settled, and `activation` and `allow_pickle` are not looked at).
-        activation: used in both towers instead of the checkpoint's own.
+        activation: see `describe_checkpoint`.
         dtype: of the dense kernels; all other parameters are float32.
-        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+        allow_pickle: see `describe_checkpoint`.
 
     Raises:
         InputError: there is no such checkpoint, it describes what is not supported, or its weights
@@ -109,7 +101,11 @@ def load_checkpoint(
         source = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
     if source.location is None:
         return Checkpoint(clip=random_clip(source.config, dtype), description=source)
-    clip, digests = read_clip(source.config, source.location, dtype)
+    clip, digests = read_network(
+        lambda: CLIP(source.config, dtype=dtype, rngs=nnx.Rngs(0)),
+        functools.partial(rules_for, source.location, source.config),
+        source.location,
+    )
     identity = dataclasses.replace(source.identity, sha256=digests)
     return Checkpoint(clip=clip, description=dataclasses.replace(source, identity=identity))
 
@@ -127,22 +123,21 @@ def _describe_random(source: str) -> CheckpointDescription:
         raise InputError(f"{source}: {name!r} is no known architecture; known: {known}, ...")
     config = ARCHITECTURES[name]
     activation = activation_name(config)
-    identity = Identity(
-        name=source,
-        source=source,
-        layout="random",
-        activation=activation,
-        own_activation=activation,
-        random=True,
-        notices=("The network is untrained (seeded random weights): its numbers mean nothing.",),
-    )
     trained = [entry for entry in REGISTRY.values() if entry.architecture == name]
     fit: Fit = "native" if config.vision.flexible else "crop"
     image_config = ImageConfig(size=tower_size(config), fit=fit)
     return CheckpointDescription(
         config=config,
         image_config=trained[0].image_config if trained else image_config,
-        identity=identity,
+        identity=Identity(
+            name=source,
+            source=source,
+            layout="random",
+            activation=activation,
+            own_activation=activation,
+            random=True,
+            notices=(_UNTRAINED,),
+        ),
         location=None,
         text_format=text_format_of(name),
     )

@@ -71,7 +71,7 @@ def activation_name(config: CLIPConfig) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class Description[Config, Images]:
+class Description[Config: CLIPConfig, Images]:
     """All of a checkpoint but its weights.
 
     Attributes:
@@ -90,11 +90,6 @@ class Description[Config, Images]:
     text_format: TextFormat = CLIP_TEXTS
     text_cleaning: TextChoice = "corrected"
 
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers of the network."""
-        raise NotImplementedError
-
     @functools.cached_property
     def tokenizer(self) -> Tokenizer | PieceTokenizer:
         """The checkpoint's tokenizer, read at first use.
@@ -102,7 +97,7 @@ class Description[Config, Images]:
         Raises:
             InputError: there is none, or it does not fit the network.
         """
-        folder, text = self.location and self.location.folder, self.towers.text
+        folder, text = self.location and self.location.folder, self.config.text
         if self.text_format.frame == "clip":
             return load_tokenizer(folder, text)
         if folder is None:
@@ -115,7 +110,7 @@ class Description[Config, Images]:
     @property
     def summary(self) -> str:
         """Name and source, then each tower in a line."""
-        identity, image, text = self.identity, self.towers.vision, self.towers.text
+        identity, image, text = self.identity, self.config.vision, self.config.text
         return "\n".join([
             f"{identity.name} of {identity.source} ({identity.layout}, {identity.activation})",
             f"  image tower: {image.layers} layers, {image.width} wide, {image.heads} heads; "

@@ -1,7 +1,7 @@
 """Which reader and which table of names a checkpoint's files are for."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,10 +104,12 @@ def _siglip_texts(location: Location, config: CLIPConfig) -> TextFormat:
     return SIGLIP2_TEXTS if "Gemma" in kind else SIGLIP_TEXTS
 
 
-def rules_for(location: Location, config: CLIPConfig, shapes: Shapes) -> Sequence[TensorRule]:
-    """What every tensor of a checkpoint becomes."""
+def rules_for(
+    location: Location, config: CLIPConfig, names: Collection[str]
+) -> Sequence[TensorRule]:
+    """What every tensor of a checkpoint becomes, of which all names are given."""
     if location.layout == "open_clip":
-        return open_clip.rules_for(shapes)
+        return open_clip.rules_for(names)
     return transformers_rules(config)
 
 

@@ -29,18 +29,15 @@ CONFIG_FILES: dict[Layout, str] = {
     "open_clip": "open_clip_config.json",
     "transformers": "config.json",
 }
-_SAFETENSORS: dict[Layout, str] = {
-    "open_clip": "open_clip_model.safetensors",
-    "transformers": "model.safetensors",
-}
-_PICKLES: dict[Layout, str] = {
-    "open_clip": "open_clip_pytorch_model.bin",
-    "transformers": "pytorch_model.bin",
+# Of each layout: safetensors, and pickles.
+_WEIGHTS: dict[Layout, tuple[str, str]] = {
+    "open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
+    "transformers": ("model.safetensors", "pytorch_model.bin"),
 }
 _INDEX = ".index.json"
 SMALL_FILES = [
     *CONFIG_FILES.values(),
-    *(f"{name}{_INDEX}" for name in [*_SAFETENSORS.values(), *_PICKLES.values()]),
+    *(f"{name}{_INDEX}" for names in _WEIGHTS.values() for name in names),
     "preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
@@ -151,9 +148,9 @@ def _choose(
         wanted = " nor ".join(CONFIG_FILES.values())
         raise InputError(f"{source} holds no checkpoint: neither {wanted} is there")
     for layout in configs:
-        if weights := _whole_or_shards(folder, names, _SAFETENSORS[layout]):
+        if weights := _whole_or_shards(folder, names, _WEIGHTS[layout][0]):
             return dataclasses.replace(location, layout=layout, **weights)
-    looked_for = " or ".join(_SAFETENSORS[layout] for layout in configs)
+    looked_for = " or ".join(_WEIGHTS[layout][0] for layout in configs)
     pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
     if not pickles:
         raise InputError(f"{source} holds no weights: {looked_for} was looked for")
@@ -165,7 +162,7 @@ def _choose(
         )
     location = dataclasses.replace(location, pickled=True)
     for layout in configs:
-        if weights := _whole_or_shards(folder, names, _PICKLES[layout]):
+        if weights := _whole_or_shards(folder, names, _WEIGHTS[layout][1]):
             return dataclasses.replace(location, layout=layout, **weights)
     if len(pickles) > 1:
         raise InputError(f"{source} holds several pickles, {', '.join(pickles)}: keep one of them")
@@ -198,24 +195,14 @@ def _snapshot(repository: str, names: list[str], revision: str | None = None) ->
         return Path(
             huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=names)
         )
-    except GatedRepoError as error:
-        raise InputError(
-            f"{repository} is gated: accept its terms on the hub and log in with `hf auth login`"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise InputError(
-            f"{repository} was not found on the hub (or is private); check the name"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{repository} is not in the hub's cache, and the hub cannot be asked "
-            f"(offline mode, or no connection): {_first_line(error)}"
-        ) from error
     except (HTTPError, OSError) as error:
-        raise InputError(
-            f"{repository} could not be downloaded: {_first_line(error)}; run again to resume"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]
+        said = (str(error).strip() or repr(error)).splitlines()[0]
+        reasons = {
+            GatedRepoError: "is gated: accept its terms on the hub and log in with `hf auth login`",
+            RepositoryNotFoundError: "was not found on the hub (or is private); check the name",
+            LocalEntryNotFoundError: "is not in the hub's cache, and the hub cannot be asked "
+            f"(offline mode, or no connection): {said}",
+            Exception: f"could not be downloaded: {said}; run again to resume",
+        }
+        reason = next(text for kind, text in reasons.items() if isinstance(error, kind))
+        raise InputError(f"{repository} {reason}") from error

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -12,6 +12,9 @@ from flax import nnx
 from jaxtyping import Float
 
 from jclip.errors import InputError
+from jclip.files.tensors import PickledTensors, SafetensorsTensors
+
+TensorSource = SafetensorsTensors | PickledTensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,29 +60,13 @@ def linear_rules(source: str, target: str) -> list[TensorRule]:
     ]
 
 
-@runtime_checkable
-class TensorSource(Protocol):
-    """The tensors of a checkpoint's files."""
-
-    @property
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The shape of every tensor, by name."""
-        ...
-
-    def read(self, name: str) -> np.ndarray:
-        """One tensor."""
-        ...
-
-
 def filled_module[Module: nnx.Module](
     make: Callable[[], Module],
     values: Callable[[Mapping[str, jax.ShapeDtypeStruct]], Mapping[str, jax.Array]],
 ) -> Module:
-    """A module with given parameters; its own initial ones are never computed.
+    """The module that `make` builds, its initial parameters never computed but given.
 
-    Args:
-        make: builds the module.
-        values: of all parameters, from the shape and dtype of each, by path joined by dots.
+    `values` takes the shape and dtype of each parameter by its path, joined by dots.
     """
     graph, state = nnx.split(nnx.eval_shape(make))
     leaves = {".".join(map(str, path)): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
@@ -96,13 +83,8 @@ def assign(
 ) -> dict[str, jax.Array]:
     """Fill every parameter exactly once, using every tensor exactly once.
 
-    One parameter at a time is in host memory. Values are cast to the parameter's dtype.
-
-    Args:
-        rules: what each tensor becomes.
-        tensors: the file's tensors.
-        parameters: shape and dtype of each parameter, by path.
-        file: what the error calls the checkpoint.
+    One parameter at a time is in host memory. Values are cast to the parameter's dtype. `file` is
+    what the error calls the checkpoint.
 
     Raises:
         InputError: tensors are missing, unexpected, misshapen, not floating-point or not finite;
@@ -110,19 +92,19 @@ def assign(
     """
     expected = _expected(rules, parameters)
     known = expected.keys() | {rule.source for rule in rules if rule.ignored}
-    misshapen = {
-        name: shape
-        for name, (_, _, shape) in expected.items()
-        if name in tensors.shapes and tensors.shapes[name] != shape
-    }
+    held = {name: one for name, one in expected.items() if name in tensors.shapes}
+    fitting = {name: one for name, one in held.items() if tensors.shapes[name] == one[2]}
+    filled, unfit = _fill(fitting, tensors, parameters)
     problems = {
-        "missing": [name for name in expected if name not in tensors.shapes],
+        "missing": [name for name in expected if name not in held],
         "unexpected": [name for name in tensors.shapes if name not in known],
-        "misshapen": [f"{n} {tensors.shapes[n]} for {shape}" for n, shape in misshapen.items()],
+        "misshapen": [
+            f"{name} {tensors.shapes[name]} for {shape}"
+            for name, (_, _, shape) in held.items()
+            if name not in fitting
+        ],
+        "not finite": unfit,
     }
-    usable = [n for n in expected if n in tensors.shapes and n not in misshapen]
-    filled, unfit = _fill({n: expected[n] for n in usable}, tensors, parameters)
-    problems["not finite"] = unfit
     found = [f"{kind}: {_merge_layers(names)}" for kind, names in problems.items() if names]
     if found:
         raise InputError(f"{file} does not hold the network it describes; {'; '.join(found)}")
@@ -195,10 +177,8 @@ def restore(
         if rule.ignored or rule.targets[0] not in parameters:
             continue
         parts = [np.asarray(parameters[target]) for target in rule.targets]
-        if "{layer}" not in rule.source:
-            tensors[rule.source] = _restored(rule, parts)
-            continue
-        for layer, values in enumerate(zip(*parts, strict=True)):
+        layers = zip(*parts, strict=True) if "{layer}" in rule.source else [parts]
+        for layer, values in enumerate(layers):
             tensors[rule.source.format(layer=layer)] = _restored(rule, values)
     return tensors
 

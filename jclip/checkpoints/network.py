@@ -1,15 +1,19 @@
-"""Networks with values in them: read from files, or drawn at random."""
+"""Networks with values in them: drawn at random, or read from files that are checked first."""
 
-from collections.abc import Mapping
+import hashlib
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
 from flax import nnx
 
-from jclip.checkpoints.layouts import rules_for
-from jclip.checkpoints.locate import Location
-from jclip.checkpoints.name_map import assign, filled_module
-from jclip.checkpoints.weights import open_weights
+from jclip.checkpoints.locate import SMALL_FILES, Location
+from jclip.checkpoints.name_map import TensorRule, assign, filled_module
+from jclip.errors import InputError
+from jclip.files.digests import sha256
+from jclip.files.tensors import PickledTensors, SafetensorsTensors
 from jclip.models import CLIP, CLIPConfig
 
 _CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07), "logit_bias": -10.0}
@@ -40,16 +44,69 @@ def _random_values(parameters: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, 
     return values
 
 
-def read_clip(config: CLIPConfig, location: Location, dtype) -> tuple[CLIP, dict[str, str]]:
-    """The network of a checkpoint, and the SHA-256 of each file it was read from.
+def read_network[Module: nnx.Module](
+    make: Callable[[], Module],
+    rules_for: Callable[[Collection[str]], Sequence[TensorRule]],
+    location: Location,
+) -> tuple[Module, dict[str, str]]:
+    """The network of a checkpoint, and the SHA-256 of each file with its tensors, by name.
+
+    `make` builds the network; `rules_for` says what each tensor becomes, from the names of all.
 
     Raises:
-        InputError: the files cannot be fetched, are damaged, or hold something else.
+        InputError: the files cannot be fetched, are damaged, are not what their index lists, or
+            hold something else.
     """
-    tensors, digests = open_weights(location)
-    rules = rules_for(location, config, tensors.shapes)
-    clip = filled_module(
-        lambda: CLIP(config, dtype=dtype, rngs=nnx.Rngs(0)),
-        lambda parameters: assign(rules, tensors, parameters, location.source),
+    paths = location.fetch_weights()
+    digests = {path.name: sha256(path) for path in paths}
+    beside = [path for name in SMALL_FILES if (path := location.folder / name).is_file()]
+    for path in (*beside, *paths):
+        _check_blob(location, path, digests.get(path.name))
+    if location.pickled:
+        tensors = PickledTensors(paths)
+    else:
+        tensors = SafetensorsTensors(paths)
+        _check_index(location, tensors)
+    rules = rules_for(tensors.shapes)
+    network = filled_module(
+        make, lambda parameters: assign(rules, tensors, parameters, location.source)
     )
-    return clip, digests
+    return network, digests
+
+
+def _check_blob(location: Location, path: Path, digest: str | None) -> None:
+    """Compare a file of the hub's cache with the digest by which the cache calls it.
+
+    Neither the download nor the format checks the bytes. A large file is called by its SHA-256, a
+    small one by its id in git, a SHA-1 (as `hf cache verify` has it).
+    """
+    blob = path.resolve()
+    if blob.parent.name != "blobs" or not path.is_symlink():
+        return
+    if re.fullmatch("[0-9a-f]{64}", blob.name):
+        found = digest or sha256(blob)
+    elif re.fullmatch("[0-9a-f]{40}", blob.name):
+        content = blob.read_bytes()
+        found = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    else:
+        return
+    if found != blob.name:
+        raise InputError(
+            f"{location.repository or location.folder}: {path.name} is damaged (its digest is "
+            f"{found}); delete {blob} and run again to download it anew"
+        )
+
+
+def _check_index(location: Location, tensors: SafetensorsTensors) -> None:
+    """Compare the shards with their index; a single file has none."""
+    if not location.weight_map:
+        return
+    found, listed = tensors.files, location.weight_map
+    problems = [
+        f"{name} is in {found.get(name, 'no shard')}, listed for {listed.get(name, 'none')}"
+        for name in sorted(found.keys() | listed.keys())
+        if found.get(name) != listed.get(name)
+    ]
+    if problems:
+        more = f" ({len(problems)} such tensors)" if len(problems) > 1 else ""
+        raise InputError(f"{location.folder}: shards and index differ: {problems[0]}{more}")

@@ -21,8 +21,8 @@ from jclip.text.formats import (
 )
 
 _CLEANINGS: dict[str, Cleaning] = {
-    "whitespace": "white_space",
-    "canonicalize": "canonical_html",
+    "whitespace": "repaired",
+    "canonicalize": "canonical_repaired",
 }
 
 
@@ -79,15 +79,8 @@ def _read_tower(fields: Fields, quick: bool, width: int) -> dict[str, Any]:
     }
     epsilon.finish()
     fields.only("block_type", "default")
-    for name in (
-        "qk_norm",
-        "scaled_cosine_attn",
-        "scale_heads",
-        "scale_attn_inner",
-        "scale_attn",
-        "scale_fc",
-    ):
-        fields.only(name, False)
+    fields.refuse_switches("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner")
+    fields.refuse_switches("scale_attn", "scale_fc")
     fields.ignore("output_tokens")
     return tower
 
@@ -115,7 +108,7 @@ def _read_vision(fields: Fields, quick: bool) -> dict[str, Any]:
     _check_heads(fields, "head_width", head_width, tower)
     tower["image_size"] = fields.take_positive("image_size", 224)
     tower["patch_size"] = fields.take_positive("patch_size", 16)
-    fields.only("attentional_pool", False)
+    fields.refuse_switches("attentional_pool")
     tower["pre_norm"] = not fields.take("no_ln_pre", False)
     pooling = fields.choose("pool_type", "tok", {"tok": "class", "avg": "mean"})
     norm_last = fields.take("final_ln_after_pool", False)
@@ -137,8 +130,7 @@ def _read_text(fields: Fields, quick: bool, embedding_width: int) -> dict[str, A
     tower["vocabulary_size"] = fields.take_positive("vocab_size", 49408)
     # What these say of texts is read by `text_format`.
     fields.ignore("hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode")
-    for name in ("embed_cls", "use_pad_mask", "final_ln_after_pool"):
-        fields.only(name, False)
+    fields.refuse_switches("embed_cls", "use_pad_mask", "final_ln_after_pool")
     tower["causal"] = not fields.take("no_causal_mask", False)
     end = fields.take("eos_id", 2)
     poolings = {"argmax": ("end", None), "eos": ("end", end), "first": ("first", None)}

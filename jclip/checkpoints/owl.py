@@ -1,6 +1,7 @@
 """Checkpoints of OWL-ViT and OWLv2 in the layout of the transformers library."""
 
 import dataclasses
+import itertools
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -11,24 +12,19 @@ from flax import nnx
 from jclip.checkpoints import transformers
 from jclip.checkpoints.description import Description, Loaded, identify
 from jclip.checkpoints.locate import locate
-from jclip.checkpoints.name_map import (
-    TensorRule,
-    assign,
-    filled_module,
-    linear_rules,
-    norm_rules,
-)
+from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
+from jclip.checkpoints.network import read_network
 from jclip.checkpoints.preprocessing import (
+    IGNORED_BY_PROCESSORS,
     channels_of,
+    processor_values,
     read_transformers_preprocessing,
 )
-from jclip.checkpoints.weights import open_weights
 from jclip.errors import InputError
 from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
 from jclip.images import CLIP_MEAN, CLIP_STD
 from jclip.images.owl_preprocess import DetectorImages
-from jclip.models import CLIPConfig
 from jclip.models.owl import OWL, OWLConfig
 
 Kind = Literal["owlvit", "owlv2"]
@@ -38,11 +34,6 @@ _PATCH_SIZES: dict[Kind, int] = {"owlvit": 32, "owlv2": 16}
 
 class DetectorDescription(Description[OWLConfig, DetectorImages]):
     """All of a detector's checkpoint but its weights."""
-
-    @property
-    def towers(self) -> CLIPConfig:
-        """Both towers of the network."""
-        return self.config.clip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -70,19 +61,17 @@ def describe_detector(
         raise InputError(f"{source}: detectors are read from config.json, which is not there")
     path = location.folder / "config.json"
     kind, config = _read_config(read_json(path), str(path))
-    images = _read_images(kind, location.folder, config.clip.vision.image_size)
-    notices = []
+    size, notices = config.vision.image_size, []
+    images = _read_images(kind, location.folder, size)
     if images is None:
-        images = DetectorImages(
-            size=config.clip.vision.image_size, mean=CLIP_MEAN, std=CLIP_STD, padded=kind == "owlv2"
-        )
+        images = DetectorImages(size=size, mean=CLIP_MEAN, std=CLIP_STD, padded=kind == "owlv2")
         notices.append(
             f"{location.folder} does not say how images are prepared: {kind}'s way is taken."
         )
     return DetectorDescription(
         config=config,
         image_config=images,
-        identity=identify(location, config.clip, notices),
+        identity=identify(location, config, notices),
         location=location,
     )
 
@@ -102,14 +91,13 @@ def load_detector(
     """
     if not isinstance(source, DetectorDescription):
         source = describe_detector(source)
-    config, location = source.config, source.location
-    if location is None:
+    config = source.config
+    if source.location is None:
         raise ValueError("a detector is read from files")
-    tensors, digests = open_weights(location)
-    rules = rules_for("owlv2" if config.objectness else "owlvit")
-    detector = filled_module(
+    detector, digests = read_network(
         lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)),
-        lambda parameters: assign(rules, tensors, parameters, location.source),
+        lambda names: rules_for("owlv2" if config.objectness else "owlvit"),
+        source.location,
     )
     identity = dataclasses.replace(source.identity, sha256=digests)
     description = dataclasses.replace(source, identity=identity)
@@ -142,14 +130,14 @@ def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
             f"{file} describes what is not supported: projection_dim = {clip.embedding_width} "
             f"(text_config.hidden_size is {clip.text.width}, and the class head compares both)"
         )
-    return kind, OWLConfig(clip=clip, objectness=kind == "owlv2")
+    return kind, OWLConfig(**vars(clip), objectness=kind == "owlv2")
 
 
 def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
     """`preprocessor_config.json` or `processor_config.json`; None if there is neither."""
     if kind == "owlv2":
-        path, values = _processor_values(folder)
-        return None if values is None else _read_owlv2_images(values, size, str(path))
+        found = processor_values(folder)
+        return found and _read_owlv2_images(found[0], size, found[1])
     config = read_transformers_preprocessing(folder, size)
     if config is None:
         return None
@@ -159,14 +147,6 @@ def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
             "supported with a square `size` and bicubic resizing"
         )
     return DetectorImages(size=size, mean=config.mean, std=config.std, padded=False)
-
-
-def _processor_values(folder: Path) -> tuple[Path, dict[str, Any] | None]:
-    path = folder / "preprocessor_config.json"
-    if path.exists():
-        return path, read_json(path)
-    path = folder / "processor_config.json"
-    return path, read_json(path).get("image_processor") if path.exists() else None
 
 
 def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> DetectorImages:
@@ -180,9 +160,7 @@ def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> Detector
     fields.only("do_center_crop", False)
     mean = channels_of(fields, "image_mean", CLIP_MEAN)
     std = channels_of(fields, "image_std", CLIP_STD)
-    fields.ignore("image_processor_type", "feature_extractor_type", "processor_class")
-    fields.ignore("_valid_processor_keys", "data_format", "input_data_format", "return_tensors")
-    fields.ignore("device", "disable_grouping", "default_to_square", "crop_size", "pad_size")
+    fields.ignore("crop_size", "pad_size", *IGNORED_BY_PROCESSORS)
     fields.finish()
     fields.raise_problems(file)
     return DetectorImages(size=size, mean=mean, std=std, padded=True)
@@ -190,15 +168,6 @@ def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> Detector
 
 def rules_for(kind: Kind) -> list[TensorRule]:
     """What every tensor of the layout becomes: CLIP's rules under other names, and the heads'."""
-
-    def mlp(head: str) -> list[TensorRule]:
-        layers = {"dense0": "first", "dense1": "second", "dense2": "last"}
-        return [
-            rule
-            for source, target in layers.items()
-            for rule in linear_rules(f"{head}.{source}", f"{head}.{target}")
-        ]
-
     towers = [
         dataclasses.replace(
             rule,
@@ -213,6 +182,9 @@ def rules_for(kind: Kind) -> list[TensorRule]:
         *linear_rules("class_head.dense0", "class_head.embedding"),
         *linear_rules("class_head.logit_shift", "class_head.shift"),
         *linear_rules("class_head.logit_scale", "class_head.scale"),
-        *mlp("box_head"),
-        *mlp("objectness_head"),
+        *itertools.chain.from_iterable(
+            linear_rules(f"{head}.dense{number}", f"{head}.{layer}")
+            for head in ("box_head", "objectness_head")
+            for number, layer in enumerate(("first", "second", "last"))
+        ),
     ]

@@ -58,11 +58,9 @@ class TensorName:
 
 
 def read_names(names: Iterable[str], wrapped: str | None) -> dict[str, TensorName]:
-    """What those of the names say that are factors of a CLIP's dense layers.
+    """What those of an adapter's tensors are that are factors of a CLIP's dense layers, by name.
 
-    Args:
-        names: of the tensors in an adapter's file.
-        wrapped: the class that peft wrapped, if the adapter says so.
+    `wrapped` is the class that peft wrapped, if the adapter says so.
     """
     matches = {name: match for name in names if (match := _NAME.fullmatch(name))}
     # Beside `visual.`, bare names can only be the text tower's.

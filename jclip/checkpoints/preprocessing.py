@@ -8,6 +8,11 @@ from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation, Patches, Size
 
+IGNORED_BY_PROCESSORS = """
+    _valid_processor_keys data_format default_to_square device disable_grouping
+    feature_extractor_type image_processor_type input_data_format processor_class return_tensors
+""".split()
+"""What no pixel of a transformers processor depends on."""
 _FILTERS: dict[int, Interpolation] = {3: "bicubic", 2: "bilinear"}  # Pillow's codes
 _RESIZE_MODES: dict[str, Fit] = {"shortest": "crop", "squash": "squash", "longest": "pad"}
 # At inference open_clip resizes bicubically where a config says `random`.
@@ -68,13 +73,18 @@ def read_transformers_preprocessing(folder: Path, size: Size) -> ImageConfig | N
     Raises:
         InputError: a field describes what is not supported.
     """
+    found = processor_values(folder)
+    return found and _image_processor(found[0], size, found[1])
+
+
+def processor_values(folder: Path) -> tuple[dict[str, Any], str] | None:
+    """What a folder says of image preparation, and the file that says it; None if none does."""
     path = folder / "preprocessor_config.json"
     if path.exists():
-        return _image_processor(read_json(path), size, str(path))
+        return read_json(path), str(path)
     path = folder / "processor_config.json"
-    if path.exists() and (values := read_json(path).get("image_processor")):
-        return _image_processor(values, size, str(path))
-    return None
+    values = read_json(path).get("image_processor") if path.exists() else None
+    return (values, str(path)) if values else None
 
 
 def _image_processor(values: dict[str, Any], size: Size, file: str) -> ImageConfig:
@@ -96,11 +106,8 @@ def _image_processor(values: dict[str, Any], size: Size, file: str) -> ImageConf
     for step in ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb"):
         fields.only(step, True)
     fields.only("rescale_factor", 1 / 255, 0.00392156862745098)
-    fields.only("do_pad", False)
-    fields.only("use_square_size", False)
-    fields.ignore("image_processor_type", "feature_extractor_type", "processor_class")
-    fields.ignore("_valid_processor_keys", "data_format", "input_data_format", "return_tensors")
-    fields.ignore("device", "disable_grouping", "default_to_square", "crop_pct")
+    fields.refuse_switches("do_pad", "use_square_size")
+    fields.ignore("crop_pct", *IGNORED_BY_PROCESSORS)
     fields.finish()
     fields.raise_problems(file)
     return config

@@ -1,9 +1,7 @@
 """Writing a checkpoint in the layout of the transformers library."""
 
-import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +16,9 @@ from jclip.checkpoints.locate import SMALL_FILES
 from jclip.checkpoints.name_map import restore
 from jclip.checkpoints.preprocessing import transformers_preprocessing
 from jclip.errors import InputError
+from jclip.files.atomic import replacing
 from jclip.files.digests import sha256, write_tensors
+from jclip.files.json_files import write_json
 from jclip.text import Tokenizer
 from jclip.text.pieces import PIECE_FILES
 
@@ -37,13 +37,9 @@ def save_clip(
 ) -> None:
     """Write `config.json`, `model.safetensors`, `preprocessor_config.json` and the tokenizer.
 
-    The activation written is the one in use. The folder appears complete or not at all; its
-    `model.safetensors` holds the digests of all that is in it (`jclip.files.digests`).
-
-    Args:
-        folder: where to write; it must not exist yet, or be empty.
-        checkpoint: what to write.
-        dtype: of every tensor in the file.
+    The activation written is the one in use, the dtype that of every tensor. The folder appears
+    complete or not at all; its `model.safetensors` holds the digests of all that is in it
+    (`jclip.files.digests`).
 
     Raises:
         InputError: the folder holds something, the layout cannot express the checkpoint (layer
@@ -60,22 +56,15 @@ def save_clip(
         preprocessing = transformers_preprocessing(checkpoint.image_config)
     except ValueError as error:
         raise InputError(f"{checkpoint.identity.name} cannot be saved: {error}") from error
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        _write_json(partial / "config.json", config)
-        _write_json(partial / "preprocessor_config.json", preprocessing)
+    with replacing(folder) as partial:
+        partial.mkdir(parents=True)
+        write_json(partial / "config.json", config)
+        write_json(partial / "preprocessor_config.json", preprocessing)
         _save_tokenizer(checkpoint, partial)
         written = [file for file in sorted(partial.iterdir()) if file.name in SMALL_FILES]
         beside = {file.name: sha256(file) for file in written}
         tensors = _tensors(checkpoint, _DTYPES[dtype])
         write_tensors(partial / "model.safetensors", tensors, beside=beside)
-        partial.chmod(0o777 & ~_umask())
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _tensors(checkpoint: Checkpoint, dtype: np.dtype) -> dict[str, np.ndarray]:
@@ -103,13 +92,3 @@ def _save_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
         for name in (*PIECE_FILES, "tokenizer_config.json", "special_tokens_map.json"):
             if (location.folder / name).is_file():
                 shutil.copyfile(location.folder / name, folder / name)
-
-
-def _write_json(path: Path, values: dict) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

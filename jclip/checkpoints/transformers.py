@@ -102,8 +102,7 @@ def _tower(fields: Fields, name: str, kind: str) -> Fields:
 
 def refuse_decoders(fields: Fields) -> None:
     """Refuse what every model of the library may be, and no tower here is."""
-    for name in ("is_decoder", "is_encoder_decoder", "add_cross_attention"):
-        fields.only(name, False)
+    fields.refuse_switches("is_decoder", "is_encoder_decoder", "add_cross_attention")
     fields.only("pruned_heads", {})
 
 

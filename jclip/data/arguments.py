@@ -14,6 +14,7 @@ from PIL import Image
 from jclip.data.images import ImageFile, holds_16_bits, inspect_images
 from jclip.errors import InputError
 from jclip.images.boxes import BOX_ROUNDING
+from jclip.text.cleaning import is_unicode, repaired
 
 
 def images_argument(images: Any, name: str = "images") -> list[ImageFile]:
@@ -47,9 +48,9 @@ def image_argument(image: Any, name: str = "image") -> ImageFile:
     if isinstance(image, str | os.PathLike):
         try:
             (found,) = inspect_images([Path(image)])
-            return dataclasses.replace(found, name=name)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
+        return dataclasses.replace(found, name=name)
     if isinstance(image, Image.Image):
         return _pil_image(image, name)
     if not isinstance(image, np.ndarray | jax.Array):
@@ -97,14 +98,16 @@ def texts_argument(texts: Any, name: str = "captions", count: int | None = None)
     for row, text in enumerate(found):
         if not isinstance(text, str):
             raise InputError(f"{name}[{row}]: a {type(text).__name__} where a text is meant")
-        if not text.strip():
+        if not is_unicode(text):
+            raise InputError(f"{name}[{row}]: half a surrogate pair, no Unicode, in {text!a:.80}")
+        if not repaired(text):
             raise InputError(f"{name}[{row}]: a blank text")
     if count is not None and len(found) != count:
         raise InputError(f"{name}: {len(found)} for {count} images, one for each")
     return found
 
 
-def boxes_argument(boxes: Any, image: ImageFile, name: str = "boxes") -> Float64[np.ndarray, "b 4"]:
+def boxes_argument(boxes: Any, image: ImageFile) -> Float64[np.ndarray, "b 4"]:
     """Boxes `[x, y, w, h]` in pixels of an image, x and y of the upper left corner.
 
     Raises:
@@ -115,21 +118,21 @@ def boxes_argument(boxes: Any, image: ImageFile, name: str = "boxes") -> Float64
     except (TypeError, ValueError):
         found = np.empty((0, 4))
     if found.ndim != 2 or found.shape[1] != 4 or len(found) == 0:
-        raise InputError(f"{name}: not a list of boxes [x, y, w, h]")
+        raise InputError("boxes: not a list of boxes [x, y, w, h]")
     inside = np.array([image.width, image.height]) + BOX_ROUNDING
     for row, box in enumerate(found):
         corner, sides = box[:2], box[2:]
+        wrong = None
         if not (np.isfinite(box).all() and sides.min() > 0):
-            raise InputError(f"{name}[{row}]: {box.tolist()} has no size; a box is [x, y, w, h]")
-        if corner.min() < -BOX_ROUNDING or (corner + sides > inside).any():
-            raise InputError(
-                f"{name}[{row}]: {box.tolist()} reaches out of the image of {image.width} x "
-                f"{image.height} pixels; a box is [x, y, w, h]"
-            )
+            wrong = "has no size"
+        elif corner.min() < -BOX_ROUNDING or (corner + sides > inside).any():
+            wrong = f"reaches out of the image of {image.width} x {image.height} pixels"
+        if wrong:
+            raise InputError(f"boxes[{row}]: {box.tolist()} {wrong}; a box is [x, y, w, h]")
     return found
 
 
-def captions_of_boxes(captions: Any, boxes: int, name: str = "captions") -> list[list[str]]:
+def captions_of_boxes(captions: Any, boxes: int) -> list[list[str]]:
     """The right caption of every box, and wrong ones after it.
 
     Raises:
@@ -137,15 +140,15 @@ def captions_of_boxes(captions: Any, boxes: int, name: str = "captions") -> list
             caption among the wrong ones.
     """
     if isinstance(captions, str) or not isinstance(captions, Sequence | np.ndarray):
-        raise InputError(f"{name}: a list of captions for every box is meant")
+        raise InputError("captions: a list of captions for every box is meant")
     if len(captions) != boxes:
-        raise InputError(f"{name}: {len(captions)} lists for {boxes} boxes, one for each")
-    found = [texts_argument(own, f"{name}[{row}]") for row, own in enumerate(captions)]
+        raise InputError(f"captions: {len(captions)} lists for {boxes} boxes, one for each")
+    found = [texts_argument(own, f"captions[{row}]") for row, own in enumerate(captions)]
     for row, (right, *wrong) in enumerate(found):
         if not wrong:
-            raise InputError(f"{name}[{row}]: no wrong caption after the right one")
+            raise InputError(f"captions[{row}]: no wrong caption after the right one")
         if right in wrong:
-            raise InputError(f"{name}[{row}]: the right caption is among the wrong ones")
+            raise InputError(f"captions[{row}]: the right caption is among the wrong ones")
     return found
 
 

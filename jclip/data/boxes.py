@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
+from jclip.data.file_names import existing
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_images
 from jclip.errors import InputError
 
@@ -80,13 +81,14 @@ class BoxTable:
 
         They are sorted by image, so that a picture is decoded once for all of its boxes.
         """
+        files = (self.images[row].file for row in self.image_rows)
+        keys = [(file, *box) for file, box in zip(files, self.boxes.tolist(), strict=True)]
         found: dict[tuple, int] = {}
-        for row, image in enumerate(self.image_rows):
-            found.setdefault((self.images[image].file, *self.boxes[row]), row)
+        for row, key in enumerate(keys):
+            found.setdefault(key, row)
         rows = sorted(found.items(), key=lambda item: (item[0][0], item[1]))
         place = {key: number for number, (key, _) in enumerate(rows)}
-        own = [place[self.images[image].file, *self.boxes[row]]
-               for row, image in enumerate(self.image_rows)]  # fmt: skip
+        own = [place[key] for key in keys]
         return np.array([row for _, row in rows], np.int64), np.array(own, np.int64)
 
     def select(self, kept: Bool[np.ndarray, " n"]) -> "BoxTable":
@@ -96,11 +98,9 @@ class BoxTable:
 
 
 def box_table(boxes: Iterable[Box], digests: Mapping[str, str]) -> BoxTable:
-    """Boxes as one table; an image that several sets show is one, as is a text.
+    """Boxes, at least one, as one table with the SHA-256 of each set's file.
 
-    Args:
-        boxes: in order, at least one.
-        digests: the SHA-256 of each set's file.
+    An image that several sets show is one, as is a text.
     """
     images: dict[AnnotatedImage, int] = {}
     texts: dict[str, int] = {}
@@ -135,7 +135,8 @@ def inspect_box_images(
     Raises:
         InputError: one is missing, no image, too large, or not of the size that was annotated.
     """
-    found = inspect_images([folder / image.file for image in table.images], pixel_limit)
+    paths = [existing(folder, image.file) for image in table.images]
+    found = inspect_images(paths, pixel_limit)
     for row, (image, file) in enumerate(zip(table.images, found, strict=True)):
         if (image.width, image.height) != (file.width, file.height):
             name = table.sets[np.argmax(table.image_rows == row)]

@@ -1,17 +1,33 @@
-"""Captions of images, by file name (CSV, JSONL) or by natural order (`prompts.txt`)."""
+"""Captions of images: by file name, by natural order (`prompts.txt`), or a text beside each."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jclip.data.images import natural_order
+from jclip.data.caption_files import caption_rows
+from jclip.data.file_names import (
+    KnownFiles,
+    is_hidden,
+    natural_order,
+    require_unicode,
+    same_name,
+)
 from jclip.errors import InputError
+from jclip.files.text_files import lines_of, read_text
+from jclip.text.cleaning import is_unicode, repaired
 
-CAPTION_FILES = ("captions.csv", "captions.jsonl", "prompts.txt")
-"""Names looked for beside the images, in this order, when no caption file is given."""
+CAPTION_FILES = (
+    "captions.csv",
+    "captions.jsonl",
+    "prompts.txt",
+    "captions.json",
+    "captions.tsv",
+    "metadata.csv",
+    "metadata.jsonl",
+)
+"""Names looked for beside the images, in this order, when no caption file is given; upper and lower
+case do not matter."""
+_TABLES = (".csv", ".tsv", ".jsonl", ".json")
 
 
 class Captions(NamedTuple):
@@ -21,112 +37,135 @@ class Captions(NamedTuple):
     lines: tuple[int, ...]
 
 
-def find_captions(folder: Path) -> Path:
-    """The caption file beside the images of a folder.
+def find_captions(folder: Path, image_names: Sequence[str] = ()) -> Path:
+    """The caption file beside the images of a folder, or the folder if images have texts of theirs.
 
     Raises:
         InputError: there is none.
     """
+    there = {}
+    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
+        if path.is_file():
+            there[same_name(path.name)] = path
     for name in CAPTION_FILES:
-        if (folder / name).is_file():
-            return folder / name
+        if name in there:
+            return folder / name if (folder / name).is_file() else there[name]
+    if any(_texts_beside(folder, image_names)):
+        return folder
     raise InputError(
-        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)})",
+        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)}, or a .txt for each)",
         argument="captions",
     )
 
 
-def read_captions(path: Path, image_names: Sequence[str]) -> Captions:
+def read_captions(path: Path, image_names: Sequence[str], folders: Sequence[str] = ()) -> Captions:
     """One caption per image, in the order of `image_names`.
 
-    `.csv` and `.jsonl` have the columns `file` and `caption`. Of a `.txt` file the N-th line
-    belongs to the N-th image in natural order of the names, as in paper 1, but counted and in an
-    order that people expect (fault 7 of its code).
+    Tables (`.csv`, `.tsv`, `.jsonl`, `.json`) have the columns `file` and `caption`, or what other
+    tools call them (`FILE_NAMES`, `CAPTION_NAMES`). A file may be called by another path, in
+    capitals, or in another Unicode form. Of a `.txt` file the N-th line belongs to the N-th image
+    in natural order of the names, as in paper 1, but counted and in an order that people expect
+    (fault 7 of its code). In a folder, `a.txt` is the caption of `a.png`.
+
+    Args:
+        path: the file.
+        image_names: files, or paths below their folder.
+        folders: that each of them lies in, where that is known; of several sets they tell images
+            of one name apart.
 
     Raises:
-        InputError: naming the file and the line: unreadable, a column missing, a caption empty, two
-            captions for an image, a caption without image, an image without caption, or another
-            number of lines than images.
+        InputError: naming the file and the line: unreadable, a column missing, a caption empty or
+            no Unicode, two captions for an image, a caption without image or with several, an image
+            without caption, or another number of lines than images.
     """
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl}
-    if path.suffix == ".txt":
+    require_unicode(path)
+    if path.is_dir():
+        return _read_beside(path, image_names)
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
         return _by_order(path, image_names)
-    if path.suffix not in readers:
-        raise InputError(f"{path}: captions are .csv, .jsonl or .txt files")
-    captions: dict[str, tuple[str, int]] = {}
-    known = set(image_names)
-    for line, name, caption in readers[path.suffix](path):
+    if suffix not in _TABLES:
+        raise InputError(
+            f"{path}: captions are .csv, .jsonl or .txt files (.tsv and .json are read too)"
+        )
+    captions: dict[int, tuple[str, int]] = {}
+    known = KnownFiles(image_names, folders or [""] * len(image_names))
+    called = image_names
+    if len(set(folders)) > 1:
+        called = [f"{folder}/{name}" for folder, name in zip(folders, image_names, strict=True)]
+    for line, name, caption in caption_rows(path):
         where = f"{path}, line {line}"
-        if name not in known:
+        rows = known.find(_unicode(where, name))
+        if not rows:
             raise InputError(f"{where}: caption for {name!r}, which is not among the images")
-        if name in captions:
+        if len(rows) > 1:
+            both = " or ".join(called[row] for row in rows[:2])
+            raise InputError(f"{where}: caption for {name!r}, which may be {both}")
+        if rows[0] in captions:
             raise InputError(f"{where}: second caption for {name!r}; one per image")
-        captions[name] = _checked(where, caption), line
-    missing = [name for name in image_names if name not in captions]
+        captions[rows[0]] = checked_caption(where, caption), line
+    missing = [name for row, name in enumerate(called) if row not in captions]
     if missing:
         raise InputError(f"{path}: no caption for {missing[0]!r} ({len(missing)} images without)")
-    return _arranged(captions, image_names)
+    return _arranged(captions)
 
 
-def _arranged(captions: dict[str, tuple[str, int]], image_names: Sequence[str]) -> Captions:
-    texts, lines = zip(*(captions[name] for name in image_names), strict=True)
+def _arranged(captions: dict[int, tuple[str, int]]) -> Captions:
+    texts, lines = zip(*(captions[row] for row in range(len(captions))), strict=True)
     return Captions(texts, lines)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+def _unicode(where: str, text: str) -> str:
+    if not is_unicode(text):
+        raise InputError(f"{where}: half a surrogate pair, no Unicode, in {text!a:.80}")
+    return text
 
 
-def _checked(where: str, caption: object) -> str:
-    if not isinstance(caption, str) or not caption.strip():
+def checked_caption(where: str, caption: object) -> str:
+    """A caption without blanks around it.
+
+    Raises:
+        InputError: it is no text, empty, or no Unicode; `where` says which.
+    """
+    if not isinstance(caption, str):
+        raise InputError(f"{where}: the caption is a {type(caption).__name__}, not a text")
+    # A text may be blank only once it is read as the tokenizers read it: `&nbsp;`.
+    if not repaired(_unicode(where, caption)):
         raise InputError(f"{where}: empty caption")
     return caption.strip()
 
 
-def _read_csv(path: Path) -> Iterator[tuple[int, str, object]]:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        absent = {"file", "caption"} - set(reader.fieldnames or ())
-        if absent:
-            raise InputError(f"{path}, line 1: no column {sorted(absent)[0]!r}")
-        for row in reader:
-            if None in row:
-                raise InputError(
-                    f"{path}, line {reader.line_num}: more fields than columns;"
-                    " put captions that hold commas in double quotes"
-                )
-            yield reader.line_num, row["file"], row["caption"]
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}") from None
-
-
-def _read_jsonl(path: Path) -> Iterator[tuple[int, str, object]]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: not JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise InputError(f"{where}: not an object with 'file' and 'caption'")
-        for field in ("file", "caption"):
-            if not isinstance(row.get(field), str):
-                raise InputError(f"{where}: field {field!r} is missing or not a text")
-        yield number, row["file"], row["caption"]
-
-
 def _by_order(path: Path, image_names: Sequence[str]) -> Captions:
-    lines = _text(path).rstrip("\r\n").split("\n")
-    captions = [_checked(f"{path}, line {n}", line) for n, line in enumerate(lines, start=1)]
+    lines = lines_of(read_text(path).rstrip())
+    captions = [checked_caption(f"{path}, line {n}", line) for n, line in enumerate(lines, start=1)]
     if len(captions) != len(image_names):
         raise InputError(f"{path}: {len(captions)} lines for {len(image_names)} images")
-    names = sorted(image_names, key=natural_order)
-    numbered = {
-        name: (text, n) for n, (name, text) in enumerate(zip(names, captions, strict=True), start=1)
-    }
-    return _arranged(numbered, image_names)
+    rows = sorted(range(len(image_names)), key=lambda row: natural_order(image_names[row]))
+    return _arranged({row: (captions[n], n + 1) for n, row in enumerate(rows)})
+
+
+def _texts_beside(folder: Path, image_names: Sequence[str]) -> list[Path | None]:
+    """The `.txt` of the same name beside each image, whatever its capitals."""
+    there: dict[Path, dict[str, Path]] = {}
+    found = []
+    for name in image_names:
+        image = folder / name
+        if image.parent not in there:
+            own = sorted(image.parent.iterdir()) if image.parent.is_dir() else []
+            there[image.parent] = {same_name(p.name): p for p in own if not is_hidden(p.name)}
+        found.append(there[image.parent].get(same_name(f"{image.stem}.txt")))
+    return found
+
+
+def _read_beside(folder: Path, image_names: Sequence[str]) -> Captions:
+    found = _texts_beside(folder, image_names)
+    texts = []
+    for name, path in zip(image_names, found, strict=True):
+        if path is None:
+            without = f"{found.count(None)} images without"
+            raise InputError(f"{folder}: no .txt beside {name!r} for its caption ({without})")
+        lines = lines_of(read_text(path).strip())
+        if len(lines) > 1:
+            raise InputError(f"{path}: {len(lines)} lines; an image has one caption, on one line")
+        texts.append(checked_caption(f"{path}, line 1", lines[0]))
+    return Captions(tuple(texts), (1,) * len(texts))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jclip.data.annotation_fields import entries, keep_once, take
+from jclip.data.annotation_fields import entries, read_annotations, take
+from jclip.data.known_formats import KARPATHY
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 
@@ -46,25 +47,20 @@ def read_coco_captions(path: Path) -> CaptionSet:
             missing or of another type, an id or a file given twice, an image without captions, a
             sentence of another image, a caption that is blank.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such annotation file")
-    images: dict[int, CaptionedImage] = {}
+    images: list[CaptionedImage] = []
     files: dict[str, int] = {}
-    sentences: dict[int, int] = {}
-    for number, entry in enumerate(entries(path, "images")):
-        id_ = take(entry, "imgid", int, f"{path}, image {number} from 0")
-        where = f"{path}, image {id_}"
+    sentences: set[int] = set()
+    values = read_annotations(path, KARPATHY)
+    for id_, entry, where in entries(path, values, "images", "image", "imgid"):
         image = _image(id_, entry, sentences, where)
-        keep_once(images, id_, image, where)
         if image.file in files:
             raise InputError(f"{where}: field 'filename' is that of image {files[image.file]}")
         files[image.file] = id_
-    return CaptionSet(path.stem, tuple(images.values()), sha256(path))
+        images.append(image)
+    return CaptionSet(path.stem, tuple(images), sha256(path))
 
 
-def _image(
-    id_: int, entry: Mapping[str, Any], sentences: dict[int, int], where: str
-) -> CaptionedImage:
+def _image(id_: int, entry: Mapping[str, Any], sentences: set[int], where: str) -> CaptionedImage:
     file = take(entry, "filename", str, where)
     if "filepath" in entry:
         file = f"{take(entry, 'filepath', str, where)}/{file}"
@@ -75,7 +71,9 @@ def _image(
     for sentence in listed:
         sentence_id = take(sentence, "sentid", int, where)
         own = f"{where}, sentence {sentence_id}"
-        keep_once(sentences, sentence_id, id_, own)
+        if sentence_id in sentences:
+            raise InputError(f"{own}: second entry with this id")
+        sentences.add(sentence_id)
         if (referred := sentence.get("imgid", id_)) != id_:
             raise InputError(f"{own}: field 'imgid' is {referred!r}, the image's is {id_}")
         captions.append(take(sentence, "raw", str, own).strip())

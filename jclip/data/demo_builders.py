@@ -18,12 +18,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from jclip.data.demo_world import (
-    SCENES_AT_ONCE,
-    View,
-    check_seed_and_height,
-    draw_scenes,
-)
+from jclip.data.demo_world import SCENES_AT_ONCE, View, check_seed_and_height, draw_scenes
 from jclip.demo.scenes import SPLITS
 from jclip.errors import InputError
 

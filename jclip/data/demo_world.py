@@ -11,17 +11,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
-from jclip.demo import (
-    describe,
-    draw_many,
-    object_boxes,
-    render_panorama,
-    render_photo,
-    sample_camera,
-    sample_scene,
-    scene_key,
-)
-from jclip.demo.scenes import SPLITS
+from jclip.demo.captions import describe
+from jclip.demo.rendering import draw_many, object_boxes, render_panorama, render_photo
+from jclip.demo.scenes import SPLITS, sample_camera, sample_scene, scene_key
 from jclip.errors import InputError
 
 View = Literal["panorama", "photo"]
@@ -156,7 +148,7 @@ def _draw(keys: Key[Array, "scenes"], view: View, height: int):
         if view == "panorama":
             return scene, {}, render_panorama(scene, height)
         camera = sample_camera(jax.random.fold_in(key, 1), scene)
-        _, visible = object_boxes(scene, *camera, height)
-        return scene, {"camera": camera, "visible": visible}, render_photo(scene, *camera, height)
+        _, visible = object_boxes(scene, camera, height)
+        return scene, {"camera": camera, "visible": visible}, render_photo(scene, camera, height)
 
     return draw_many(one, keys)

@@ -13,7 +13,15 @@ from jclip.checkpoints import ImageConfig
 from jclip.data.boxes import BoxTable, inspect_box_images
 from jclip.data.coco_captions import CaptionSet
 from jclip.data.features import Features, Origin, no_rows
-from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, decode, inspect_images
+from jclip.data.file_names import existing
+from jclip.data.images import (
+    DEFAULT_PIXEL_LIMIT,
+    ImageFile,
+    check_fit,
+    decode,
+    inspect_images,
+    unlike_a_viewer,
+)
 from jclip.errors import InputError
 from jclip.images import Fit, place
 from jclip.images.boxes import crop_box, fit_square
@@ -29,7 +37,8 @@ class FeatureInputs:
     `squares` decode to `[size, size, 3] uint8`. `texts` are distinct. `boxes` are the boxes of all
     sets and `box_squares` the square of each; for whole images, `caption_texts` and
     `caption_images` give each caption's row of `texts` and of `squares`. `fit` and `box_scale` say
-    how the squares are made, `data` are digests of annotation files and images.
+    how the squares are made, `data` are digests of annotation files and images. `notices` are
+    sentences that a person should read.
     """
 
     squares: tuple[ImageFile, ...]
@@ -42,6 +51,7 @@ class FeatureInputs:
     caption_texts: Int64[np.ndarray, " m"] = dataclasses.field(default_factory=no_rows)
     caption_images: Int64[np.ndarray, " m"] = dataclasses.field(default_factory=no_rows)
     splits: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def features(
         self,
@@ -108,8 +118,12 @@ def box_inputs(
     squares = []
     for row in rows.tolist():
         image = files[table.images[table.image_rows[row]].file]
-        cut = crop_box(table.boxes[row].tolist(), box_scale, image.width, image.height)
-        squares.append(_square(table.name(row), image, cut, config, fit, decoded))
+        try:
+            cut = crop_box(table.boxes[row].tolist(), box_scale, image.width, image.height)
+        except InputError as error:
+            where = f"{table.sets[row]}, annotation {table.annotations[row]}, {image.name}"
+            raise InputError(f"{where}: {error}") from None
+        squares.append(square_part(table.name(row), image, cut, config, fit, decoded))
     return FeatureInputs(
         squares=tuple(squares),
         texts=table.texts,
@@ -118,6 +132,7 @@ def box_inputs(
         data={**table.digests, "images": images_digest(files)},
         boxes=table,
         box_squares=box_squares,
+        notices=tuple(unlike_a_viewer(list(files.values()))),
     )
 
 
@@ -134,7 +149,7 @@ def caption_inputs(
         InputError: an image is missing or cannot be fitted.
     """
     files = [image.file for image in captions.images]
-    found = inspect_images([folder / file for file in files], pixel_limit)
+    found = inspect_images([existing(folder, file) for file in files], pixel_limit)
     named = dict(zip(files, found, strict=True))
     texts: dict[str, int] = {}
     pairs = [
@@ -145,8 +160,7 @@ def caption_inputs(
     text_rows, image_rows = np.array(pairs, np.int64).T
     return FeatureInputs(
         squares=tuple(
-            _square(file, image, (0, 0, image.width, image.height), config, fit, decode)
-            for file, image in named.items()
+            square_part(file, image, image.whole, config, fit) for file, image in named.items()
         ),
         texts=tuple(texts),
         fit=fit,
@@ -154,6 +168,7 @@ def caption_inputs(
         caption_texts=text_rows,
         caption_images=image_rows,
         splits=tuple(image.split for image in captions.images),
+        notices=tuple(unlike_a_viewer(found)),
     )
 
 
@@ -163,20 +178,33 @@ def images_digest(images: Mapping[str, ImageFile]) -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def _square(
+def square_part(
     name: str,
     image: ImageFile,
     cut: tuple[int, int, int, int],
     config: ImageConfig,
     fit: Fit,
-    decoded: Callable[[ImageFile], UInt8[np.ndarray, "h w 3"]],
+    decoded: Callable[[ImageFile], UInt8[np.ndarray, "h w 3"]] = decode,
 ) -> ImageFile:
-    """A part of an image as an image of its own, fitted when it is decoded."""
+    """A part of an image as an image of its own, fitted when it is decoded.
+
+    Args:
+        name: what it is called.
+        image: that it is cut out of.
+        cut: left, top, right and bottom, in pixels.
+        config: `size` and `interpolation` of the square.
+        fit: crop, squash, pad or, of a tower that takes every shape, native.
+        decoded: how the image is decoded.
+
+    Raises:
+        InputError: the part cannot be fitted.
+    """
     left, top, right, bottom = cut
-    place(bottom - top, right - left, config.size, fit)
+    check_fit(name, bottom - top, right - left, config.size, fit)
 
     def pixels() -> np.ndarray:
         part = decoded(image)[top:bottom, left:right]
         return fit_square(part, config.size, fit, config.interpolation)
 
-    return ImageFile(name, pixels, config.size, config.size, image.digest)
+    height, width = place(bottom - top, right - left, config.size, fit).shape
+    return ImageFile(name, pixels, height, width, image.digest)

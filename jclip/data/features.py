@@ -134,9 +134,7 @@ def _index(features: Features) -> pa.Table:
         {
             "set": table.sets.tolist(),
             "annotation": table.annotations,
-            "file": [image.file for image in images],
-            "width": [image.width for image in images],
-            "height": [image.height for image in images],
+            **dict(zip(AnnotatedImage._fields, zip(*images, strict=True), strict=True)),
             **{side: table.boxes[:, number] for number, side in enumerate("xywh")},
             "image": features.box_images,
             "positive": [own[0] for own in captions],
@@ -174,28 +172,17 @@ def read_features(folder: Path) -> Features:
     images, captions = tensors.read("images"), tensors.read("captions")
     caption_table = read_table(folder / _CAPTIONS)
     texts = tuple(caption_table["text"].to_pylist())
+    more: dict[str, Any]
     if kind == "coco":
         index = read_table(folder / _INDEX)
-        return Features(
-            images=images,
-            captions=captions,
-            image_names=tuple(index["file"].to_pylist()),
-            texts=texts,
-            origin=origin,
-            caption_images=caption_table["image"].to_numpy(),
-            splits=tuple(index["split"].to_pylist()),
-        )
-    boxes, rows = _read_boxes(folder / _INDEX, texts, origin)
-    names = dict(zip(rows.tolist(), range(len(rows)), strict=True))
-    return Features(
-        images=images,
-        captions=captions,
-        image_names=tuple(boxes.name(names[row]) for row in range(len(images))),
-        texts=texts,
-        origin=origin,
-        boxes=boxes,
-        box_images=rows,
-    )
+        more = {"caption_images": caption_table["image"].to_numpy()}
+        more["splits"], names = (tuple(index[name].to_pylist()) for name in ("split", "file"))
+    else:
+        boxes, rows = _read_boxes(folder / _INDEX, texts, origin)
+        of_image = dict(zip(rows.tolist(), range(len(rows)), strict=True))
+        names = tuple(boxes.name(of_image[row]) for row in range(len(images)))
+        more = {"boxes": boxes, "box_images": rows}
+    return Features(images, captions, names, texts, origin, **more)
 
 
 def _read_boxes(
@@ -205,9 +192,8 @@ def _read_boxes(
     index = read_table(path)
     if absent := [name for name in ("width", *"xywh") if name not in index.column_names]:
         raise InputError(f"{path}: no column {absent[0]!r}; extract the features again")
-    columns = ("file", "width", "height")
     images: dict[AnnotatedImage, int] = {}
-    shown = map(AnnotatedImage, *(index[name].to_pylist() for name in columns))
+    shown = map(AnnotatedImage, *(index[name].to_pylist() for name in AnnotatedImage._fields))
     image_rows = [images.setdefault(image, len(images)) for image in shown]
     captions = zip(index["positive"].to_pylist(), index["negatives"].to_pylist(), strict=True)
     sets = np.array(index["set"].to_pylist(), str)
@@ -232,8 +218,8 @@ def require_same_model(first: Features, second: Features) -> None:
     Raises:
         InputError: naming both and the first difference.
     """
-    for what, a, b in zip(("model", "preprocessing", "fit"), *map(_made_by, (first, second)),
-                          strict=True):  # fmt: skip
+    made = zip(("model", "preprocessing", "fit"), _made_by(first), _made_by(second), strict=True)
+    for what, a, b in made:
         if a != b:
             names = [f.origin.model.get("name") for f in (first, second)]
             raise InputError(

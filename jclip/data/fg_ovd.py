@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jclip.data.annotation_fields import entries, keep_once, take
+from jclip.data.annotation_fields import entries, read_annotations, take
 from jclip.data.boxes import AnnotatedImage, Box, BoxTable, box_table
+from jclip.data.known_formats import FG_OVD
 from jclip.errors import InputError
 from jclip.files.digests import sha256
-from jclip.files.json_files import read_json
 from jclip.images.boxes import BOX_ROUNDING
 
 # JSON's integers have no limit.
-_LARGEST, _LARGEST_ID = sys.float_info.max, 2**63 - 1
+_LARGEST = sys.float_info.max
 
 
 def read_fg_ovd(*paths: Path) -> BoxTable:
@@ -37,30 +37,20 @@ def read_fg_ovd(*paths: Path) -> BoxTable:
 
 
 def _boxes(path: Path) -> list[Box]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such annotation file")
-    values = read_json(path)
-    images: dict[int, AnnotatedImage] = {}
-    for number, entry in enumerate(entries(path, "images", values)):
-        id_ = take(entry, "id", int, f"{path}, image {number} from 0")
-        where = f"{path}, image {id_}"
-        keep_once(images, id_, _image(entry, where), where)
-    captions: dict[int, str] = {}
-    for number, entry in enumerate(entries(path, "categories", values)):
-        id_ = take(entry, "id", int, f"{path}, category {number} from 0")
-        where = f"{path}, category {id_}"
-        keep_once(captions, id_, take(entry, "name", str, where), where)
-    boxes: dict[int, Box] = {}
-    for number, entry in enumerate(entries(path, "annotations", values)):
-        id_ = take(entry, "id", int, f"{path}, annotation {number} from 0")
-        if abs(id_) > _LARGEST_ID:
-            raise InputError(f"{path}, annotation {number} from 0: field 'id' is too large")
-        where = f"{path}, annotation {id_}"
+    values = read_annotations(path, FG_OVD)
+    images = {
+        id_: _image(entry, where) for id_, entry, where in entries(path, values, "images", "image")
+    }
+    captions = {
+        id_: take(entry, "name", str, where)
+        for id_, entry, where in entries(path, values, "categories", "category")
+    }
+    boxes = []
+    for id_, entry, where in entries(path, values, "annotations", "annotation"):
         image = _referred(images, take(entry, "image_id", int, where), "image_id", where)
-        box = _bbox(entry, image, where)
-        own = _captions(entry, captions, where)
-        keep_once(boxes, id_, Box(path.stem, id_, image, box, own), where)
-    return list(boxes.values())
+        box, own = _bbox(entry, image, where), _captions(entry, captions, where)
+        boxes.append(Box(path.stem, id_, image, box, own))
+    return boxes
 
 
 def _image(entry: Mapping[str, Any], where: str) -> AnnotatedImage:

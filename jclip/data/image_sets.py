@@ -2,21 +2,16 @@
 
 import dataclasses
 import hashlib
-import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from jclip.data.captions import CAPTION_FILES, find_captions, read_captions
-from jclip.data.demo_world import open_demo_panoramas, open_demo_photos
-from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_images, list_images
-from jclip.data.tfds_images import TFDS, open_tfds_images
+from jclip.data.captions import Captions, checked_caption, find_captions, read_captions
+from jclip.data.file_names import natural_order
+from jclip.data.image_sources import FoundImages, find_images
+from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, unlike_a_viewer
 from jclip.errors import InputError
-
-DEMO_IMAGES = 96
-DEMO_HEIGHT = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,25 +48,20 @@ class ImageSet:
 def open_image_sets(
     sources: Sequence[str], captions: Path | None = None, pixel_limit: int = DEFAULT_PIXEL_LIMIT
 ) -> list[ImageSet]:
-    """Open several sets, each with the captions beside it unless there is only one.
+    """Open several sets, each with the captions beside it unless there is one file for all.
 
     Raises:
-        InputError: two sets have one name, `captions` are given for several sets, or see
-            `open_image_set`.
+        InputError: two sets have one name, captions without names are given for several sets, or
+            see `open_image_set`.
     """
-    if captions is not None and len(sources) > 1:
-        raise InputError(
-            "a caption file belongs to one set of images; each of several has its own",
-            argument="captions",
-        )
-    sets = [open_image_set(source, captions, pixel_limit) for source in sources]
-    names = [opened.name for opened in sets]
+    found = [find_images(source, pixel_limit) for source in sources]
+    names = [each.name for each in found]
     for source, name in zip(sources, names, strict=True):
         if names.count(name) > 1:
             raise InputError(
                 f"{name} is the name of two sets of images; OTHER={source} gives one another name"
             )
-    return sets
+    return list(map(_captioned, found)) if captions is None else _sharing(found, captions)
 
 
 def open_image_set(
@@ -80,40 +70,77 @@ def open_image_set(
     """Open a set of images; everything about it is checked, nothing is decoded.
 
     Args:
-        source: a folder; `samples`, twelve CC0 panoramas that ship with the package; `demo` or
-            `demo-photos`, panoramas or perspective photos of demo scenes that no training saw,
-            rendered now (96 of them; `demo:480` for more); or `tfds:NAME[:SPLIT]`, a prepared TFDS
-            data set. `NAME=SOURCE` calls the set by another name than the source's own.
+        source: a folder, or a pattern of files in it (`FOLDER/**` for all folders below it too); a
+            `.tar` in webdataset's layout, or a folder of them; `samples`, twelve CC0 panoramas that
+            ship with the package; `demo` or `demo-photos`, panoramas or perspective photos of demo
+            scenes that no training saw, rendered now (96 of them; `demo:480` for more); or
+            `tfds:NAME[:SPLIT]`, a prepared TFDS data set. `NAME=SOURCE` calls the set by another
+            name than the source's own.
         captions: a caption file (`read_captions`); by default the one beside the images.
         pixel_limit: of one image, in pixels, checked from the header.
 
     Raises:
-        InputError: see `list_images`, `inspect_images`, `find_captions`, `read_captions` and
-            `open_tfds_images`.
+        InputError: see `find_images`, `find_captions` and `read_captions`; or a caption that came
+            with its image is empty.
     """
-    renamed = re.fullmatch(r"([\w.-]+)=(.+)", source)
-    if renamed is not None and not Path(source).is_dir():
-        return dataclasses.replace(
-            open_image_set(renamed[2], captions, pixel_limit), name=renamed[1]
+    return open_image_sets([source], captions, pixel_limit)[0]
+
+
+def _captioned(found: FoundImages) -> ImageSet:
+    """A set with the captions that came with its images, or that stand beside them."""
+    if found.folder is not None and not found.own:
+        names = [image.name for image in found.images]
+        return _sharing([found], find_captions(found.folder, names))[0]
+    texts = []
+    for image, text in zip(found.images, found.own, strict=True):
+        where = f"{found.name}: {image.name}"
+        if text is None:
+            raise InputError(f"{where}: no caption in {found.called}")
+        checked_caption(where, text)
+        texts.append(text)
+    lines = range(found.first, found.first + len(texts))
+    return _image_set(found, Captions(tuple(texts), tuple(lines)), found.called)
+
+
+def _sharing(found: Sequence[FoundImages], file: Path) -> list[ImageSet]:
+    """Sets with captions out of one file."""
+    by_order = file.suffix.lower() == ".txt"
+    if len(found) > 1 and (by_order or file.is_dir()):
+        raise InputError(
+            f"{file}: captions without the names of their images belong to one set; several share "
+            "a table with the columns file and caption",
+            argument="captions",
         )
-    if found := re.fullmatch(r"(demo|demo-photos)(?::([1-9]\d*))?", source):
-        return _demo(found[1], int(found[2] or DEMO_IMAGES), captions)
-    if source.startswith(TFDS):
-        return _tfds(source, captions, pixel_limit)
-    if source == "samples":
-        folder = Path(str(resources.files("jclip.data") / "samples"))
-    else:
-        folder = Path(source)
-    paths = list_images(folder)
-    caption_file = captions or find_captions(folder)
-    read = read_captions(caption_file, [p.name for p in paths])
-    images = inspect_images(paths, pixel_limit)
-    notices = _left_alone(folder, paths)
-    if caption_file.suffix == ".txt":
-        pairs = [f"{images[i].name} = {read.texts[i]!r}" for i in (0, -1)]
-        notices.append(f"captions paired by natural order; first {pairs[0]}, last {pairs[1]}")
-    name = source if source == "samples" else folder.resolve().name
-    return ImageSet(name, tuple(images), *read, caption_file.name, tuple(notices))
+    files = [
+        (image.name, str(each.folder.resolve() if each.folder else each.name))
+        for each in found
+        for image in each.images
+    ]
+    names, folders = zip(*files, strict=True)
+    texts, lines = read_captions(file, names, folders)
+    called = "a text beside each image" if file.is_dir() else file.name
+    sets, start = [], 0
+    for each in found:
+        own = slice(start, start := start + len(each.images))
+        paired = [_pairs(names[own], texts[own])] if by_order else []
+        sets.append(_image_set(each, Captions(texts[own], lines[own]), called, paired))
+    return sets
+
+
+def _image_set(
+    found: FoundImages, captions: Captions, called: str, notices: Sequence[str] = ()
+) -> ImageSet:
+    unlike = [f"{found.name}: {notice}" for notice in unlike_a_viewer(found.images)]
+    notices = (*found.notices, *notices, *unlike)
+    return ImageSet(found.name, found.images, *captions, called, notices, found.demo_world)
+
+
+def _pairs(names: Sequence[str], texts: Sequence[str]) -> str:
+    """Which image has the first, the second and the last line of a file without names."""
+    pairs = sorted(zip(names, texts, strict=True), key=lambda pair: natural_order(pair[0]))
+    shown = dict(zip(("first", "second"), pairs[:-1], strict=False)) | {"last": pairs[-1]}
+    said = ", ".join(f"{word} {name} = {text!r}" for word, (name, text) in shown.items())
+    return f"captions paired by natural order; {said}"
 
 
 def split_image_set(opened: ImageSet, shares: Sequence[float], seed: int) -> list[ImageSet]:
@@ -127,56 +154,15 @@ def split_image_set(opened: ImageSet, shares: Sequence[float], seed: int) -> lis
     parts = [np.sort(part) for part in np.split(order, ends[:-1])]
     if min(map(len, parts)) == 0:
         raise InputError(f"{opened.name}: {len(order)} images are too few for {len(shares)} parts")
-    return [_selected(opened, part.tolist()) for part in parts]
-
-
-def _selected(opened: ImageSet, rows: Sequence[int]) -> ImageSet:
-    chosen = {
-        name: tuple(getattr(opened, name)[row] for row in rows)
-        for name in ("images", "captions", "lines")
-    }
-    return dataclasses.replace(opened, **chosen)
-
-
-def _demo(source: str, count: int, captions: Path | None) -> ImageSet:
-    draw = open_demo_panoramas if source == "demo" else open_demo_photos
-    demo = draw(count, DEMO_HEIGHT)
-    images = tuple(map(_in_memory, demo.names, demo.pixels))
-    if captions is not None:
-        read = read_captions(captions, demo.names)
-        return ImageSet(source, images, *read, captions.name, demo_world=True)
-    lines = tuple(range(1, len(images) + 1))
-    return ImageSet(source, images, demo.captions, lines, source, demo_world=True)
-
-
-def _in_memory(name: str, pixels: np.ndarray) -> ImageFile:
-    height, width, _ = pixels.shape
-    return ImageFile(name, pixels.copy, height, width, hashlib.sha256(pixels).hexdigest())
-
-
-def _tfds(source: str, captions: Path | None, pixel_limit: int) -> ImageSet:
-    name = source.removeprefix(TFDS)
-    images, own, field = open_tfds_images(source, pixel_limit)
-    # The builders of `jclip.data.demo_builders` are all called so.
-    drawn = name.startswith("demo_")
-    if captions is not None:
-        read = read_captions(captions, [image.name for image in images])
-        return ImageSet(name, images, *read, captions.name, demo_world=drawn)
-    empty = [row for row, text in enumerate(own) if not text.strip()]
-    if empty:
-        raise InputError(f"{source}: {images[empty[0]].name} has an empty {field}")
-    lines = tuple(range(len(images)))
-    return ImageSet(name, images, own, lines, f"{source} {field}", demo_world=drawn)
-
-
-def _left_alone(folder: Path, images: list[Path]) -> list[str]:
-    expected = {p.name for p in images} | {*CAPTION_FILES, "ORIGIN.md", "README.md"}
-    others = sorted(
-        p.name for p in folder.iterdir() if p.name not in expected and not p.name.startswith(".")
-    )
-    if not others:
-        return []
-    return [f"{folder}: {len(others)} entries are not images and were left alone: {others[0]}, ..."]
+    return [
+        dataclasses.replace(
+            opened,
+            images=tuple(opened.images[row] for row in part),
+            captions=tuple(opened.captions[row] for row in part),
+            lines=tuple(opened.lines[row] for row in part),
+        )
+        for part in parts
+    ]
 
 
 def not_two_to_one(images: Sequence[ImageFile]) -> list[str]:

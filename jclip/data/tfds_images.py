@@ -1,6 +1,5 @@
 """Captioned images out of prepared TFDS data sets, read without TensorFlow."""
 
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -36,7 +35,10 @@ def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> Pre
         InputError: the data set is not prepared, or lacks the split or a field; an image cannot be
             read.
     """
-    name, split = _parse(source)
+    found = re.fullmatch(rf"{TFDS}([^:]+(?::\d+\.\d+\.\d+)?)(?::([\w-]+))?", source)
+    if found is None:
+        raise InputError(f"{source}: expected {TFDS}NAME or {TFDS}NAME:SPLIT")
+    name, split = found[1], found[2] or "test"
     builder = _builder(name)
     if split not in builder.info.splits:
         raise InputError(
@@ -44,22 +46,17 @@ def open_tfds_images(source: str, pixel_limit: int = DEFAULT_PIXEL_LIMIT) -> Pre
         )
     field = _caption_field(source, dict(builder.info.features.items()))
     examples = _examples(builder, split)
+    rows = range(len(examples))
     images = tuple(
-        inspect_encoded(
-            f"{split}-{row:06d}", functools.partial(_encoded, examples, row), pixel_limit
-        )
-        for row in range(len(examples))
+        inspect_encoded(f"{split}-{row:06d}", lambda at=row: examples[at]["image"], pixel_limit)
+        for row in rows
     )
-    texts = [examples[row][field] for row in range(len(examples))]
-    captions = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in texts)
+    texts = [examples[row][field] for row in rows]
+    try:
+        captions = tuple(t.decode() if isinstance(t, bytes) else str(t) for t in texts)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: a {field} is not UTF-8 text ({error})") from None
     return PreparedImages(images, captions, field)
-
-
-def _parse(source: str) -> tuple[str, str]:
-    found = re.fullmatch(rf"{TFDS}([^:]+(?::\d+\.\d+\.\d+)?)(?::([\w-]+))?", source)
-    if found is None:
-        raise InputError(f"{source}: expected {TFDS}NAME or {TFDS}NAME:SPLIT")
-    return found[1], found[2] or "test"
 
 
 def _caption_field(source: str, features: Mapping[str, Any]) -> str:
@@ -99,8 +96,3 @@ def _examples(builder: Any, split: str) -> Any:
         return builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     except NotImplementedError as error:
         raise InputError(f"{TFDS}{builder.name}: {error}".splitlines()[0]) from None
-
-
-def _encoded(examples: Any, row: int) -> bytes:
-    example: Mapping[str, Any] = examples[row]
-    return example["image"]

@@ -2,56 +2,45 @@
 
 import numpy as np
 
-from jclip.demo.vocabulary import (
-    BACKDROPS,
-    CLASSES,
-    COLOURS,
-    GROUNDS,
-    MATERIALS,
-    SKIES,
-    TRANSPARENCIES,
-)
+from jclip.demo import vocabulary as words
 
 
-def _columns(words: tuple[str, ...], rows: dict[str, dict]) -> dict[str, np.ndarray]:
+def _columns(listed: tuple[str, ...], rows: dict[str, dict]) -> dict[str, np.ndarray]:
     """Turns rows by word into float32 columns in the vocabulary's order."""
-    if tuple(rows) != words:
-        raise ValueError(f"rows {tuple(rows)} are not the words {words}")
-    names = rows[words[0]]
-    return {name: np.array([rows[word][name] for word in words], np.float32) for name in names}
-
-
-def _shape(rest, slab, quadric=(0.0, 9.0, 0.0), planes=(9.0, 0.0), hole=0.0, upright=1.0):
-    return {
-        "rest": rest,  # height of the centre above the ground
-        "slab": slab,  # |y| <= slab
-        "bulge": quadric[0],  # x^2 + z^2 + bulge y^2 <= (radius + taper y)^2
-        "radius": quadric[1],
-        "taper": quadric[2],
-        "wall": planes[0],  # |x|, |z| <= wall + lean y
-        "lean": planes[1],
-        "hole": hole,  # x^2 + z^2 >= hole^2
-        "upright": upright,  # 0: the axis lies down, along z
-    }
+    if tuple(rows) != listed:
+        raise ValueError(f"rows {tuple(rows)} are not the words {listed}")
+    names = rows[listed[0]]
+    return {name: np.array([row[name] for row in rows.values()], np.float32) for name in names}
 
 
 # Lengths in units of the object's size. Every shape is a slab cut with a quadric and four planes.
+_SHAPE = {
+    "rest": 1.0,  # height of the centre above the ground
+    "slab": 1.0,  # |y| <= slab
+    "bulge": 0.0,  # x^2 + z^2 + bulge y^2 <= (radius + taper y)^2
+    "radius": 9.0,
+    "taper": 0.0,
+    "wall": 9.0,  # |x|, |z| <= wall + lean y
+    "lean": 0.0,
+    "hole": 0.0,  # x^2 + z^2 >= hole^2
+    "upright": 1.0,  # 0: the axis lies down, along z
+}
 SHAPE_TABLE = _columns(
-    CLASSES,
+    words.CLASSES,
     {
-        "ball": _shape(1.0, 1.5, quadric=(1.0, 1.0, 0.0)),
-        "cube": _shape(0.8, 0.8, planes=(0.8, 0.0)),
-        "cylinder": _shape(1.0, 1.0, quadric=(0.0, 0.62, 0.0)),
-        "cone": _shape(1.0, 1.0, quadric=(0.0, 0.47, -0.47)),
-        "ring": _shape(1.0, 0.28, quadric=(0.0, 1.0, 0.0), hole=0.56, upright=0.0),
-        "pyramid": _shape(0.85, 0.85, planes=(0.51, -0.6)),
+        "ball": dict(_SHAPE, slab=1.5, bulge=1.0, radius=1.0),
+        "cube": dict(_SHAPE, rest=0.8, slab=0.8, wall=0.8),
+        "cylinder": dict(_SHAPE, radius=0.62),
+        "cone": dict(_SHAPE, radius=0.47, taper=-0.47),
+        "ring": dict(_SHAPE, slab=0.28, radius=1.0, hole=0.56, upright=0.0),
+        "pyramid": dict(_SHAPE, rest=0.85, slab=0.85, wall=0.51, lean=-0.6),
     },
 )
 
 # `base` is the object's colour, `second` that of its pattern: white on dark, dark on light.
 _WHITE, _DARK = (0.97, 0.97, 0.95), (0.12, 0.11, 0.13)
 COLOUR_TABLE = _columns(
-    COLOURS,
+    words.COLOURS,
     {
         "red": {"base": (0.86, 0.10, 0.11), "second": _WHITE},
         "orange": {"base": (1.00, 0.50, 0.05), "second": _WHITE},
@@ -69,54 +58,45 @@ COLOUR_TABLE = _columns(
 )
 
 
-def _material(
-    diffuse=1.0, highlight=0.0, sharpness=40.0, mirror=0.0, rim=0.0, grain=0.0, mottle=0.0
-):
-    return {
-        "diffuse": diffuse,
-        "highlight": highlight,
-        "sharpness": sharpness,
-        "mirror": mirror,
-        "rim": rim,
-        "grain": grain,
-        "mottle": mottle,
-    }
-
-
+_CLAY = {
+    "diffuse": 1.0,
+    "highlight": 0.0,
+    "sharpness": 40.0,
+    "mirror": 0.0,
+    "rim": 0.0,
+    "grain": 0.0,
+    "mottle": 0.0,
+}
 MATERIAL_TABLE = _columns(
-    MATERIALS,
+    words.MATERIALS,
     {
-        "clay": _material(),
-        "plastic": _material(highlight=1.1, sharpness=28.0, mirror=0.06),
-        "metal": _material(diffuse=0.28, highlight=0.9, sharpness=14.0, mirror=0.85),
-        "wooden": _material(grain=0.5),
-        "stone": _material(diffuse=0.95, mottle=0.42),
-        "velvet": _material(diffuse=0.6, rim=0.9),
+        "clay": _CLAY,
+        "plastic": dict(_CLAY, highlight=1.1, sharpness=28.0, mirror=0.06),
+        "metal": dict(_CLAY, diffuse=0.28, highlight=0.9, sharpness=14.0, mirror=0.85),
+        "wooden": dict(_CLAY, grain=0.5),
+        "stone": dict(_CLAY, diffuse=0.95, mottle=0.42),
+        "velvet": dict(_CLAY, diffuse=0.6, rim=0.9),
     },
 )
 
-OPACITY = np.array([{"opaque": 1.0, "translucent": 0.6, "transparent": 0.2}[t] for t in
-                    TRANSPARENCIES], np.float32)  # fmt: skip
+_OPACITIES = {"opaque": 1.0, "translucent": 0.6, "transparent": 0.2}
+OPACITY = np.array([_OPACITIES[word] for word in words.TRANSPARENCIES], np.float32)
 
 
-def _sky(zenith, horizon, sun, ambient, elevation, cover=0.0, cloud=(1.0, 1.0, 1.0), stars=0.0,
-         disc=0.0, glow=0.0):  # fmt: skip
+def _sky(zenith, horizon, sun, ambient, elevation, **other):
     return {
         "zenith": zenith,
         "horizon": horizon,
         "sun": sun,  # light of the sun or moon, times the cosine of incidence
         "ambient": ambient,
         "elevation": np.deg2rad(elevation),  # of the sun or moon, lowest and highest
-        "cover": cover,
-        "cloud": cloud,
-        "stars": stars,
-        "disc": disc,
-        "glow": glow,
+        **{"cover": 0.0, "cloud": (1.0, 1.0, 1.0), "stars": 0.0, "disc": 0.0, "glow": 0.0},
+        **other,
     }
 
 
 SKY_TABLE = _columns(
-    SKIES,
+    words.SKIES,
     {
         "clear": _sky(
             (0.16, 0.42, 0.85), (0.70, 0.86, 0.97), (0.68, 0.66, 0.60), (0.50, 0.52, 0.56),
@@ -142,7 +122,7 @@ SKY_TABLE = _columns(
 )  # fmt: skip
 
 GROUND_TABLE = _columns(
-    GROUNDS,
+    words.GROUNDS,
     {
         "grass": {"light": (0.42, 0.66, 0.20), "dark": (0.20, 0.45, 0.12)},
         "sand": {"light": (0.93, 0.80, 0.55), "dark": (0.80, 0.63, 0.38)},
@@ -153,15 +133,15 @@ GROUND_TABLE = _columns(
 )
 
 # Elevation (as the sine of the angle): mean height, slow waves, and ridges of fast ones.
+_OPEN = {"base": -1.0, "wave": 0.0, "ridge": 0.0, "colour": (0.0, 0.0, 0.0), "peak": 2.0}
 BACKDROP_TABLE = _columns(
-    BACKDROPS,
+    words.BACKDROPS,
     {
-        "open": {"base": -1.0, "wave": 0.0, "ridge": 0.0, "colour": (0.0, 0.0, 0.0), "peak": 2.0},
-        "hills": {"base": 0.09, "wave": 0.05, "ridge": 0.0, "colour": (0.30, 0.50, 0.30),
-                  "peak": 2.0},
-        "mountains": {"base": 0.08, "wave": 0.045, "ridge": 0.2, "colour": (0.42, 0.44, 0.52),
-                      "peak": 0.19},
-        "trees": {"base": 0.08, "wave": 0.015, "ridge": 0.11, "colour": (0.09, 0.25, 0.13),
-                  "peak": 2.0},
+        "open": _OPEN,
+        "hills": dict(_OPEN, base=0.09, wave=0.05, colour=(0.30, 0.50, 0.30)),
+        "mountains": dict(
+            _OPEN, base=0.08, wave=0.045, ridge=0.2, colour=(0.42, 0.44, 0.52), peak=0.19
+        ),
+        "trees": dict(_OPEN, base=0.08, wave=0.015, ridge=0.11, colour=(0.09, 0.25, 0.13)),
     },
-)  # fmt: skip
+)

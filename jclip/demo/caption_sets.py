@@ -22,25 +22,12 @@ _MOST_DRAWS = 25
 
 
 def write_caption_set(
-    folder: Path,
-    seed: int,
-    scenes: int,
-    *,
-    split: str = "test",
-    size: int = 128,
-    captions: int = 5,
+    folder: Path, seed: int, scenes: int, *, split: str = "test", size: int = 128, captions: int = 5
 ) -> None:
     """Writes `captions.json` into a folder, and the photos as PNG below it.
 
-    Scene `i` is seen by the camera of `fine_grained_sets`.
-
-    Args:
-        folder: where to write.
-        seed: decides scenes, cameras and captions.
-        scenes: how many scenes, each with one photo.
-        split: `train`, `validation` or `test`; no scene is in two of them.
-        size: pixels along a photo's side.
-        captions: how many different ones a photo has at most.
+    Arguments as for `write_fine_grained_sets`, whose camera sees scene `i` here too; a photo has as
+    many different captions as `captions` says at most.
 
     Raises:
         InputError: the split is unknown, or a number is too small.
@@ -56,31 +43,33 @@ def write_caption_set(
         # Every batch is as long as the first, lest the last be compiled anew.
         indices = np.minimum(np.arange(start, start + at_once), scenes - 1)
         keys = jax.vmap(lambda index: scene_key(seed, split, index))(indices)
-        drawn, camera, visible, pixels = jax.device_get(_draw(keys, size))
+        drawn = jax.device_get(_draw(keys, size))
         for row, index in enumerate(indices[: scenes - start].tolist()):
-            scene, lens = (jax.tree.map(lambda x, i=row: x[i], tree) for tree in (drawn, camera))
+            scene, camera, visible, pixels = jax.tree.map(
+                lambda values, row=row: values[row], drawn
+            )
             texts: dict[str, None] = {}
             for number in range(_MOST_DRAWS):
                 rng = np.random.default_rng([seed, SPLITS.index(split), index, number])
-                texts[describe(scene, rng, "photo", camera=lens, visible=visible[row])] = None
+                texts[describe(scene, rng, "photo", camera=camera, visible=visible)] = None
                 if len(texts) == captions:
                     break
             file = f"{index:06d}.png"
-            Image.fromarray(pixels[row]).save(folder / split / file)
+            Image.fromarray(pixels).save(folder / split / file)
             ids = list(range(sentences, sentences + len(texts)))
             sentences += len(texts)
+            told = zip(ids, texts, strict=True)
             images.append({
                 "imgid": index,
                 "filepath": split,
                 "filename": file,
                 "split": _SPLIT_NAMES[split],
                 "sentids": ids,
-                "sentences": [
-                    {"sentid": id_, "imgid": index, "raw": text}
-                    for id_, text in zip(ids, texts, strict=True)
-                ],
+                "sentences": [{"sentid": i, "imgid": index, "raw": text} for i, text in told],
             })  # fmt: skip
-    (folder / "captions.json").write_text(json.dumps({"images": images, "dataset": "demo"}))
+    (folder / "captions.json").write_text(
+        json.dumps({"images": images, "dataset": "demo"}), encoding="utf-8"
+    )
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -88,7 +77,7 @@ def _draw(keys: Key[Array, "scenes"], size: int):
     def one(key):
         scene = sample_scene(key)
         camera = sample_camera(jax.random.fold_in(key, 1), scene)
-        visible = object_boxes(scene, *camera, size)[1]
-        return scene, camera, visible, render_photo(scene, *camera, size)
+        visible = object_boxes(scene, camera, size)[1]
+        return scene, camera, visible, render_photo(scene, camera, size)
 
     return draw_many(one, keys)

@@ -41,6 +41,10 @@ class CaptionStyle:
     behind: float
     surroundings: float
 
+    def spoken(self, rng: np.random.Generator) -> list[str]:
+        """Draws the attributes that one object's caption names."""
+        return [name for name in ATTRIBUTES if rng.random() < self.attributes[name]]
+
 
 _SELDOM = {"transparency": 0.15, "pattern": 0.15, "material": 0.1}
 
@@ -77,7 +81,6 @@ _GROUND_NOUNS = {
     "water": "a lake",
     "tiles": "a tiled floor",
 }
-_GROUND_PHRASES = {word: f"on {word}" for word in GROUNDS}
 
 
 class ObjectWords(NamedTuple):
@@ -135,14 +138,9 @@ def describe(
 ) -> str:
     """A caption of one scene (of NumPy arrays, as by `jax.device_get`).
 
-    Args:
-        scene: The scene.
-        rng: All that is random; the same state gives the same caption.
-        view: `panorama` begins with a 360-degree format word, `photo` with a photo word, `none`
-            with neither.
-        camera: The photo's camera. With it a caption names only what the photo shows.
-        visible: Each object's visible fraction from `object_boxes`; goes with `camera`.
-        style: How often what is named.
+    The view `panorama` begins with a 360-degree format word, `photo` with a photo word, `none` with
+    neither. With a photo's camera and each object's visible fraction, as `object_boxes` gives it, a
+    caption names only what the photo shows. The same state of `rng` gives the same caption.
 
     Raises:
         ValueError: `view` is unknown, a photo has no camera, a panorama has one, `camera` and
@@ -177,10 +175,7 @@ def _object_phrases(scene, rng, camera, visible, style: CaptionStyle) -> list[st
     named = np.sort(rng.permutation(named)[:_MOST_NAMED])
     left_to_right = named[np.argsort(turn[named])]
     ordered = left_to_right if rng.random() < 0.5 else rng.permutation(named)
-    nouns = []
-    for place in ordered:
-        spoken = [name for name in ATTRIBUTES if rng.random() < style.attributes[name]]
-        nouns.append(_noun(object_words(scene, place), spoken))
+    nouns = [_noun(object_words(scene, place), style.spoken(rng)) for place in ordered]
     return [
         _with_article(noun) if count == 1 else f"{_COUNTS[count]} {noun}s"
         for noun, count in Counter(nouns).items()
@@ -200,7 +195,7 @@ def _content(scene, rng, objects: list[str], camera: Camera | None, style: Capti
     distance = f"{backdrop} in the distance"
     if objects and not (place_first and says_ground):
         parts = [_listed(objects)]
-        parts += [_GROUND_PHRASES[ground]] * says_ground + [light] * says_sky
+        parts += [f"on {ground}"] * says_ground + [light] * says_sky
         return " ".join(parts + [f"with {distance}"] * says_backdrop)
     subject = _GROUND_NOUNS[ground] if sees_ground else _SKY_NOUNS[sky]
     things = objects + [distance] * says_backdrop
@@ -212,6 +207,5 @@ def _sees(camera: Camera | None) -> tuple[bool, bool]:
     """Whether a view clearly shows the sky, and the ground."""
     if camera is None:
         return True, True
-    half = float(camera.field_of_view) / 2
-    pitch = float(camera.pitch)
+    half, pitch = float(camera.field_of_view) / 2, float(camera.pitch)
     return pitch + half > _CLEARLY_IN_FRAME, pitch - half < -_CLEARLY_IN_FRAME

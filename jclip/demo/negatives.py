@@ -78,29 +78,19 @@ def hard_negatives(words: ObjectWords, name: str, rng: np.random.Generator) -> l
     return [words._replace(**options[index]) for index in chosen]
 
 
-def _photos(seed: int, split: str, scenes: int, size: int) -> _Photos:
-    if scenes < 1 or size < 16:
-        raise InputError(f"scenes={scenes}, size={size}: need at least 1 scene and 16 pixels")
-    keys = jax.vmap(lambda index: scene_key(seed, split, index))(jnp.arange(scenes))
-    return jax.device_get(_sample(keys, size))
-
-
 @functools.partial(jax.jit, static_argnames="size")
 def _sample(keys: Key[Array, "scenes"], size: int) -> _Photos:
     def one(key):
         scene = sample_scene(key)
         camera = sample_camera(jax.random.fold_in(key, 1), scene)
-        return _Photos(scene, camera, *object_boxes(scene, *camera, size))
+        return _Photos(scene, camera, *object_boxes(scene, camera, size))
 
     return draw_many(one, keys)
 
 
 @functools.partial(jax.jit, static_argnames="size")
 def _draw(scenes: Scene, cameras: Camera, size: int) -> UInt8[Array, "scenes size size 3"]:
-    def one(scene: Scene, camera: Camera):
-        return render_photo(scene, *camera, size)
-
-    return draw_many(one, scenes, cameras)
+    return draw_many(lambda scene, camera: render_photo(scene, camera, size), scenes, cameras)
 
 
 def _objects(photos: _Photos, size: int) -> list[tuple[int, int, ObjectWords]]:
@@ -114,20 +104,44 @@ def _objects(photos: _Photos, size: int) -> list[tuple[int, int, ObjectWords]]:
     return found
 
 
-def _file_name(split: str, index: int) -> str:
-    return f"{split}/{index:06d}.png"
+def _sets(photos: _Photos, seed: int, split: str, size: int):
+    objects = _objects(photos, size)
+    images = [
+        {"id": index, "file_name": f"{split}/{index:06d}.png", "width": size, "height": size}
+        for index in sorted({index for index, _, _ in objects})
+    ]
+    sets = {}
+    for number, name in enumerate(SETS):
+        rng = np.random.default_rng([seed, number])
+        annotations, categories = [], []
+        for index, place, words in objects:
+            first = len(categories) + 1
+            captions = [words, *hard_negatives(words, name, rng)]
+            categories += [
+                {"id": id_, "name": describe_object(caption)}
+                for id_, caption in enumerate(captions, start=first)
+            ]
+            box = [float(side) for side in photos.boxes[index, place]]
+            annotations.append({
+                "id": len(annotations) + 1,
+                "image_id": index,
+                "bbox": box,
+                "area": box[2] * box[3],
+                "category_id": first,
+                "neg_category_ids": list(range(first + 1, first + len(captions))),
+            })  # fmt: skip
+        sets[name] = {"images": images, "annotations": annotations, "categories": categories}
+    return sets
 
 
-def fine_grained_sets(
-    seed: int, scenes: int, *, split: str = "test", size: int = 256
+def write_fine_grained_sets(
+    folder: Path, seed: int, scenes: int, *, split: str = "test", size: int = 256
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """The eight sets over the objects of `scenes` photos, one photo of each scene.
+    """Writes the eight sets over the objects of photos of `scenes` scenes into a folder.
 
-    Args:
-        seed: Decides scenes, cameras and negatives; the same seed gives the same sets.
-        scenes: How many scenes. A photo shows about one object well enough to be boxed.
-        split: `train`, `validation` or `test`; no scene is in two of them.
-        size: Pixels along a photo's side.
+    Each is `NAME.json`; the photos, one of each scene and `size` pixels wide, are PNG below them. A
+    photo shows about one object well enough to be boxed. The seed decides scenes, cameras and
+    negatives; no scene is in two of the splits `train`, `validation` and `test`.
 
     Returns:
         By file stem (`SETS`): `images` (id, file_name, width, height), `annotations` (id, image_id,
@@ -137,49 +151,10 @@ def fine_grained_sets(
     Raises:
         InputError: The split is unknown, or a number is too small.
     """
-    return _sets(_photos(seed, split, scenes, size), seed, split, size)
-
-
-def _sets(photos: _Photos, seed: int, split: str, size: int):
-    objects = _objects(photos, size)
-    shown = sorted({index for index, _, _ in objects})
-    images = [
-        {"id": index, "file_name": _file_name(split, index), "width": size, "height": size}
-        for index in shown
-    ]
-    sets = {}
-    for number, name in enumerate(SETS):
-        rng = np.random.default_rng([seed, number])
-        annotations, categories = [], []
-        for index, place, words in objects:
-            captions = [words, *hard_negatives(words, name, rng)]
-            ids = list(range(len(categories) + 1, len(categories) + 1 + len(captions)))
-            categories += [
-                {"id": id_, "name": describe_object(caption)}
-                for id_, caption in zip(ids, captions, strict=True)
-            ]
-            box = [float(side) for side in photos.boxes[index, place]]
-            annotations.append({
-                "id": len(annotations) + 1,
-                "image_id": index,
-                "bbox": box,
-                "area": box[2] * box[3],
-                "category_id": ids[0],
-                "neg_category_ids": ids[1:],
-            })  # fmt: skip
-        sets[name] = {"images": images, "annotations": annotations, "categories": categories}
-    return sets
-
-
-def write_fine_grained_sets(
-    folder: Path, seed: int, scenes: int, *, split: str = "test", size: int = 256
-) -> None:
-    """Writes `fine_grained_sets` as `NAME.json` into a folder, and their photos as PNG below it.
-
-    Raises:
-        InputError: As `fine_grained_sets`.
-    """
-    photos = _photos(seed, split, scenes, size)
+    if scenes < 1 or size < 16:
+        raise InputError(f"scenes={scenes}, size={size}: need at least 1 scene and 16 pixels")
+    keys = jax.vmap(lambda index: scene_key(seed, split, index))(jnp.arange(scenes))
+    photos = jax.device_get(_sample(keys, size))
     sets = _sets(photos, seed, split, size)
     (folder / split).mkdir(parents=True, exist_ok=True)
     shown = sets["1_attributes"]["images"]
@@ -198,7 +173,8 @@ def write_fine_grained_sets(
             saved = threads.map(_save, pixels, files)
         list(saved)
     for name, content in sets.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return sets
 
 
 def _save(pixels: UInt8[np.ndarray, "size size 3"], file: Path) -> None:

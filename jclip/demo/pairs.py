@@ -29,7 +29,6 @@ from jclip.demo.scenes import (
     sample_scene,
     scene_key,
 )
-from jclip.demo.vocabulary import ATTRIBUTES
 from jclip.images import Fit, plan_views, shift_views
 from jclip.text.tokenizer import Tokenizer
 
@@ -73,14 +72,6 @@ def _close_up(key, scene: Scene) -> tuple[Camera, Array]:
     return Camera(jnp.mod(yaw + 180, 360) - 180, pitch, 32 + 20 * opening), place
 
 
-def _photo(scene: Scene, camera: Camera, size: int):
-    return render_photo(scene, camera.yaw, camera.pitch, camera.field_of_view, size)
-
-
-def _visible(scene: Scene, camera: Camera, size: int):
-    return object_boxes(scene, camera.yaw, camera.pitch, camera.field_of_view, size)[1]
-
-
 @functools.partial(jax.jit, static_argnames=("seed", "split", "composition", "size"))
 def _draw(seed: int, split: str, first: Int[Array, ""], composition: Composition, size: int):
     keys = jax.vmap(lambda i: scene_key(seed, split, first + i))(jnp.arange(composition.size))
@@ -94,10 +85,10 @@ def _draw(seed: int, split: str, first: Int[Array, ""], composition: Composition
     cameras = jax.vmap(sample_camera)(own[panoramic:shot], part(scenes, panoramic, shot))
     close, places = jax.vmap(_close_up)(own[shot:], part(scenes, shot, None))
     cameras = jax.tree.map(lambda *x: jnp.concatenate(x), cameras, close)
-    photographed = part(scenes, panoramic, None)
+    photographed = part(scenes, panoramic, None), cameras
     panoramas = draw_many(lambda s: render_panorama(s, size), part(scenes, 0, panoramic))
-    photos = draw_many(functools.partial(_photo, size=size), photographed, cameras)
-    visible = draw_many(functools.partial(_visible, size=size), photographed, cameras)
+    photos = draw_many(lambda s, camera: render_photo(s, camera, size), *photographed)
+    visible = draw_many(lambda s, camera: object_boxes(s, camera, size)[1], *photographed)
     return scenes, cameras, places, visible, panoramas, photos
 
 
@@ -128,7 +119,8 @@ def draw_pairs(
         alone = shot - composition.photos
         if alone >= 0 and seen[places[alone]] >= VISIBLE_ENOUGH:
             if rng.random() < 0.5:
-                captions.append(_object_caption(rng, scene, places[alone], style))
+                words = object_words(scene, places[alone])
+                captions.append(describe_object(words, style.spoken(rng)))
                 continue
             seen = np.where(np.arange(len(seen)) == places[alone], seen, 0.0)
         captions.append(_caption(rng, scene, "photo", camera=camera, visible=seen, style=style))
@@ -140,11 +132,6 @@ def _caption(rng: np.random.Generator, scene: Scene, view, **how) -> str:
     view = view if rng.random() < 0.8 else "none"
     opening = "this is " if rng.random() < 0.25 else ""
     return opening + describe(scene, rng, view, **how)
-
-
-def _object_caption(rng: np.random.Generator, scene: Scene, place, style: CaptionStyle) -> str:
-    named = [name for name in ATTRIBUTES if rng.random() < style.attributes[name]]
-    return describe_object(object_words(scene, place), named)
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -170,9 +157,8 @@ def pair_batches(
 ) -> grain.DatasetIterator:
     """Yields `{"images": [N, size, size, 3] uint8, "token_ids": [N, L] int32}`.
 
-    `style` says how the captions of a batch are, by its number.
-
-    Its state is a position, so training resumes exactly.
+    `style` says how the captions of a batch are, by its number. The iterator's state is a position,
+    so training resumes exactly.
     """
 
     def make(number: int) -> dict[str, np.ndarray]:

@@ -15,11 +15,9 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jclip.demo.materials import Coat, coats, cover
 from jclip.demo.objects import MISS, Solid, distance_to, nearest_hits, solids
-from jclip.demo.scenes import MAX_OBJECTS, Scene
+from jclip.demo.scenes import MAX_OBJECTS, Camera, Scene
 from jclip.demo.surroundings import Surroundings, ground_colour, sky_colour, surroundings
 from jclip.demo.vectors import Vector, direction, mix, separate, turned
-
-Angle = float | Float[Array, ""] | Float[np.ndarray, ""]
 
 # Four rays a pixel, at the corners of a half-size square.
 _ACROSS = np.array([-0.25, 0.25, -0.25, 0.25])
@@ -36,10 +34,6 @@ class _Model(NamedTuple):
     solids: Solid
     coats: Coat
     around: Surroundings
-
-
-def _model(scene: Scene) -> _Model:
-    return _Model(scene.heading, solids(scene), coats(scene), surroundings(scene))
 
 
 def _ray_colours(model: _Model, rays: Vector) -> Vector:
@@ -78,7 +72,7 @@ def _ray_colours(model: _Model, rays: Vector) -> Vector:
 
 def _draw(scene: Scene, rays_of_rows: Callable[[Any], Vector], rows: np.ndarray) -> Array:
     """Draws a picture in bands of rows, `rows [samples, height, 1]`; `[height, width, 3] uint8`."""
-    model = _model(scene)
+    model = _Model(scene.heading, solids(scene), coats(scene), surroundings(scene))
     samples, height, _ = rows.shape
     bands = math.gcd(height, _BANDS)
     banded = rows.reshape(samples, bands, height // bands, 1).swapaxes(0, 1)
@@ -114,63 +108,41 @@ def draw_many[Drawn](draw: Callable[..., Drawn], *arguments: Any) -> Drawn:
     """Applies `draw` to each scene of a batch: `jax.vmap`, but quick on every device.
 
     Accelerators draw scenes side by side. A CPU draws one after the other, since only then do the
-    renderer's branches skip work: that is five times as fast there.
-
-    Args:
-        draw: A function of one scene, one camera and so on, such as `render_panorama`.
-        *arguments: What it takes, with a leading axis of scenes.
+    renderer's branches skip work: that is five times as fast there. The arguments are those of
+    `draw`, such as scenes and cameras, with a leading axis.
     """
     at_once = None if jax.default_backend() == "cpu" else 64
     return jax.lax.map(lambda one: draw(*one), arguments, batch_size=at_once)
 
 
-def _photo_rays(yaw, pitch, field_of_view, columns, rows) -> Vector:
+def _photo_rays(camera: Camera, columns, rows) -> Vector:
     """Unit rays through points of a photo, whose borders are at -1 and 1."""
-    reach = jnp.tan(jnp.deg2rad(field_of_view) / 2)
+    reach = jnp.tan(jnp.deg2rad(camera.field_of_view) / 2)
     x, y = columns * reach, -rows * reach
-    up = jnp.deg2rad(pitch)
+    up = jnp.deg2rad(camera.pitch)
     sine, cosine = jnp.sin(up), jnp.cos(up)
     tilted = Vector(x, y * cosine + sine, cosine - y * sine)
-    return turned(tilted.unit(), jnp.deg2rad(yaw))
+    return turned(tilted.unit(), jnp.deg2rad(camera.yaw))
 
 
-def render_photo(
-    scene: Scene, yaw: Angle, pitch: Angle, field_of_view: Angle, size: int
-) -> UInt8[Array, "size size 3"]:
-    """Draws a perspective photo, `[size, size, 3] uint8`.
-
-    Args:
-        scene: One scene.
-        yaw: Degrees to the right of the panorama's middle.
-        pitch: Degrees above the horizon.
-        field_of_view: Degrees from the left border to the right one.
-        size: Pixels along each side. Four rays a pixel.
-    """
+def render_photo(scene: Scene, camera: Camera, size: int) -> UInt8[Array, "size size 3"]:
+    """Draws a perspective photo of one scene, `[size, size, 3] uint8`; four rays a pixel."""
     across = 2.0 * _sample_points(size, _ACROSS)[:, None, :] - 1.0
     down = 2.0 * _sample_points(size, _DOWN)[:, :, None] - 1.0
-    return _draw(scene, lambda rows: _photo_rays(yaw, pitch, field_of_view, across, rows), down)
+    return _draw(scene, lambda rows: _photo_rays(camera, across, rows), down)
 
 
-def _places(scene: Scene, rays: Vector) -> Int[Array, "*rays"]:
+def object_places(scene: Scene, camera: Camera, size: int) -> Int[Array, "size size"]:
+    """Which of the scene's five places each pixel's centre shows first; -1 for none."""
+    centres = (2.0 * (np.arange(size, dtype=np.float32) + 0.5) / size - 1.0).astype(np.float32)
+    rays = _photo_rays(camera, centres[None, :], centres[:, None])
     return nearest_hits(solids(scene), turned(rays, -scene.heading))[0].place
 
 
-def object_places(
-    scene: Scene, yaw: Angle, pitch: Angle, field_of_view: Angle, size: int
-) -> Int[Array, "size size"]:
-    """Which of the scene's five places each pixel's centre shows first; -1 for none."""
-    centres = (2.0 * (np.arange(size, dtype=np.float32) + 0.5) / size - 1.0).astype(np.float32)
-    return _places(
-        scene, _photo_rays(yaw, pitch, field_of_view, centres[None, :], centres[:, None])
-    )
-
-
 def object_boxes(
-    scene: Scene, yaw: Angle, pitch: Angle, field_of_view: Angle, size: int
+    scene: Scene, camera: Camera, size: int
 ) -> tuple[Float[Array, "objects 4"], Float[Array, "objects"]]:
-    """Boxes of the objects in a photo, and how much of each it shows.
-
-    Arguments as for `render_photo`.
+    """Boxes of the objects in a photo of `render_photo`, and how much of each it shows.
 
     Returns:
         Boxes `[5, 4]` (x, y of the left upper corner, width, height; pixels) around the pixels
@@ -178,13 +150,11 @@ def object_boxes(
         `[5]`: the share of the object's outline, as seen from here with nothing else in the world,
         that is inside the photo and not behind another object (a transparent one counts too).
     """
-    shown = object_places(scene, yaw, pitch, field_of_view, size) == jnp.arange(
-        MAX_OBJECTS
-    ).reshape(-1, 1, 1)
+    shown = object_places(scene, camera, size) == jnp.arange(MAX_OBJECTS).reshape(-1, 1, 1)
     left, width = _extent(shown.any(axis=1))
     top, height = _extent(shown.any(axis=2))
     boxes = jnp.stack([left, top, width, height], axis=-1).astype(jnp.float32)
-    return boxes, _visible_fractions(scene, yaw, pitch, field_of_view)
+    return boxes, _visible_fractions(scene, camera)
 
 
 def _extent(shown: Bool[Array, "objects size"]) -> tuple[Array, Array]:
@@ -194,7 +164,7 @@ def _extent(shown: Bool[Array, "objects size"]) -> tuple[Array, Array]:
     return first, jnp.where(shown.any(axis=1), last - first, 0)
 
 
-def _visible_fractions(scene, yaw, pitch, field_of_view, across=24) -> Float[Array, "objects"]:
+def _visible_fractions(scene: Scene, camera: Camera, across=24) -> Float[Array, "objects"]:
     """Sends a square fan of rays at each object: what share of those that could meet it do."""
     grid = np.linspace(-1.0, 1.0, across, dtype=np.float32)
     geometry = solids(scene)
@@ -209,16 +179,16 @@ def _visible_fractions(scene, yaw, pitch, field_of_view, across=24) -> Float[Arr
         ray = aim.unit()
         outline = distance_to(solid, ray) < MISS
         first = nearest_hits(geometry, ray)[0].place == place
-        inside = _in_frame(turned(ray, scene.heading), yaw, pitch, field_of_view)
+        inside = _in_frame(turned(ray, scene.heading), camera)
         return jnp.sum(first & inside) / jnp.maximum(jnp.sum(outline), 1)
 
     return jax.lax.map(fraction, jnp.arange(MAX_OBJECTS)).astype(jnp.float32)
 
 
-def _in_frame(ray: Vector, yaw, pitch, field_of_view) -> Bool[Array, "*rays"]:
-    x, y, z = turned(ray, -jnp.deg2rad(yaw))
-    up = jnp.deg2rad(pitch)
+def _in_frame(ray: Vector, camera: Camera) -> Bool[Array, "*rays"]:
+    x, y, z = turned(ray, -jnp.deg2rad(camera.yaw))
+    up = jnp.deg2rad(camera.pitch)
     sine, cosine = jnp.sin(up), jnp.cos(up)
     forward, height = z * cosine + y * sine, y * cosine - z * sine
-    reach = jnp.tan(jnp.deg2rad(field_of_view) / 2) * forward
+    reach = jnp.tan(jnp.deg2rad(camera.field_of_view) / 2) * forward
     return (forward > 0) & (jnp.abs(x) < reach) & (jnp.abs(height) < reach)

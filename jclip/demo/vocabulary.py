@@ -7,31 +7,9 @@ materials cannot be told apart at 64 pixels: six exist, and the Material set has
 """
 
 CLASSES = ("ball", "cube", "cylinder", "cone", "ring", "pyramid")
-COLOURS = (
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "turquoise",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-    "black",
-    "grey",
-    "white",
-)
+COLOURS = tuple("red orange yellow green turquoise blue purple pink brown black grey white".split())
 MATERIALS = ("clay", "plastic", "metal", "wooden", "stone", "velvet")
-PATTERNS = (
-    "plain",
-    "striped",
-    "dotted",
-    "checkered",
-    "zigzag",
-    "spiral",
-    "latticed",
-    "speckled",
-)
+PATTERNS = ("plain", "striped", "dotted", "checkered", "zigzag", "spiral", "latticed", "speckled")
 TRANSPARENCIES = ("opaque", "translucent", "transparent")
 SKIES = ("clear", "cloudy", "sunset", "night", "overcast")
 GROUNDS = ("grass", "sand", "snow", "water", "tiles")

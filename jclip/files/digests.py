@@ -46,13 +46,10 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
     beside: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a safetensors file that `recorded_digests` can hold to account.
+    """Write a safetensors file, in place, that `recorded_digests` can hold to account.
 
-    Args:
-        path: written in place.
-        tensors: by name, in C order.
-        metadata: more entries of the header.
-        beside: the SHA-256 of files that are to lie in the same folder, by name.
+    Tensors are in C order; `metadata` are more entries of the header, `beside` the SHA-256 of files
+    that are to lie in the same folder, by name.
 
     Raises:
         OSError: the file cannot be written.
@@ -74,10 +71,7 @@ def recorded_digests(
 ) -> Mapping[str, str]:
     """The digest of every tensor of a file that `write_tensors` wrote; empty for other files.
 
-    Args:
-        path: the file.
-        names: of the tensors that are in it.
-        metadata: of its header.
+    `names` are those of the tensors that are in it, `metadata` its header's.
 
     Raises:
         InputError: naming what is not as it was written: a tensor that is missing or was not there,

@@ -9,12 +9,8 @@ from jclip.errors import InputError
 class Fields:
     """One JSON object of which every field has to be read, refused or set aside by name.
 
-    A field that is null counts as absent. Problems are collected, so that one error can name all.
-
-    Args:
-        values: the object.
-        prefix: what stands before the field's name in messages, such as `text_config.`.
-        problems: where problems are collected; nested objects share one list.
+    A field that is null counts as absent. Problems are collected, so that one error can name all;
+    nested objects share one list, and have a prefix for messages, such as `text_config.`.
     """
 
     def __init__(self, values: Mapping[str, Any], prefix: str = "", problems: list | None = None):
@@ -56,6 +52,11 @@ class Fields:
         """Refuse every value but the supported ones; absent is fine."""
         if name in self._values and (value := self._values.pop(name)) not in supported:
             self.refuse(name, value, f"supported: {' or '.join(map(repr, supported)) or 'null'}")
+
+    def refuse_switches(self, *names: str) -> None:
+        """Refuse what is switched on."""
+        for name in names:
+            self.only(name, False)
 
     def ignore(self, *names: str) -> None:
         """Set aside fields that do not change what the network computes."""

@@ -15,7 +15,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: the file is not JSON, or not an object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
@@ -26,9 +26,9 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON value, indented; the file is replaced when all of it is written."""
     with replacing(path) as partial:
-        partial.write_text(
-            json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        written = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+        # Half a character, as names of files may hold: what replaces it is JSON for the same.
+        partial.write_text(written, encoding="utf-8", errors="backslashreplace")
 
 
 def as_json(values: Any) -> Any:

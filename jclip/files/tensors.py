@@ -39,9 +39,10 @@ class SafetensorsTensors:
             self._digests |= recorded_digests(path, file.keys(), metadata)
             self.metadata |= metadata
 
-    def file_of(self, name: str) -> Path:
-        """Which file holds a tensor."""
-        return self._files[name][0]
+    @property
+    def files(self) -> dict[str, str]:
+        """The name of the file that holds each tensor."""
+        return {name: path.name for name, (path, _) in self._files.items()}
 
     def read(self, name: str) -> Shaped[np.ndarray, "..."]:
         """One tensor, in the dtype it is stored in (bfloat16 through ml_dtypes).
@@ -101,7 +102,8 @@ def _import_torch(path: Path):
         import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
-            f"{path} is a pickle: reading it needs PyTorch 2.6 or newer, pip install 'jclip[torch]'"
+            f"{path} is a pickle: reading it needs PyTorch 2.6 or newer; in a checkout: "
+            "pip install '.[torch]'"
         ) from error
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
         raise InputError(

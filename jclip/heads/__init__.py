@@ -4,8 +4,6 @@ from jclip.heads.attention import AttentionHead
 from jclip.heads.configuration import HeadConfig, HeadKind, ScoreFunction
 from jclip.heads.create import Head, Initialisation, create_head
 from jclip.heads.files import head_base, load_head, require_base, save_head
-from jclip.heads.linear import LinearHead
-from jclip.heads.mlp import MLPHead
 from jclip.heads.scoring import EmbeddingHead, TextAxis
 
 __all__ = [
@@ -15,8 +13,6 @@ __all__ = [
     "HeadConfig",
     "HeadKind",
     "Initialisation",
-    "LinearHead",
-    "MLPHead",
     "ScoreFunction",
     "TextAxis",
     "create_head",

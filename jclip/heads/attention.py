@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jclip.heads.affine import Affine
 from jclip.heads.configuration import HeadConfig
+from jclip.heads.maps import Affine
 
 # Numbers per block of a similarity matrix times attention heads: 64 MiB an array.
 BLOCK = 2**24
@@ -50,11 +50,9 @@ class AttentionHead(nnx.Module):
     def similarity(
         self, images: Float[Array | np.ndarray, "n d"], texts: Float[Array | np.ndarray, "m d"]
     ) -> Float[Array, "n m"]:
-        """The score of every image with every text, computed in blocks of bounded memory.
+        """The score of every image `[N, D]` with every text `[M, D]`, as CLIP gives them.
 
-        Args:
-            images: `[N, D]`, as CLIP gives them, not normalised.
-            texts: `[M, D]`, likewise.
+        It is computed in blocks of bounded memory.
         """
         seen, said = self._see(jnp.asarray(images)), self._see(jnp.asarray(texts))
         own = self._see(self._class_token())
@@ -70,12 +68,7 @@ class AttentionHead(nnx.Module):
     def scores(
         self, images: Float[Array | np.ndarray, "n d"], texts: Float[Array | np.ndarray, "n k d"]
     ) -> Float[Array, "n k"]:
-        """The score of every image with texts of its own.
-
-        Args:
-            images: `[N, D]`, as CLIP gives them.
-            texts: `[N, K, D]`, likewise.
-        """
+        """The score of every image `[N, D]` with texts of its own `[N, K, D]`, as CLIP has them."""
         seen = self._see(jnp.asarray(images)[:, None])
         return self._score(self._see(self._class_token()), seen, self._see(jnp.asarray(texts)))
 

@@ -47,6 +47,11 @@ class HeadConfig:
             raise InputError("an attention head has a score of its own, which cannot be chosen")
 
     @property
+    def compares_directions(self) -> bool:
+        """Whether the lengths of embeddings do not matter: cosines, not inner products."""
+        return self.score_function.endswith("cosine")
+
+    @property
     def gives_probabilities(self) -> bool:
         """Whether scores lie between 0 and 1."""
         return self.score_function.startswith("sigmoid")

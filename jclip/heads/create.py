@@ -7,10 +7,10 @@ from flax import nnx
 from jclip.errors import InputError
 from jclip.heads.attention import AttentionHead
 from jclip.heads.configuration import HeadConfig
-from jclip.heads.linear import LinearHead
-from jclip.heads.mlp import MLPHead
+from jclip.heads.maps import Affine, TanhLayers
+from jclip.heads.scoring import EmbeddingHead
 
-Head = LinearHead | MLPHead | AttentionHead
+Head = EmbeddingHead | AttentionHead
 Initialisation = Literal["pytorch", "identity"]
 
 
@@ -18,6 +18,9 @@ def create_head(
     config: HeadConfig, rngs: nnx.Rngs, initialisation: Initialisation = "pytorch"
 ) -> Head:
     """A head that has not been trained.
+
+    A linear head is an affine map of image embeddings, of text embeddings, or of both; an MLP has
+    affine - tanh - affine - tanh for each (paper 2, heads).
 
     Args:
         config: what it is.
@@ -28,11 +31,21 @@ def create_head(
     Raises:
         InputError: an attention head, or an MLP without cosines, as the identity.
     """
-    identity = initialisation == "identity"
-    if config.kind == "attention":
+    kind, size, identity = config.kind, config.size, initialisation == "identity"
+    if kind == "attention":
         if identity:
             raise InputError("an attention head cannot start as the identity")
         return AttentionHead(config, rngs)
-    if config.kind == "mlp":
-        return MLPHead(config, rngs, identity=identity)
-    return LinearHead(config, rngs, identity=identity)
+    if kind == "mlp":
+        if identity and not config.compares_directions:
+            raise InputError(
+                f"an MLP head with the score {config.score_function} cannot start as the identity"
+            )
+        maps = [TanhLayers(size, rngs, identity=identity) for _ in range(2)]
+    else:
+        start = 1.0 if identity else None
+        maps = [
+            None if kind == other else Affine(size, size, rngs, identity=start)
+            for other in ("linear_text", "linear_visual")
+        ]
+    return EmbeddingHead(config, *maps)

@@ -26,9 +26,7 @@ from jclip.heads.configuration import HeadConfig, HeadKind, ScoreFunction
 from jclip.heads.create import Head, create_head
 
 _METADATA = "jclip.head"
-_MODALITIES = ("visual", "text")
 _LINEAR, _SECOND = "linear_layers.{}.0", "linear_layers.{}.1"
-_SCALE = TensorRule("log_scale", "log_scale")
 
 
 def _rules(kind: HeadKind) -> list[TensorRule]:
@@ -41,8 +39,8 @@ def _rules(kind: HeadKind) -> list[TensorRule]:
             TensorRule(f"{attention}.in_proj_bias", "in_projection.bias"),
             *linear_rules(f"{attention}.out_proj", "out_projection"),
         ]
-    rules = [_SCALE]
-    for number, modality in enumerate(_MODALITIES):
+    rules = [TensorRule("log_scale", "log_scale")]
+    for number, modality in enumerate(("visual", "text")):
         if kind == "mlp":
             rules += linear_rules(_LINEAR.format(number), f"{modality}.first")
             rules += linear_rules(_SECOND.format(number), f"{modality}.second")
@@ -98,16 +96,12 @@ def save_head(
     flat = nnx.to_flat_state(nnx.state(head, nnx.Param))
     parameters = {".".join(map(str, key)): leaf[...] for key, leaf in flat}
     rules = [rule for rule in _rules(head.config.kind) if rule.targets[0] in parameters]
-    tensors = {
-        name: np.array(value, order="C") for name, value in restore(rules, parameters).items()
-    }
+    restored = restore(rules, parameters)
+    tensors = {name: np.array(value, order="C") for name, value in restored.items()}
     if broken := [name for name, value in tensors.items() if not np.isfinite(value).all()]:
         raise InputError(f"the head is not saved: {', '.join(broken)} not finite")
-    metadata = {
-        **dataclasses.asdict(head.config),
-        "dropout": None,
-        "base": None if base is None else dict(base),
-    }
+    about = {"dropout": None, "base": base and dict(base)}
+    metadata = dataclasses.asdict(head.config) | about
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         write_tensors(partial, tensors, metadata={_METADATA: json.dumps(metadata)})
@@ -180,11 +174,8 @@ def _read_config(path: Path, tensors: TensorSource, metadata: Mapping[str, Any])
         raise InputError(f"{path} holds no head: {', '.join(shapes) or 'it is empty'}")
     if len(widest) != 2:
         raise InputError(f"{path}: the first map of a {kind} head has shape {widest}")
-    settings = {
-        name: metadata[name]
-        for name in ("score_function", "learned_scale", "attention_heads")
-        if name in metadata
-    }
+    names = metadata.keys() & {"score_function", "learned_scale", "attention_heads"}
+    settings = {name: metadata[name] for name in names}
     if (score := settings.get("score_function")) not in (None, *get_args(ScoreFunction)):
         raise InputError(f"{path}: score function {score!r} is not known")
     return HeadConfig(kind, widest[1], **settings)

@@ -1,7 +1,7 @@
 """Heads that give each modality an embedding of its own, and how two embeddings are compared."""
 
-import abc
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -29,20 +29,22 @@ class EmbeddingHead(nnx.Module):
 
     Args:
         config: what the head is.
+        visual: the map of image embeddings `[..., D]`; None leaves them as they are.
+        text: the map of text embeddings, likewise.
     """
 
-    def __init__(self, config: HeadConfig):
-        self.config = config
+    def __init__(self, config: HeadConfig, visual: Callable | None, text: Callable | None):
+        self.config, self.visual, self.text = config, visual, text
         scale = nnx.Param(jnp.float32(INITIAL_LOG_SCALE)) if config.learned_scale else None
         self.log_scale: nnx.Param | None = scale
 
-    @abc.abstractmethod
     def project_images(self, images: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        """Embeddings as the maps give them."""
+        """Embeddings as the images' map gives them."""
+        return images if self.visual is None else self.visual(images)
 
-    @abc.abstractmethod
     def project_texts(self, texts: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        """Embeddings as the maps give them."""
+        """Embeddings as the texts' map gives them."""
+        return texts if self.text is None else self.text(texts)
 
     def embed_images(self, images: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n d"]:
         """Embeddings as they are compared: of length 1, unless the score is an inner product."""
@@ -55,12 +57,7 @@ class EmbeddingHead(nnx.Module):
     def similarity(
         self, images: Float[Array | np.ndarray, "n d"], texts: Float[Array | np.ndarray, "m d"]
     ) -> Float[Array, "n m"]:
-        """The score of every image with every text.
-
-        Args:
-            images: `[N, D]`, as CLIP gives them, not normalised.
-            texts: `[M, D]`, likewise.
-        """
+        """The score of every image `[N, D]` with every text `[M, D]`, as CLIP gives them."""
         seen, said = self.embed_images(images), self.embed_texts(texts)
         return self._score(jnp.matmul(seen, said.T, precision="highest"))
 
@@ -72,17 +69,14 @@ class EmbeddingHead(nnx.Module):
         text_axis: TextAxis = "features",
         present: Bool[Array, "n k"] | None = None,
     ) -> Float[Array, "n k"]:
-        """The score of every image with texts of its own.
+        """The score of every image `[N, D]` with texts of its own `[N, K, D]`, as CLIP gives them.
 
-        Args:
-            images: `[N, D]`, as CLIP gives them.
-            texts: `[N, K, D]`, likewise.
-            text_axis: along which a cosine normalises the texts. With `captions` each feature is
-                scaled by its length over the K texts, as the paper's code does in training.
-            present: which of the texts there are, for `captions`; all if None.
+        With `text_axis` `captions`, where directions are compared, each feature of the texts is
+        scaled by its length over the K texts, as the paper's code does in training; `present` says
+        which of them there are, all if None.
         """
         seen = self.embed_images(images)
-        if text_axis == "captions" and not self.config.score_function.endswith("dot"):
+        if text_axis == "captions" and self.config.compares_directions:
             said = self.project_texts(jnp.asarray(texts))
             said = said if present is None else jnp.where(present[..., None], said, 0)
             said = unit_length(said, axis=-2)
@@ -91,7 +85,7 @@ class EmbeddingHead(nnx.Module):
         return self._score(jnp.einsum("nd,nkd->nk", seen, said, precision="highest"))
 
     def _comparable(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        return x if self.config.score_function.endswith("dot") else unit_length(x)
+        return unit_length(x) if self.config.compares_directions else x
 
     def _score(self, products: Float[Array, "n m"]) -> Float[Array, "n m"]:
         if self.log_scale is not None:

@@ -1,6 +1,6 @@
 """Images on the device: views of panoramas and CLIP's preprocessing, bit-equal to Pillow."""
 
-from jclip.images.geometry import Fit, Patches, Placement, Size, place
+from jclip.images.geometry import Fit, Patches, Size, place
 from jclip.images.panorama import (
     ViewPlan,
     circular_shift,
@@ -8,7 +8,6 @@ from jclip.images.panorama import (
     plan_chunks,
     plan_views,
     shift_views,
-    yaw_degrees,
 )
 from jclip.images.preprocess import CLIP_MEAN, CLIP_STD, normalise, preprocess
 from jclip.images.resample import Interpolation
@@ -19,7 +18,6 @@ __all__ = [
     "Fit",
     "Interpolation",
     "Patches",
-    "Placement",
     "Size",
     "ViewPlan",
     "circular_shift",
@@ -30,5 +28,4 @@ __all__ = [
     "plan_views",
     "preprocess",
     "shift_views",
-    "yaw_degrees",
 ]

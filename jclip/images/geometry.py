@@ -28,6 +28,8 @@ class Patches(NamedTuple):
 
 Size = int | Patches
 """The side in pixels of the square that a tower takes, or what a tower takes that needs none."""
+LARGEST_RATIO = 1000
+"""Of the sides of what becomes a square; the cost of resizing the longer one grows with it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,6 @@ def native_grid(height: int, width: int, size: Patches) -> tuple[int, int]:
 
     The rule is that of SigLIP 2's image processor: the largest scale, found by halving, at which
     both sides, rounded up to whole patches, stay within the budget.
-
     """
 
     def patches(length: int, scale: float) -> int:
@@ -89,8 +90,9 @@ def place(height: int, width: int, size: Size, fit: Fit) -> Placement:
     the whole image to what `native_grid` gives it; other fits take the largest square instead.
 
     Raises:
-        InputError: `pad` leaves nothing of the shorter side, `tiles` is asked of an image narrower
-            than high, or `native` of a tower that takes squares or with too small a budget.
+        InputError: one side is more than `LARGEST_RATIO` times the other, `pad` leaves nothing of
+            the shorter side, `tiles` is asked of an image narrower than high, or `native` of a
+            tower that takes squares or with too small a budget.
         ValueError: The fit is unknown, or a length is not positive.
     """
     if fit == "native":
@@ -98,6 +100,11 @@ def place(height: int, width: int, size: Size, fit: Fit) -> Placement:
     size = size.square if isinstance(size, Patches) else size
     if min(height, width, size) < 1:
         raise ValueError(f"cannot fit {height} x {width} pixels into {size} x {size}")
+    if max(height, width) > LARGEST_RATIO * min(height, width):
+        raise InputError(
+            f"an image of {width} x {height} pixels: one side may be at most {LARGEST_RATIO} times "
+            "as long as the other"
+        )
     whole = ((0,), width)
     square = (size, size)
     if fit == "crop":

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.layout import Layout, with_layout_constraint
-from jaxtyping import Array, Float, Int, Shaped, UInt8
+from jaxtyping import Array, Int, Shaped, UInt8
 
 from jclip.images.geometry import Fit, Size, place
 from jclip.images.resample import (
@@ -37,13 +37,6 @@ def circular_shift(
     `pixels` may be traced. Equals `numpy.roll(panorama, pixels, axis=-2)`.
     """
     return jnp.roll(panorama, pixels, axis=-2)
-
-
-def yaw_degrees(
-    pixels: int | Int[np.ndarray, "*n"] | Int[Array, "*n"], width: int
-) -> float | Float[np.ndarray, "*n"] | Float[Array, "*n"]:
-    """The angle in degrees by which a shift of `pixels` turns a panorama of `width` columns."""
-    return 360.0 * pixels / width
 
 
 def flip(
@@ -102,13 +95,9 @@ def plan_views(
 ) -> ViewPlan:
     """Plan the views of panoramas of `height x width` pixels at every shift. Host side.
 
-    Args:
-        height: Rows of the panoramas.
-        width: Columns of the panoramas.
-        shifts: Circular shifts to the right in pixels; any integers, negative ones too.
-        size: Side of a view in pixels, or the patches of a tower that takes every shape.
-        fit: How a panorama becomes a square; see `jclip.images.geometry.place`.
-        interpolation: Resampling filter.
+    Shifts are in pixels, to the right around the circle; any integers, negative ones too. A view is
+    `size x size` pixels, or of the patches of a tower that takes every shape; how a panorama is
+    fitted says `jclip.images.geometry.place`.
 
     Raises:
         InputError: The fit is impossible for this panorama.
@@ -178,21 +167,17 @@ def _settle(words: jax.Array) -> jax.Array:
 
 def _resize(words: jax.Array, plan: ViewPlan, vertical_first: bool) -> jax.Array:
     """`[N, H, W]` words to `[N, rows, columns]`; each pass runs along a leading axis."""
+    passes = [((2, 0, 1), plan.columns), ((2, 1, 0), plan.rows)]
     if vertical_first:
-        words = _settle(resample_lines(_settle(words.transpose(1, 0, 2)), plan.rows))
-        words = _settle(resample_lines(_settle(words.transpose(2, 1, 0)), plan.columns))
-        return _settle(words.transpose(1, 2, 0))
-    words = _settle(resample_lines(_settle(words.transpose(2, 0, 1)), plan.columns))
-    words = _settle(resample_lines(_settle(words.transpose(2, 1, 0)), plan.rows))
-    return _settle(words.transpose(1, 0, 2))
+        passes = [((1, 0, 2), plan.rows), ((2, 1, 0), plan.columns)]
+    for axes, lines in passes:
+        words = _settle(resample_lines(_settle(words.transpose(axes)), lines))
+    return _settle(words.transpose((1, 2, 0) if vertical_first else (1, 0, 2)))
 
 
 @partial(jax.jit, static_argnames=("size", "fit"))
 def shift_views(
-    panoramas: UInt8[Array, "n height width 3"],
-    plan: ViewPlan,
-    size: Size,
-    fit: Fit = "crop",
+    panoramas: UInt8[Array, "n height width 3"], plan: ViewPlan, size: Size, fit: Fit = "crop"
 ) -> UInt8[Array, "n s t rows columns 3"]:
     """All shifted views of a batch of panoramas, bit for bit what Pillow makes of rolled ones.
 

@@ -37,15 +37,11 @@ def preprocess(
     std: Sequence[float] = CLIP_STD,
     interpolation: Interpolation = "bicubic",
 ) -> Float32[Array, "n rows columns 3"]:
-    """Images of one shape as a vision tower wants them, equal to Pillow's resize to the last level.
+    """RGB images of one shape as a vision tower wants them, resized as Pillow does in every bit.
 
-    Args:
-        images: RGB images.
-        size: Side of the result in pixels, or the patches of a tower that takes every shape.
-        fit: `crop` (torchvision's and open_clip's default), `squash`, `pad` or `native`.
-        mean: Subtracted from each channel, after division by 255.
-        std: Divides each channel after that.
-        interpolation: Resampling filter.
+    The fit is `crop` (torchvision's and open_clip's default), `squash`, `pad` or, of a tower that
+    takes every shape, `native`; `mean` is subtracted from each channel, after division by 255, and
+    `std` divides it after that.
 
     Raises:
         InputError: The fit is `tiles`, or impossible for this shape.

@@ -1,7 +1,7 @@
 """What a CLIP network looks like, and the architectures known by name."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 Activation = Literal["gelu", "quick_gelu", "gelu_tanh", "silu"]
 """`gelu` is exact (erf), `quick_gelu` is x * sigmoid(1.702 x), `gelu_tanh` the tanh form, `silu` is
@@ -156,36 +156,26 @@ class CLIPConfig:
         )
 
 
-def _vit(
-    patch: int, vision: tuple[int, int, int, int], text: tuple[int, int, int], image: int = 224
-):
-    """CLIP from the towers' (width, layers, heads) and, in `vision`, the width of the MLP."""
-    width, layers, heads, mlp_width = vision
-    text_width, text_layers, text_heads = text
+def _vit(patch: int, vision: dict[str, Any], text: dict[str, Any], image: int = 224) -> CLIPConfig:
     return CLIPConfig(
-        vision=VisionConfig(
-            width=width,
-            layers=layers,
-            heads=heads,
-            mlp_width=mlp_width,
-            image_size=image,
-            patch_size=patch,
-        ),
-        text=TextConfig(
-            width=text_width, layers=text_layers, heads=text_heads, mlp_width=4 * text_width
-        ),
-        embedding_width=text_width,
+        vision=VisionConfig(**vision, image_size=image, patch_size=patch),
+        text=TextConfig(**text),
+        embedding_width=text["width"],
     )
 
 
-_BASE, _LARGE = (768, 12, 12, 3072), (1024, 24, 16, 4096)
-_BASE_TEXT, _LARGE_TEXT = (512, 12, 8), (768, 12, 12)
+def _tower(width: int, layers: int, heads: int, mlp_width: int) -> dict[str, Any]:
+    return {"width": width, "layers": layers, "heads": heads, "mlp_width": mlp_width}
+
+
+_BASE, _LARGE = _tower(768, 12, 12, 3072), _tower(1024, 24, 16, 4096)
+_BASE_TEXT, _LARGE_TEXT = _tower(512, 12, 8, 2048), _tower(768, 12, 12, 3072)
 
 ARCHITECTURES: dict[str, CLIPConfig] = {
     "ViT-B-32": _vit(32, _BASE, _BASE_TEXT),
     "ViT-B-16": _vit(16, _BASE, _BASE_TEXT),
     "ViT-L-14": _vit(14, _LARGE, _LARGE_TEXT),
     "ViT-L-14-336": _vit(14, _LARGE, _LARGE_TEXT, image=336),
-    "ViT-H-14": _vit(14, (1280, 32, 16, 5120), (1024, 24, 16)),
-    "ViT-bigG-14": _vit(14, (1664, 48, 16, 8192), (1280, 32, 20)),
+    "ViT-H-14": _vit(14, _tower(1280, 32, 16, 5120), _tower(1024, 24, 16, 4096)),
+    "ViT-bigG-14": _vit(14, _tower(1664, 48, 16, 8192), _tower(1280, 32, 20, 5120)),
 }

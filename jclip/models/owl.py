@@ -18,21 +18,20 @@ _LENGTH_EPSILON, _BIAS_EPSILON = 1e-6, np.float32(1e-4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OWLConfig:
+class OWLConfig(CLIPConfig):
     """A CLIP with detection heads; OWLv2 also predicts `objectness`.
 
     Raises:
         ValueError: the towers' space is not as wide as the text tower, as the class head needs it.
     """
 
-    clip: CLIPConfig
     objectness: bool
 
     def __post_init__(self):
-        if self.clip.embedding_width != self.clip.text.width:
+        if self.embedding_width != self.text.width:
             raise ValueError(
-                f"embedding width {self.clip.embedding_width} is not the text tower's width "
-                f"{self.clip.text.width}"
+                f"embedding width {self.embedding_width} is not the text tower's width "
+                f"{self.text.width}"
             )
 
 
@@ -52,16 +51,12 @@ class Predictions(NamedTuple):
 
 
 def class_logits(
-    predictions: Predictions,
-    texts: Float[Array, "n q e"],
-    asked: Bool[Array, "n q"] | None = None,
+    predictions: Predictions, texts: Float[Array, "n q e"], asked: Bool[Array, "n q"] | None = None
 ) -> Float[Array, "n p q"]:
     """How well each prediction fits each of its image's texts; `sigmoid` makes it a score.
 
-    Args:
-        predictions: of N images, P each.
-        texts: embeddings of Q texts per image.
-        asked: which of them are texts; the others, which fill up rows, get the lowest float32.
+    `asked` says which of an image's Q embeddings are texts; the others, which fill up rows, get the
+    lowest float32.
     """
     lengths = jnp.linalg.norm(texts, axis=-1, keepdims=True)
     cosines = jnp.einsum(
@@ -109,26 +104,18 @@ class ClassHead(nnx.Module):
 class OWL(nnx.Module):
     """OWL-ViT (Minderer et al. 2022) and OWLv2 (Minderer et al. 2023), as in transformers.
 
-    Texts are embedded by `clip.encode_text`; its towers are CLIP's own.
-
-    Args:
-        config: the network.
-        rngs: where initial parameters come from.
-        dtype: of the dense kernels, as in `CLIP`.
+    Texts are embedded by `clip.encode_text`; its towers are CLIP's own, and so is `dtype`.
     """
 
     def __init__(self, config: OWLConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
         self.config = config
-        vision = config.clip.vision
-        self.clip = CLIP(config.clip, dtype=dtype, rngs=rngs)
-        self.patch_norm = LayerNorm(vision.width, epsilon=vision.norm_epsilon, rngs=rngs)
-        self.class_head = ClassHead(
-            vision.width, config.clip.embedding_width, dtype=dtype, rngs=rngs
-        )
-        self.box_head = PatchMLP(vision.width, 4, dtype=dtype, rngs=rngs)
-        self.objectness_head = (
-            PatchMLP(vision.width, 1, dtype=dtype, rngs=rngs) if config.objectness else None
-        )
+        width = config.vision.width
+        heads = {"dtype": dtype, "rngs": rngs}
+        self.clip = CLIP(config, **heads)
+        self.patch_norm = LayerNorm(width, epsilon=config.vision.norm_epsilon, rngs=rngs)
+        self.class_head = ClassHead(width, config.embedding_width, **heads)
+        self.box_head = PatchMLP(width, 4, **heads)
+        self.objectness_head = PatchMLP(width, 1, **heads) if config.objectness else None
 
     def encode_patches(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Float[Array, "n p d"]:
         """Features of every patch, row by row: its token times the class token, normed again.
@@ -149,7 +136,7 @@ class OWL(nnx.Module):
         """
         patches = self.encode_patches(pixels)
         with jax.default_matmul_precision("highest"):
-            vision = self.config.clip.vision
+            vision = self.config.vision
             bias = _box_bias(vision.image_size // vision.patch_size)
             objectness = self.objectness_head
             return Predictions(

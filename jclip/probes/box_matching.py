@@ -49,10 +49,7 @@ def removed_by_nms(
 ) -> Int[Array, " b"]:
     """For each annotated box the best-scoring prediction that its NMS removes, -1 if there is none.
 
-    Args:
-        predicted: boxes x1, y1, x2, y2.
-        scores: of every prediction, which may differ from one annotated box to the next.
-        annotated: boxes in the same units.
+    Boxes are x1, y1, x2, y2 in the same units; scores may differ from one annotated box to another.
     """
     # The second NMS begins with the annotated box and finds no two survivors of the first that
     # overlap: what it removes are the survivors that overlap the annotated box. So it is enough to

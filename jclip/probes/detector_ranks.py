@@ -55,19 +55,17 @@ def truncations(table: BoxTable, tokens: TokenIds) -> list[Truncation]:
     _, same = np.unique(tokens.ids, axis=0, return_inverse=True)
     ids = same[table.caption_rows]
     alike = (present & (ids == ids[:, :1]))[:, 1:].any(axis=1)
-    found = []
-    for name in table.set_names:
-        own = table.sets == name
-        found.append(
-            Truncation(
-                set=name,
-                boxes=int(own.sum()),
-                cut=int((own & cut).sum()),
-                alike=int((own & alike).sum()),
-                annotations=table.annotations[own & ~cut],
-            )
+    owns = {name: table.sets == name for name in table.set_names}
+    return [
+        Truncation(
+            set=name,
+            boxes=int(own.sum()),
+            cut=int((own & cut).sum()),
+            alike=int((own & alike).sum()),
+            annotations=table.annotations[own & ~cut],
         )
-    return found
+        for name, own in owns.items()
+    ]
 
 
 def clip_ranks(features: Features, table: BoxTable) -> list[RankedSet]:
@@ -124,11 +122,7 @@ def _subset(name: str, meaning: str, ranked: Sequence[RankedSet]) -> BoxSubset:
 def _only(one: RankedSet, annotations: Int[np.ndarray, " n"]) -> RankedSet | None:
     """The ranks of some boxes, by id; None if none has the negatives that the table is about."""
     rows = np.isin(one.annotations, annotations)
-    if not np.isfinite(one.reference[rows, one.negatives - 1]).any():
+    if not np.isfinite(one.in_table[rows]).any():
         return None
-    return dataclasses.replace(
-        one,
-        annotations=one.annotations[rows],
-        reference=one.reference[rows],
-        averaged=one.averaged[rows],
-    )
+    rows_of = ("annotations", "reference", "averaged")
+    return dataclasses.replace(one, **{name: getattr(one, name)[rows] for name in rows_of})

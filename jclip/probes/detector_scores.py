@@ -52,13 +52,9 @@ def stream_detector_scores(
     steps = _steps(images, checkpoint.image_config, images_per_step)
     for batch, found in one_behind(steps, score):
         boxes = [int((table.image_rows == row).sum()) for row in batch.indices]
-        yield (
-            batch,
-            {
-                matching: np.concatenate([own[:n] for own, n in zip(scores, boxes, strict=True)])
-                for matching, scores in found.items()
-            },
-        )
+        # Some images have fewer boxes than the step was filled up to.
+        real = np.arange(max(boxes)) < np.array(boxes)[:, None]
+        yield batch, {rule: scores[:, : max(boxes)][real] for rule, scores in found.items()}
 
 
 def _steps(
@@ -119,12 +115,11 @@ def _score(
     scores = jax.nn.sigmoid(logits)
     centre, half = predictions.boxes[..., :2], predictions.boxes[..., 2:] / 2
     corners = jnp.concatenate([centre - half, centre + half], axis=-1)
-    return {
-        matching: jax.vmap(functools.partial(caption_scores, matching=matching))(
-            corners, scores, annotated, columns
-        )
-        for matching in matchings
-    }
+    found = {}
+    for matching in matchings:
+        of_image = jax.vmap(functools.partial(caption_scores, matching=matching))
+        found[matching] = of_image(corners, scores, annotated, columns)
+    return found
 
 
 def score_table(

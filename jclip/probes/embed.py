@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Float32, Int, UInt8
 
 from jclip.checkpoints import ImageConfig
-from jclip.data.pipeline import Batch
+from jclip.data.images import ImageFile
+from jclip.data.pipeline import Batch, BatchPlan, stream_batches
 from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, shift_views
 from jclip.models import CLIP, cut_after_end_of_text
@@ -42,39 +43,20 @@ def split_network(clip: nnx.Module) -> Network:
     return Network(graph, replicate(local_mesh(), state))
 
 
-def embed_shifts(
-    graph: nnx.GraphDef,
-    state: nnx.State,
-    images: UInt8[Array, "n h w 3"],
-    plan: ViewPlan,
-    *,
-    image_config: ImageConfig,
-    fit: Fit,
-    shifts_at_once: int | None = None,
+def embed_tiles(
+    clip: CLIP, image_config: ImageConfig, views: UInt8[Array, "n s t h w 3"]
 ) -> Float[Array, "n s e"]:
-    """From uint8 images to normalised embeddings at every shift of the plan; to be jitted.
+    """Normalised embeddings of views that are one square each, or the mean of two `tiles`.
 
-    The embeddings of the two `tiles` are normalised, averaged and normalised again. The network
-    sees `shifts_at_once` of the S shifts at a time, a divisor of S; None: all of them.
+    Those of the two are normalised, averaged and normalised again.
     """
-    views = shift_views(images, plan, image_config.size, fit)
-
-    def embed(views):
-        n, s, tiles = views.shape[:3]
-        # Shifts are folded into the batch: under vmap, fused attention with a shared mask failed.
-        pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
-        embeddings = normalised(nnx.merge(graph, state).encode_image(pixels))
-        embeddings = embeddings.reshape(n, s, tiles, -1)
-        if tiles > 1:
-            embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
-        return embeddings[:, :, 0]
-
-    n, s = views.shape[:2]
-    if shifts_at_once is None or shifts_at_once == s:
-        return embed(views)
-    # Cut along shifts, not along images: these are split over devices, and would have to move.
-    parts = jnp.moveaxis(views.reshape(n, -1, shifts_at_once, *views.shape[2:]), 1, 0)
-    return jnp.moveaxis(jax.lax.map(embed, parts), 0, 1).reshape(n, s, -1)
+    n, s, tiles = views.shape[:3]
+    # Shifts are folded into the batch: under vmap, fused attention with a shared mask failed.
+    pixels = normalise(views.reshape(-1, *views.shape[3:]), image_config.mean, image_config.std)
+    embeddings = normalised(clip.encode_image(pixels)).reshape(n, s, tiles, -1)
+    if tiles > 1:
+        embeddings = normalised(embeddings.mean(axis=2, keepdims=True))
+    return embeddings[:, :, 0]
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once"))
@@ -101,11 +83,19 @@ def embed_views(
         fit: how an image becomes a square.
         shifts_at_once: the network sees so many shifts at a time, a divisor of S; None: all.
     """
-    embed = functools.partial(embed_shifts, graph, state, image_config=image_config, fit=fit)
-    views = embed(images, plan, shifts_at_once=shifts_at_once)
+    embed = functools.partial(embed_tiles, nnx.merge(graph, state), image_config)
+    views = shift_views(images, plan, image_config.size, fit)
+    n, s = views.shape[:2]
+    if shifts_at_once is None or shifts_at_once == s:
+        embedded = embed(views)
+    else:
+        # Cut along shifts, not along images: these are split over devices, and would have to move.
+        parts = jnp.moveaxis(views.reshape(n, -1, shifts_at_once, *views.shape[2:]), 1, 0)
+        embedded = jnp.moveaxis(jax.lax.map(embed, parts), 0, 1).reshape(n, s, -1)
     if mirror_plan is None:
-        return views
-    return jnp.concatenate([views, embed(flip(images), mirror_plan)], axis=1)
+        return embedded
+    mirrored = embed(shift_views(flip(images), mirror_plan, image_config.size, fit))
+    return jnp.concatenate([embedded, mirrored], axis=1)
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "image_config"))
@@ -124,12 +114,9 @@ def embed_squares(
 def stream_square_embeddings(
     batches: Iterable[Batch], clip: CLIP, image_config: ImageConfig
 ) -> Iterator[tuple[Batch, Float[np.ndarray, "n e"]]]:
-    """Embed batches of squares `[N, size, size, 3]` that already fit the tower, not normalised.
+    """Embeddings, not normalised, of batches of squares `[N, size, size, 3]` that fit the tower.
 
-    Args:
-        batches: with as many rows as the devices divide evenly.
-        clip: whose image tower embeds.
-        image_config: mean and std of its input.
+    A batch has as many rows as the devices divide evenly.
 
     Yields:
         The batch and its embeddings, one batch behind the device.
@@ -198,30 +185,34 @@ def _text_batches(ids: Int[np.ndarray, "n l"]) -> list[Int[Array, "b l"]]:
     return [shard_batch(local_mesh(), part) for part in padded.reshape(-1, batch, ids.shape[1])]
 
 
-class DevicePlans:
-    """View plans on every device of this process, each made once."""
+def device_plans(
+    shape: tuple[int, ...],
+    shifts: tuple[int, ...],
+    image_config: ImageConfig,
+    fit: Fit,
+    chunk: int | None = None,
+) -> list[ViewPlan]:
+    """Plans on every device of this process, of at most `chunk` of the shifts (pixels) each.
 
-    def __init__(self):
-        self._made: dict[tuple, list[ViewPlan]] = {}
+    They are for images of a shape `[H, W]`. To be cached by whoever needs them again.
+    """
+    (height, width), chunk = shape, min(chunk or len(shifts), len(shifts))
+    size, interpolation = image_config.size, image_config.interpolation
+    plans = plan_chunks(height, width, shifts, size, chunk, fit, interpolation)
+    return replicate(local_mesh(), plans)
 
-    def __call__(
-        self,
-        shape: Sequence[int],
-        shifts: Sequence[int],
-        image_config: ImageConfig,
-        fit: Fit,
-        chunk: int | None = None,
-    ) -> list[ViewPlan]:
-        """Plans of at most `chunk` of the shifts (pixels) each, for `[H, W]` images."""
-        config, (height, width) = image_config, shape
-        chunk = min(chunk or len(shifts), len(shifts))
-        key = (height, width, tuple(shifts), config.size, config.interpolation, fit, chunk)
-        if key not in self._made:
-            plans = plan_chunks(
-                height, width, shifts, config.size, chunk, fit, config.interpolation
-            )
-            self._made[key] = replicate(local_mesh(), plans)
-        return self._made[key]
+
+def embed_all(
+    images: Sequence[ImageFile], plans: Sequence[BatchPlan], compute: Callable[[Batch], Array]
+) -> Float32[np.ndarray, "n *rest"]:
+    """What `compute` makes of every image, `[N, ...]` in their order; `plans` are of all of them.
+
+    Raises:
+        InputError: an image cannot be decoded.
+    """
+    batches = stream_batches(images, plans, record_failures=False)
+    rows, found = zip(*((b.indices, f) for b, f in one_behind(batches, compute)), strict=True)
+    return np.concatenate(found)[np.argsort(np.concatenate(rows))]
 
 
 def one_behind(

@@ -56,6 +56,11 @@ class RankedSet:
     negatives: int
 
     @property
+    def in_table(self) -> Float[np.ndarray, " n"]:
+        """The ranks at the number of negatives that the table reports, `[N]`."""
+        return self.reference[:, self.negatives - 1]
+
+    @property
     def name(self) -> str:
         """The paper's name of the set, or the file's where the paper has none."""
         return PAPER_SETS[self.set].name if self.set in PAPER_SETS else self.set

@@ -1,6 +1,7 @@
 """Summaries of the fine-grained probe, tests between models, and both as tables."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -45,14 +46,8 @@ class ModelComparison:
 
 def summarise_sets(results: Sequence[RankedSet], seed: int = 0) -> list[SetSummary]:
     """Each result per number of negatives; `seed` is the bootstrap's."""
-    return [
-        SetSummary(
-            result,
-            summarise_ranks(result.reference, seed=seed),
-            summarise_ranks(result.averaged, seed=seed),
-        )
-        for result in results
-    ]
+    summarise = functools.partial(summarise_ranks, seed=seed)
+    return [SetSummary(r, summarise(r.reference), summarise(r.averaged)) for r in results]
 
 
 def compare_models(results: Sequence[RankedSet]) -> list[ModelComparison]:
@@ -60,18 +55,15 @@ def compare_models(results: Sequence[RankedSet]) -> list[ModelComparison]:
 
     Holm's method adjusts p over all sets and pairs of models.
     """
-    groups: dict[str, list[RankedSet]] = {}
-    for result in results:
-        groups.setdefault(result.name, []).append(result)
+    groups = {one.name: [r for r in results if r.name == one.name] for one in results}
     found = []
     for name, own in groups.items():
         for first, second in itertools.combinations(own, 2):
             _, a, b = np.intersect1d(first.annotations, second.annotations, return_indices=True)
-            ranks = [one.reference[rows, one.negatives - 1] for one, rows in
-                     ((first, a), (second, b))]  # fmt: skip
-            both = np.isfinite(ranks).all(axis=0)
+            ours, theirs = first.in_table[a], second.in_table[b]
+            both = np.isfinite(ours) & np.isfinite(theirs)
             if both.any():
-                compared = compare_ranks(ranks[0][both], ranks[1][both])
+                compared = compare_ranks(ours[both], theirs[both])
                 found.append((first.model, second.model, name, compared))
     adjusted = holm(np.array([compared.p for *_, compared in found]))
     return [
@@ -85,9 +77,8 @@ def mean_over_sets(summaries: Sequence[SetSummary]) -> dict[str, dict[str, float
 
     Keys `reference`, `averaged` (how ties count) and `chance`.
     """
-    groups: dict[str, list[SetSummary]] = {}
-    for summary in summaries:
-        groups.setdefault(summary.ranked.model, []).append(summary)
+    models = dict.fromkeys(s.ranked.model for s in summaries)
+    groups = {model: [s for s in summaries if s.ranked.model == model] for model in models}
     return {
         model: {
             "reference": float(np.mean([s.reference.mean[s.at] for s in own])),
@@ -116,68 +107,61 @@ def paper_table(summaries: Sequence[SetSummary]) -> pa.Table:
 
 def summary_table(summaries: Sequence[SetSummary]) -> pa.Table:
     """A row per model, set and number of negatives; `in_table` marks the paper's number."""
-    rows = []
-    for s in summaries:
-        for at in range(len(s.reference.boxes)):
-            rows.append(
-                {
-                    "model": s.ranked.model,
-                    "set": s.ranked.set,
-                    "name": s.ranked.name,
-                    "negatives": at + 1,
-                    "in_table": at == s.at,
-                    "boxes": int(s.reference.boxes[at]),
-                    "mean_rank": float(s.reference.mean[at]),
-                    "mean_rank_low": float(s.reference.interval.low[at]),
-                    "mean_rank_high": float(s.reference.interval.high[at]),
-                    "mean_rank_ties_averaged": float(s.averaged.mean[at]),
-                    "median_rank": float(s.reference.median[at]),
-                    "median_rank_reference": float(s.reference.median_reference[at]),
-                    "chance": float(s.reference.chance[at]),
-                }
-            )
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(
+        [
+            {
+                "model": s.ranked.model,
+                "set": s.ranked.set,
+                "name": s.ranked.name,
+                "negatives": at + 1,
+                "in_table": at == s.at,
+                "boxes": int(s.reference.boxes[at]),
+                "mean_rank": float(s.reference.mean[at]),
+                "mean_rank_low": float(s.reference.interval.low[at]),
+                "mean_rank_high": float(s.reference.interval.high[at]),
+                "mean_rank_ties_averaged": float(s.averaged.mean[at]),
+                "median_rank": float(s.reference.median[at]),
+                "median_rank_reference": float(s.reference.median_reference[at]),
+                "chance": float(s.reference.chance[at]),
+            }
+            for s in summaries
+            for at in range(len(s.reference.boxes))
+        ]
+    )
 
 
 def comparison_table(comparisons: Sequence[ModelComparison]) -> pa.Table:
     """A row per set and pair of models; below zero the first one ranks better."""
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("first", "second", "set")]
-        + [("boxes", pa.int64())]
-        + [(name, pa.float64()) for name in
-           ("mean_difference", "rank_biserial", "statistic", "p", "holm_p")]
-    )  # fmt: skip
-    rows = [
+    texts = {name: [getattr(c, name) for c in comparisons] for name in ("first", "second", "set")}
+    ranks = {
+        "mean_difference": [c.ranks.difference for c in comparisons],
+        "rank_biserial": [c.ranks.effect for c in comparisons],
+        "statistic": [c.ranks.statistic for c in comparisons],
+        "p": [c.ranks.p for c in comparisons],
+        "holm_p": [c.holm_p for c in comparisons],
+    }
+    return pa.table(
         {
-            "first": c.first,
-            "second": c.second,
-            "set": c.set,
-            "boxes": c.ranks.boxes,
-            "mean_difference": c.ranks.difference,
-            "rank_biserial": c.ranks.effect,
-            "statistic": c.ranks.statistic,
-            "p": c.ranks.p,
-            "holm_p": c.holm_p,
+            # The types are given, since there may be no comparison.
+            **{name: pa.array(values, pa.string()) for name, values in texts.items()},
+            "boxes": pa.array([c.ranks.boxes for c in comparisons], pa.int64()),
+            **{name: pa.array(values, pa.float64()) for name, values in ranks.items()},
         }
-        for c in comparisons
-    ]
-    return pa.Table.from_pylist(rows, schema)
+    )
 
 
 def rank_table(results: Sequence[RankedSet]) -> pa.Table:
     """A row per model, set and box: its rank at the table's number of negatives, ties both ways."""
     return pa.concat_tables(
-        [
-            pa.table(
-                {
-                    "model": pa.array([r.model] * len(r.annotations), pa.string()),
-                    "set": pa.array([r.set] * len(r.annotations), pa.string()),
-                    "annotation": r.annotations,
-                    "negatives": np.full(len(r.annotations), r.negatives),
-                    "rank": r.reference[:, r.negatives - 1],
-                    "rank_ties_averaged": r.averaged[:, r.negatives - 1],
-                }
-            )
-            for r in results
-        ]
+        pa.table(
+            {
+                "model": pa.repeat(r.model, len(r.annotations)),
+                "set": pa.repeat(r.set, len(r.annotations)),
+                "annotation": r.annotations,
+                "negatives": pa.repeat(r.negatives, len(r.annotations)),
+                "rank": r.in_table,
+                "rank_ties_averaged": r.averaged[:, r.negatives - 1],
+            }
+        )
+        for r in results
     )

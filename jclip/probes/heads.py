@@ -11,7 +11,7 @@ from jclip.probes.retrieval import (
     cosine_retrieval,
     rank_captions,
     rank_images,
-    summarise_retrieval,
+    recall_at,
 )
 
 RECALLS = tuple(f"{way}_r{k}" for way in ("i2t", "t2i") for k in (1, 5, 10))
@@ -42,13 +42,11 @@ def measure_cosine(
 
 def _mean_ranks(boxes: Features, head: Head | None) -> dict[str, float]:
     ranked = rank_features(boxes, "", head and head.scores)
-    means = {one.name: float(np.nanmean(one.reference[:, one.negatives - 1])) for one in ranked}
+    means = {one.name: float(np.nanmean(one.in_table)) for one in ranked}
     return {"mean_rank": float(np.mean(list(means.values()))), **means}
 
 
-def _recalls(
-    by_image: Int[np.ndarray, " n"], by_caption: Int[np.ndarray, " m"]
-) -> dict[str, float]:
-    found = summarise_retrieval(by_image), summarise_retrieval(by_caption)
-    values = [one.recall[k] for one in found for k in (1, 5, 10)]
+def _recalls(*ranks: Int[np.ndarray, "_"]) -> dict[str, float]:
+    """By image, then by caption."""
+    values = [value for own in ranks for value in recall_at(own).values()]
     return dict(zip(RECALLS, values, strict=True))

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
-from jclip.images.fits import FitOption, fits_of
+from jclip.images import Fit
+from jclip.images.fits import FitOption
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
 from jclip.text.prompts import make_prompts
@@ -42,6 +42,12 @@ class KeywordScores(Scores):
         return self.values[:, len(self.identifiers) :]
 
     @property
+    def named(self) -> dict[str, str | bool]:
+        """What every row of a table says of this result, by column."""
+        image_set, model, fit = self.label
+        return {"image_set": image_set, "control": self.control, "model": model, "fit": fit}
+
+    @property
     def _kinds(self) -> list[str]:
         return ["identifier"] * len(self.identifiers) + ["generic"] * len(self.generics)
 
@@ -59,8 +65,7 @@ class KeywordScores(Scores):
             "kind": self._tiled(self._kinds),
             "words": self._tiled(self.columns),
         }
-        table = self._table(own, self.values)
-        return table.add_column(1, "control", pa.array(np.full(len(table), self.control)))
+        return self._table(own, self.values)
 
     def fill(self, table: pa.Table) -> None:
         """Take in what `to_table` wrote of some images, by their names."""
@@ -71,7 +76,7 @@ class KeywordScores(Scores):
         self.values[self._rows_of(table), columns] = table["score"].to_numpy()
 
 
-class KeywordProbe(CaptionProbe):
+class KeywordProbe(CaptionProbe[KeywordScores]):
     """Every image, not shifted, against its content behind every format word.
 
     Args:
@@ -102,25 +107,18 @@ class KeywordProbe(CaptionProbe):
         """How many views of an image are embedded: only the columns' words differ."""
         return 1
 
-    def results(
-        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-    ) -> list[KeywordScores]:
-        """Results still to be filled, for every set, model and fit."""
-        return [
-            KeywordScores.empty(
-                opened,
-                model.identity.name,
-                fit,
-                self.columns,
-                control=opened.name in self._controls,
-                contents=tuple(self._contents[opened.name]),
-                identifiers=self._identifiers,
-                generics=self._generics,
-            )
-            for opened in sets
-            for model in models
-            for fit in fits_of(self.fits, model.image_config)
-        ]
+    def empty(self, opened: ImageSet, model: str, fit: Fit) -> KeywordScores:
+        """One result still to be filled."""
+        return KeywordScores.empty(
+            opened,
+            model,
+            fit,
+            self.columns,
+            control=opened.name in self._controls,
+            contents=tuple(self._contents[opened.name]),
+            identifiers=self._identifiers,
+            generics=self._generics,
+        )
 
     def prompts(self, opened: ImageSet) -> list[list[str]]:
         """One prompt for each image and format word, identifiers first."""

@@ -23,10 +23,7 @@ def keyword_statistics_table(
                 at = v, u
                 rows.append(
                     {
-                        "image_set": result.image_set,
-                        "control": result.control,
-                        "model": result.model,
-                        "fit": result.fit,
+                        **result.named,
                         "identifier": identifier,
                         "generic": generic,
                         "n": own.n,
@@ -60,10 +57,7 @@ def keyword_summary(
     return pa.Table.from_pylist(
         [
             {
-                "image_set": result.image_set,
-                "control": result.control,
-                "model": result.model,
-                "fit": result.fit,
+                **result.named,
                 "n": own.n,
                 "pairs_found": int((p < alpha).sum()),
                 "pairs": p.size,

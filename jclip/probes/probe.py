@@ -1,7 +1,8 @@
-"""What a probe of captioned images has to say, and the scoring that all of them share."""
+"""What all probes of captioned images share: prompts, views, results still to come, scoring."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,46 +13,18 @@ from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
 from jclip.distributed import local_mesh, shard_batch
+from jclip.images import Fit
 from jclip.images.fits import OWN, FitOption, fits_of
-from jclip.probes.embed import DevicePlans, embed_views, one_behind
+from jclip.probes.embed import device_plans, embed_views, one_behind
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
 
-@runtime_checkable
-class Probe[Result: Scores](Protocol):
-    """Which views of an image are scored against which prompts.
-
-    `fits` are how an image becomes a square; `views` is how many of its views are embedded. The
-    columns of its results are all views times all prompts, views first.
-    """
-
-    fits: tuple[FitOption, ...]
-
-    @property
-    def views(self) -> int:
-        """How many views of an image are embedded."""
-        ...
-
-    def results(
-        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-    ) -> list[Result]:
-        """Results still to be filled: for every set, every model under each of its fits."""
-        ...
-
-    def prompts(self, opened: ImageSet) -> list[list[str]]:
-        """The prompts of every image, as many for each."""
-        ...
-
-    def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
-        """Normalised embeddings of every view of a batch on the device."""
-        ...
-
-
-class CaptionProbe:
+class CaptionProbe[Result: Scores]:
     """Every image against its own caption, in as many views as it has columns.
 
-    A subclass says what the views are:
+    A subclass says what the views are, or with `prompts` and `empty` what else is scored; the
+    columns of its results are all views times all prompts, views first:
 
         class FlipProbe(CaptionProbe):
             def embed(self, subject, pixels):
@@ -73,7 +46,7 @@ class CaptionProbe:
         prompt_prefix: str = "This is ",
     ):
         self.columns, self.fits, self.prompt_prefix = tuple(columns), tuple(fits), prompt_prefix
-        self._plans = DevicePlans()
+        self._plans = functools.cache(device_plans)
 
     @property
     def views(self) -> int:
@@ -82,14 +55,19 @@ class CaptionProbe:
 
     def results(
         self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-    ) -> list[Scores]:
+    ) -> list[Result]:
         """Results still to be filled, for every set, model and fit."""
         return [
-            Scores.empty(opened, model.identity.name, fit, self.columns)
+            self.empty(opened, model.identity.name, fit)
             for opened in sets
             for model in models
             for fit in fits_of(self.fits, model.image_config)
         ]
+
+    def empty(self, opened: ImageSet, model: str, fit: Fit) -> Result:
+        """One result still to be filled."""
+        result: Any = Scores.empty(opened, model, fit, self.columns)
+        return result
 
     def prompts(self, opened: ImageSet) -> list[list[str]]:
         """One prompt for each image."""
@@ -118,7 +96,7 @@ def score_views(
 
 
 def stream_scores(
-    batches: Iterable[Batch], subjects: Sequence[Subject], probe: Probe
+    batches: Iterable[Batch], subjects: Sequence[Subject], probe: CaptionProbe
 ) -> Iterator[tuple[Batch, list[Float[np.ndarray, "n vk"]] | None]]:
     """Score every batch by every subject; each image crosses to a device once.
 

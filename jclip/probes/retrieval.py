@@ -20,19 +20,6 @@ _BLOCK_BYTES = 1 << 26
 
 
 @dataclasses.dataclass(frozen=True)
-class RetrievalSummary:
-    """How well queries find what belongs to them.
-
-    `recall` holds the percentage of queries whose rank is at most k, by k. Ranks count from 1.
-    """
-
-    queries: int
-    recall: dict[int, float]
-    median: float
-    mean: float
-
-
-@dataclasses.dataclass(frozen=True)
 class RankedQueries:
     """Ranks of one model in one direction, among `gallery` captions or images."""
 
@@ -40,11 +27,6 @@ class RankedQueries:
     direction: Literal["image to text", "text to image"]
     gallery: int
     ranks: Int[np.ndarray, " n"]
-
-    @property
-    def summary(self) -> RetrievalSummary:
-        """R@1, R@5 and R@10, median and mean."""
-        return summarise_retrieval(self.ranks)
 
 
 type Similarity = Callable[[Float[Array, "n d"], Float[Array, "m d"]], Float[Array, "n m"]]
@@ -163,10 +145,9 @@ def _ratio(values: np.ndarray, squares: np.ndarray) -> np.ndarray:
     return values / np.sqrt(np.where(squares > 0, squares, np.float32(1)))
 
 
-def summarise_retrieval(ranks: Int[np.ndarray, " n"]) -> RetrievalSummary:
-    """R@1, R@5 and R@10 in per cent, median and mean of ranks that count from 1."""
-    recall = {k: 100 * float(np.mean(ranks <= k)) for k in (1, 5, 10)}
-    return RetrievalSummary(len(ranks), recall, float(np.median(ranks)), float(np.mean(ranks)))
+def recall_at(ranks: Int[np.ndarray, " n"]) -> dict[int, float]:
+    """The percentage of ranks, which count from 1, that are at most k, for k = 1, 5 and 10."""
+    return {k: 100 * float(np.mean(ranks <= k)) for k in (1, 5, 10)}
 
 
 def retrieval_table(results: Sequence[RankedQueries]) -> pa.Table:
@@ -176,14 +157,13 @@ def retrieval_table(results: Sequence[RankedQueries]) -> pa.Table:
             {
                 "model": result.model,
                 "direction": result.direction,
-                "queries": summary.queries,
+                "queries": len(result.ranks),
                 "among": result.gallery,
-                **{f"recall_at_{k}": value for k, value in summary.recall.items()},
-                "median_rank": summary.median,
-                "mean_rank": summary.mean,
+                **{f"recall_at_{k}": value for k, value in recall_at(result.ranks).items()},
+                "median_rank": float(np.median(result.ranks)),
+                "mean_rank": float(np.mean(result.ranks)),
             }
             for result in results
-            for summary in (result.summary,)
         ]
     )
 

@@ -1,11 +1,14 @@
 """What a probe measures: scores of images by one model under one fit, filled part by part."""
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
 from jclip.data.image_sets import ImageSet
@@ -53,6 +56,11 @@ class Scores:
         return self.image_set, self.model, self.fit
 
     @property
+    def named(self) -> dict[str, str | bool]:
+        """What every row of a table says of this result: the label, by column."""
+        return {"image_set": self.image_set, "model": self.model, "fit": self.fit}
+
+    @property
     def done(self) -> Bool[np.ndarray, " n"]:
         """Which images have all their scores, `[N]`."""
         return np.isfinite(self.values).all(axis=1)
@@ -62,9 +70,9 @@ class Scores:
         index = np.asarray(rows, int)
         changed: dict[str, Any] = {"values": self.values[index]}
         for name in self._per_image():
-            values = getattr(self, name)
+            own = getattr(self, name)
             changed[name] = (
-                values[index] if isinstance(values, np.ndarray) else tuple(values[i] for i in rows)
+                own[index] if isinstance(own, np.ndarray) else tuple(own[i] for i in rows)
             )
         return dataclasses.replace(self, **changed)
 
@@ -87,9 +95,7 @@ class Scores:
         n, k = scores.shape
         return pa.table(
             {
-                "image_set": pa.array(np.full(n * k, self.image_set)),
-                "model": pa.array(np.full(n * k, self.model)),
-                "fit": pa.array(np.full(n * k, self.fit)),
+                **{name: pa.repeat(value, n * k) for name, value in self.named.items()},
                 "image": self._repeated(self.images, k),
                 **own,
                 "score": scores.ravel().astype(np.float32),
@@ -98,15 +104,11 @@ class Scores:
 
     def _repeated(self, values: Sequence[str], count: int) -> pa.Array:
         """A text per image, for each of its `count` rows."""
-        return pa.array(values, pa.string()).take(
-            pa.array(np.repeat(np.arange(len(values)), count))
-        )
+        return pa.array(values, pa.string()).take(np.repeat(np.arange(len(values)), count))
 
     def _tiled(self, values: Sequence[str]) -> pa.Array:
         """A text per column, for each image."""
-        return pa.array(values, pa.string()).take(
-            pa.array(np.tile(np.arange(len(values)), len(self.images)))
-        )
+        return pa.array(values, pa.string()).take(np.tile(np.arange(len(values)), len(self.images)))
 
     def _rows_of(self, table: pa.Table) -> np.ndarray:
         """The row of the image that each row of a table is about."""
@@ -122,7 +124,6 @@ def score_table(results: Sequence[Scores]) -> pa.Table:
 def fill_scores(results: Sequence[Scores], tables: Iterable[pa.Table]) -> None:
     """Write the scores that earlier runs or other processes computed into results, in place."""
     for table in tables:
-        labels = [table[name].to_numpy() for name in ("image_set", "model", "fit")]
         for result in results:
-            matches = [column == own for column, own in zip(labels, result.label, strict=True)]
-            result.fill(table.filter(pa.array(np.all(matches, axis=0))))
+            own = [pc.field(name) == value for name, value in result.named.items()]
+            result.fill(table.filter(functools.reduce(operator.and_, own)))

@@ -1,6 +1,7 @@
 """Probe B of paper 1: the CLIP score of a panorama under horizontal circular shifts."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 import jax.numpy as jnp
@@ -8,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.distributed import local_mesh
 from jclip.errors import InputError
 from jclip.images import Fit, ViewPlan
-from jclip.images.fits import FitOption, fits_of
+from jclip.images.fits import FitOption
 from jclip.probes.embed import embed_views
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
@@ -103,27 +103,19 @@ def shifts_by_width(
     Raises:
         InputError: fewer than two shifts, more shifts than columns, or a shift outside the width.
     """
-    if pixels:
-        wanted = tuple(dict.fromkeys((0, *pixels)))
-        return {width: _inside(width, wanted) for width in sorted(set(widths))}
-    if count < 2:
+    if not pixels and count < 2:
         raise InputError(f"{count} shifts: 0 is one of them, so at least 2")
-    return {width: _equal_shifts(width, count) for width in sorted(set(widths))}
-
-
-def _inside(width: int, shifts: tuple[int, ...]) -> tuple[int, ...]:
-    outside = [s for s in shifts if not 0 <= s < width]
-    if outside:
-        raise InputError(f"shift of {outside[0]} pixels: outside a panorama of width {width}")
-    if len(shifts) < 2:
+    wanted = tuple(dict.fromkeys((0, *pixels)))
+    if pixels and len(wanted) < 2:
         raise InputError("shift of 0 pixels alone: nothing to compare the panorama with")
-    return shifts
-
-
-def _equal_shifts(width: int, count: int) -> tuple[int, ...]:
-    if count > width:
-        raise InputError(f"{count} shifts: more than the {width} columns of a panorama")
-    return tuple(k * width // count for k in range(count))
+    found = {}
+    for width in sorted(set(widths)):
+        if outside := [s for s in wanted if not 0 <= s < width]:
+            raise InputError(f"shift of {outside[0]} pixels: outside a panorama of width {width}")
+        if not pixels and count > width:
+            raise InputError(f"{count} shifts: more than the {width} columns of a panorama")
+        found[width] = wanted if pixels else tuple(k * width // count for k in range(count))
+    return found
 
 
 def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
@@ -135,7 +127,7 @@ def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
     return np.all(result.shifts * turns % result.widths[:, None] == 0, axis=0)
 
 
-class ShiftProbe(CaptionProbe):
+class ShiftProbe(CaptionProbe[ShiftScores]):
     """Every panorama at every shift, against its own caption.
 
     Args:
@@ -168,52 +160,36 @@ class ShiftProbe(CaptionProbe):
         super().__init__(indices + [MIRRORED] * mirror, fits, prompt_prefix)
         self._views_per_step = views_per_step
 
-    def results(
-        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-    ) -> list[ShiftScores]:
-        """Results still to be filled, for every set, model and fit."""
-        return [
-            self.empty(opened, model.identity.name, fit)
-            for opened in sets
-            for model in models
-            for fit in fits_of(self.fits, model.image_config)
-        ]
-
     def empty(self, opened: ImageSet, model: str, fit: Fit) -> ShiftScores:
         """One result still to be filled."""
-        widths = np.array([image.width for image in opened.images])
-        shifts = np.array([self.shifts[width] for width in widths.tolist()])
+        heights, widths = np.array([(image.height, image.width) for image in opened.images]).T
         return ShiftScores.empty(
             opened,
             model,
             fit,
             self.columns,
             captions=opened.captions,
-            heights=np.array([image.height for image in opened.images]),
+            heights=heights,
             widths=widths,
-            shifts=shifts,
+            shifts=np.array([self.shifts[width] for width in widths.tolist()]),
         )
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""
-        config, fit = subject.image_config, subject.fit
-        shifts = self.shifts[pixels.shape[2]]
-        chunks = self._plans(pixels.shape[1:3], shifts, config, fit, self._views_per_step)
+        config, fit, shape = subject.image_config, subject.fit, pixels.shape[1:3]
+        shifts = self.shifts[shape[1]]
+        chunks = self._plans(shape, shifts, config, fit, self._views_per_step)
         at_once = shifts_that_fit(len(pixels) // local_mesh().size, chunks[0])
-        (unshifted,) = self._plans(pixels.shape[1:3], (0,), config, fit)
-        embedded = [
-            embed_views(
-                *subject.network,
-                pixels,
-                plan,
-                unshifted if self.mirror and number == len(chunks) else None,
-                image_config=config,
-                fit=fit,
-                shifts_at_once=at_once,
-            )
-            for number, plan in enumerate(chunks, 1)
-        ]
-        found = jnp.concatenate(embedded, axis=1)
+        embed = functools.partial(
+            embed_views,
+            *subject.network,
+            pixels,
+            image_config=config,
+            fit=fit,
+            shifts_at_once=at_once,
+        )
+        unshifted = self._plans(shape, (0,), config, fit)[0] if self.mirror else None
+        found = jnp.concatenate([*map(embed, chunks[:-1]), embed(chunks[-1], unshifted)], axis=1)
         # The last chunk was filled up with shifts; the mirror image is the last view of all.
         wanted = [*range(len(shifts)), *[found.shape[1] - 1] * self.mirror]
         return found[:, np.array(wanted)]

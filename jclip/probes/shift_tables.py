@@ -1,6 +1,7 @@
 """What a shift sweep found as tables: a row per shift, and a row per set, model and fit."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +31,7 @@ def statistics_table(
             shifts = np.unique(result.shifts[:, index])
             rows.append(
                 {
-                    "image_set": result.image_set,
-                    "model": result.model,
-                    "fit": result.fit,
+                    **result.named,
                     "shift_index": int(index),
                     "shift": int(shifts[0]) if len(shifts) == 1 else None,
                     "shift_least": int(shifts[0]),
@@ -89,16 +88,14 @@ def summary_table(
     )
 
 
-def _summary(result: ShiftScores, summary: ShiftStatistics) -> dict[str, str | int | float | None]:
+def _summary(result: ShiftScores, summary: ShiftStatistics) -> dict[str, Any]:
     yaws = median_yaws(result)[summary.shift_index]
     half_turn, largest = int(np.argmin(np.abs(yaws - 180))), int(np.argmax(summary.median))
     sign, wilcoxon = summary.corrected, summary.reference
     # Mirrored panoramas are scored for nothing but the calibration.
     calibrated = bool(np.all(np.isfinite(result.mirrored)))
     return {
-        "image_set": result.image_set,
-        "model": result.model,
-        "fit": result.fit,
+        **result.named,
         "n": len(result.images),
         "median_unshifted_score": float(np.median(result.scores[:, 0])),
         "half_turn_yaw": float(yaws[half_turn]),

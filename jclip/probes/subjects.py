@@ -45,7 +45,8 @@ def make_subjects(
     """
     name, config = checkpoint.identity.name, checkpoint.image_config
     count = len(prompts[0])
-    tokens = checkpoint.tokenizer([prompt for own in prompts for prompt in own])
+    every = [prompt for own in prompts for prompt in own]
+    tokens = checkpoint.tokenizer(every)
     rows = range(len(prompts)) if rows is None else rows
     width = checkpoint.clip.config.embedding_width
     texts = np.full((len(prompts), count, width), np.nan, np.float32)
@@ -55,9 +56,10 @@ def make_subjects(
         texts[list(rows)] = embedded.reshape(len(rows), count, width)
     network = split_network(checkpoint.clip)
     subjects = [Subject(name, fit, network, config, texts) for fit in fits_of(fits, config)]
-    if not (truncated := int(tokens.truncated.sum())):
-        return subjects, []
-    return subjects, [
-        f"{name}: {truncated} prompts are longer than {checkpoint.tokenizer.context_length} tokens "
-        "and were truncated."
-    ]
+    notices = [f"{name}: {notice}" for notice in checkpoint.tokenizer.notices(every)]
+    if truncated := int(tokens.truncated.sum()):
+        notices.append(
+            f"{name}: {truncated} prompts are longer than {checkpoint.tokenizer.context_length} "
+            "tokens and were truncated."
+        )
+    return subjects, notices

@@ -12,15 +12,15 @@ from jaxtyping import Array, Float, UInt8
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile
-from jclip.data.pipeline import plan_batches, stream_batches
+from jclip.data.pipeline import plan_batches
 from jclip.distributed import local_mesh, shard_batch
-from jclip.probes.embed import one_behind
+from jclip.probes.embed import embed_all
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject
 from jclip.statistics.bound_tests import minimum_images
-from jclip.statistics.calibration import flip_bound
+from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import shift_statistics
 from jclip.text.prompts import GENERICS, IDENTIFIERS
 
@@ -64,13 +64,14 @@ class NetworkMeasures:
             InputError: no score changes at any shift, or each by the flip bound.
         """
         old, new = before.scores[:, 0], self.scores[:, 0]
+        beta = calibrate_flip_bound(old, before.mirrored).value
         return {
             "median_change": self.median_change,
             "score_change": float(np.mean(new - old)),
             "spearman": _spearman(old, new),
             "right_caption": self.right_caption,
             "keyword_effect": self.keyword_effect,
-            "stable_shifts": self._stable_shifts(flip_bound(old, before.mirrored), alpha),
+            "stable_shifts": self._stable_shifts(beta, alpha),
             "tested_shifts": self.scores.shape[1] - 1,
         }
 
@@ -131,11 +132,8 @@ def measure_network(
 ) -> NetworkMeasures:
     """Score a network on a set of panoramas, each decoded and embedded once.
 
-    Args:
-        subject: the network, with the embedded `trade_off_prompts` of the set.
-        test_set: its panoramas.
-        probe: whose shifts are measured; with `mirror`.
-        views_per_step: how many views are computed at once.
+    The subject has the embedded `trade_off_prompts` of the set, and the probe, whose shifts are
+    measured, mirrors; `views_per_step` is how many views are computed at once.
     """
     largest = max(1, views_per_step // probe.views)
     embedded = _embed_all(test_set.images, functools.partial(probe.embed, subject), largest)
@@ -164,6 +162,4 @@ def _embed_all(
     """The embeddings of all images of one size, `largest` at a time."""
     mesh = local_mesh()
     plans = plan_batches(images, largest, mesh.size)
-    batches = stream_batches(images, plans, record_failures=False)
-    streamed = one_behind(batches, lambda batch: embed(shard_batch(mesh, batch.pixels)))
-    return np.concatenate([embedded for _, embedded in streamed])
+    return embed_all(images, plans, lambda batch: embed(shard_batch(mesh, batch.pixels)))

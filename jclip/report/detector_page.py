@@ -22,12 +22,9 @@ from jclip.report.tables import page_table
 def detector_page(
     subsets: Sequence[BoxSubset], truncated: Sequence[Truncation], *, context: int
 ) -> Page:
-    """The page of ranks by detectors, and by CLIP.
+    """The page of ranks by detectors, and by CLIP, on all boxes and on those with short captions.
 
-    Args:
-        subsets: ranks on all boxes, and on those whose captions are all read in full.
-        truncated: what the detector's context does to each set.
-        context: tokens that the detector reads.
+    The detector reads `context` tokens; `truncated` is what that does to each set.
 
     Raises:
         ValueError: no summaries.
@@ -35,12 +32,9 @@ def detector_page(
     if not subsets or not subsets[0].summaries:
         raise ValueError("no results")
     return Page(
-        title=f"Detector ranks: {models_of(subsets[0].summaries)[0].partition(',')[0]}",
-        lead=mean_rank_finding(subsets[0].summaries),
-        sections=(
-            *map(_subset_section, subsets),
-            _truncation_section(truncated, context),
-        ),
+        f"Detector ranks: {models_of(subsets[0].summaries)[0].partition(',')[0]}",
+        mean_rank_finding(subsets[0].summaries),
+        (*map(_subset_section, subsets), _truncation_section(truncated, context)),
     )
 
 
@@ -67,18 +61,16 @@ def detector_notices(
 def _subset_section(subset: BoxSubset) -> Section:
     of = f", {subset.name}"
     return Section(
-        heading=subset.name,
-        text="Does a detector rank the right caption of a box above hard negatives better than "
-        f"CLIP does on the cut-out box? {subset.meaning} 1 is best. Ties count against the right "
+        subset.name,
+        "Does a detector rank the right caption of a box above hard negatives better than CLIP "
+        f"does on the cut-out box? {subset.meaning} 1 is best. Ties count against the right "
         "caption, as in the paper, or half: then a rule under which no prediction speaks for a "
         "box, so that all its captions score 0, is at chance there. Models are compared by "
         "two-sided Wilcoxon signed-rank tests on the same boxes, p adjusted over the table by "
         "Holm's method.",
-        figures=(rank_illustration(subset.summaries, subset.name.replace(" ", "-")),),
-        tables=(
-            *rank_tables(subset.summaries, of),
-            *comparison_tables(subset.comparisons, of),
-        ),
+        rank_illustration(subset.summaries, subset.name.replace(" ", "-")),
+        *rank_tables(subset.summaries, of),
+        *comparison_tables(subset.comparisons, of),
     )
 
 
@@ -88,17 +80,15 @@ def _truncation_section(truncated: Sequence[Truncation], context: int) -> Sectio
         for t in truncated
     ]
     columns = {
-        "set": None,
-        "boxes": None,
+        **dict.fromkeys(("set", "boxes")),
         "cut": Column(f"with a caption over {context} tokens"),
         "share": Column("share", ".1%"),
         "alike": Column("with a wrong caption that is then the right one"),
     }
-    caption = f"Captions over {context} tokens"
     return Section(
-        heading="Captions that were cut",
-        text=f"The detector reads {context} tokens, start and end included. Longer captions lose "
-        "their last words and keep the end token; where that makes a wrong caption equal to the "
-        "right one, they tie. The paper leaves such boxes out for detectors and not for CLIP.",
-        tables=(page_table(caption, pa.Table.from_pylist(rows), columns),),
+        "Captions that were cut",
+        f"The detector reads {context} tokens, start and end included. Longer captions lose their "
+        "last words and keep the end token; where that makes a wrong caption equal to the right "
+        "one, they tie. The paper leaves such boxes out for detectors and not for CLIP.",
+        page_table(f"Captions over {context} tokens", pa.Table.from_pylist(rows), columns),
     )

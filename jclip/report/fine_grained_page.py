@@ -1,6 +1,7 @@
 """The page of the fine-grained probe: ranks of right captions among hard negatives."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,8 +17,8 @@ from jclip.probes.fine_grained_table import (
     paper_table,
     summary_table,
 )
-from jclip.report.page import Cell, Column, Illustration, Page, Section, Table
-from jclip.report.style import COLOURS, INK, MUTED, drawable, panels, png, tidy
+from jclip.report.page import Cell, Column, Illustration, Page, Section, Table, page_title
+from jclip.report.style import COLOURS, MUTED, drawable, panels, png
 from jclip.report.tables import page_table
 
 _TIES = {"reference": "against it", "averaged": "half"}
@@ -51,38 +52,32 @@ def fine_grained_page(
     """
     if not summaries:
         raise ValueError("no results")
-    models = models_of(summaries)
-    title = models[0] if len(models) == 1 else f"{len(models)} models"
-    compared = (
-        Section(
-            heading="Models compared",
-            text="Two-sided Wilcoxon signed-rank tests between the ranks of the same boxes; Holm's "
-            "method adjusts p over all of this table. Below zero the first model ranks better.",
-            tables=comparison_tables(comparisons),
-        ),
+    compared = Section(
+        "Models compared",
+        "Two-sided Wilcoxon signed-rank tests between the ranks of the same boxes; Holm's method "
+        "adjusts p over all of this table. Below zero the first model ranks better.",
+        *comparison_tables(comparisons),
+    )
+    ranks = Section(
+        "Mean rank",
+        "Does a box score higher with its right caption than with captions that are wrong in a "
+        "detail? The rank of the right caption among itself and its negatives: 1 is best, a guess "
+        "ranks at (n + 1) / 2 of n captions. Lower is better.\n\n"
+        "Ties count against the right caption, as in the paper; the table also counts half of "
+        "them. Intervals are a bootstrap over boxes, at 95 %; boxes of one image count as "
+        "independent.",
+        rank_illustration(summaries),
+        *rank_tables(summaries),
+    )
+    counts = Section(
+        "Boxes with at least n negatives",
+        "Boxes with fewer negatives than the table asks for are not in its mean.",
+        _count_table(summaries),
     )
     return Page(
-        title=f"Fine-grained captions: {title}",
-        lead=mean_rank_finding(summaries),
-        sections=(
-            Section(
-                heading="Mean rank",
-                text="Does a box score higher with its right caption than with captions that are "
-                "wrong in a detail? The rank of the right caption among itself and its negatives: "
-                "1 is best, a guess ranks at (n + 1) / 2 of n captions. Lower is better.\n\n"
-                "Ties count against the right caption, as in the paper; the table also counts half "
-                "of them. Intervals are a bootstrap over boxes, at 95 %; boxes of one image count "
-                "as independent.",
-                figures=(rank_illustration(summaries),),
-                tables=rank_tables(summaries),
-            ),
-            *(compared if comparisons else ()),
-            Section(
-                heading="Boxes with at least n negatives",
-                text="Boxes with fewer negatives than the table asks for are not in its mean.",
-                tables=(_count_table(summaries),),
-            ),
-        ),
+        page_title("Fine-grained captions", models_of(summaries)),
+        mean_rank_finding(summaries),
+        (ranks, *((compared,) if comparisons else ()), counts),
     )
 
 
@@ -98,7 +93,7 @@ def mean_rank_finding(summaries: Sequence[SetSummary]) -> str:
     found = ", ".join(f"{own['reference']:.2f} by {model}" for model, own in means.items())
     return (
         f"Among its hard negatives the right caption of a box ranks at {found} (mean of "
-        f"{len(_names(summaries))} sets; 1 is best, a guess is at {chance:.2f})."
+        f"{len(_sets(summaries))} sets; 1 is best, a guess is at {chance:.2f})."
     )
 
 
@@ -110,11 +105,9 @@ def rank_illustration(summaries: Sequence[SetSummary], name: str = "mean-rank") 
 
 def rank_tables(summaries: Sequence[SetSummary], of: str = "") -> tuple[Table, Table]:
     """Mean ranks as in the paper's table, then intervals and medians; `of` ends their captions."""
+    ranks = _paper_table(f"Mean rank, as in the paper's table{of}", summaries)
     details = summary_table(summaries).filter(pc.field("in_table"))
-    return (
-        _paper_table(f"Mean rank, as in the paper's table{of}", summaries),
-        page_table(f"Intervals and medians{of}", details, _INTERVALS),
-    )
+    return ranks, page_table(f"Intervals and medians{of}", details, _INTERVALS)
 
 
 def comparison_tables(comparisons: Sequence[ModelComparison], of: str = "") -> tuple[Table, ...]:
@@ -127,54 +120,52 @@ def comparison_tables(comparisons: Sequence[ModelComparison], of: str = "") -> t
 
 def _paper_table(caption: str, summaries: Sequence[SetSummary]) -> Table:
     """With chance and the numbers of negatives and boxes below."""
-    found, names, sets = paper_table(summaries), _names(summaries), _sets(summaries)
+    found, sets = paper_table(summaries), _sets(summaries)
     ties = pa.array([_TIES[value] for value in found["ties"].to_pylist()])
-    found = found.set_column(found.column_names.index("ties"), "ties", ties)
     columns = {
-        "model": None,
-        "ties": None,
-        **{name: Column(name, ".2f") for name in names},
-        "mean of sets": Column(f"mean of {len(names)}", ".2f"),
+        **dict.fromkeys(("model", "ties")),
+        **{name: Column(name, ".2f") for name in sets},
+        "mean of sets": Column(f"mean of {len(sets)}", ".2f"),
     }
+    found = found.set_column(found.column_names.index("ties"), "ties", ties)
     table = page_table(caption, found, columns)
-    own = [sets[name] for name in names]
-    chance = [float(s.reference.chance[s.at]) for s in own]
+    chance = [_chance(own) for own in sets.values()]
     below: list[tuple[Cell, ...]] = [
         ("chance", "", *chance, float(np.mean(chance))),
-        ("negatives", "", *(str(s.ranked.negatives) for s in own), ""),
-        ("boxes", "", *(str(int(s.reference.boxes[s.at])) for s in own), ""),
+        ("negatives", "", *(str(s.ranked.negatives) for s in sets.values()), ""),
+        ("boxes", "", *(str(int(s.reference.boxes[s.at])) for s in sets.values()), ""),
     ]
     return dataclasses.replace(table, rows=(*table.rows, *below))
 
 
 def _count_table(summaries: Sequence[SetSummary]) -> Table:
     """How many boxes have at least n negatives: the mean ranks are over these."""
-    names, sets = _names(summaries), _sets(summaries)
-    most = max(len(own.reference.boxes) for own in sets.values())
-    counts = [np.resize(np.append(sets[name].reference.boxes, [0] * most), most) for name in names]
-    columns = {f"{n}": column for n, column in enumerate(np.transpose(counts), 1)}
-    caption = "Number of boxes by number of negatives"
-    return page_table(caption, pa.table({"set": names, **columns}), ["set", *columns])
+    sets = _sets(summaries)
+    counts = itertools.zip_longest(*(own.reference.boxes for own in sets.values()), fillvalue=0)
+    table = {"set": list(sets), **{f"{n}": column for n, column in enumerate(counts, 1)}}
+    return page_table("Number of boxes by number of negatives", pa.table(table), list(table))
+
+
+def _chance(summary: SetSummary) -> float:
+    return float(summary.reference.chance[summary.at])
 
 
 def _sets(summaries: Sequence[SetSummary]) -> dict[str, SetSummary]:
-    """One summary of every set, for what does not depend on the model."""
-    return {s.ranked.name: s for s in reversed(summaries)}
-
-
-def _names(summaries: Sequence[SetSummary]) -> list[str]:
-    return list(dict.fromkeys(s.ranked.name for s in summaries))
+    """One summary of every set, in order, for what does not depend on the model."""
+    sets: dict[str, SetSummary] = {}
+    for summary in summaries:
+        sets.setdefault(summary.ranked.name, summary)
+    return sets
 
 
 def rank_figure(summaries: Sequence[SetSummary]) -> Figure:
     """Mean rank per set, a colour per model, with intervals and chance."""
-    names, models, sets = _names(summaries), models_of(summaries), _sets(summaries)
-    figure, (axes,) = panels(1, 1, (max(6.0, 1.15 * len(names)), 3.8))
-    tidy(axes)
-    for place, name in enumerate(names):
-        chance = float(sets[name].reference.chance[sets[name].at])
-        axes.hlines(chance, place - 0.42, place + 0.42, color=MUTED, linewidth=1.4)
-    step = 0.6 / max(len(models), 1)
+    sets, models = _sets(summaries), models_of(summaries)
+    names, size = list(sets), (max(6.0, 1.15 * len(sets)), 3.8)
+    figure, (axes,) = panels(1, 1, size, y="mean rank (lower is better)")
+    for place, own in enumerate(sets.values()):
+        axes.hlines(_chance(own), place - 0.42, place + 0.42, color=MUTED, linewidth=1.4)
+    step = 0.6 / len(models)
     for number, model in enumerate(models):
         own = [s for s in summaries if s.ranked.model == model]
         mean = np.array([s.reference.mean[s.at] for s in own])
@@ -191,9 +182,8 @@ def rank_figure(summaries: Sequence[SetSummary]) -> Figure:
             color=COLOURS[number % len(COLOURS)],
             label=drawable(model),
         )
-    labels = [f"{drawable(name)}\n1 + {sets[name].ranked.negatives}" for name in names]
-    axes.set_xticks(range(len(names)), labels, fontsize=9)
-    axes.set_ylabel("mean rank (lower is better)", color=INK, fontsize=9)
+    labels = [f"{drawable(name)}\n1 + {own.ranked.negatives}" for name, own in sets.items()]
+    axes.set_xticks(range(len(labels)), labels)
     axes.set_ylim(bottom=0.9)
     axes.legend(frameon=False, fontsize=9, loc="upper right")
     return figure

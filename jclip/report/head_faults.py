@@ -11,13 +11,7 @@ from jclip.training.head_batches import HeadRecipe
 def head_choices(
     configs: Sequence[HeadConfig], recipes: Sequence[HeadRecipe], seeds: Sequence[int]
 ) -> list[FaultChoice]:
-    """All that training has a choice in.
-
-    Args:
-        configs: of the heads.
-        recipes: of the stages that were run.
-        seeds: that each setting was run with.
-    """
+    """All that training, by the recipes of its stages and with the seeds, has a choice in."""
     chosen = []
     for recipe in recipes:
         if recipe.stage == "warm-up":

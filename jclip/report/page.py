@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import importlib.resources
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
@@ -50,23 +50,16 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     def __post_init__(self) -> None:
-        for number, row in enumerate(self.rows):
-            if len(row) != len(self.columns):
-                raise ValueError(
-                    f"table {self.caption!r}: row {number} has {len(row)} cells, "
-                    f"not {len(self.columns)}"
-                )
+        for number, cells in enumerate(map(len, self.rows)):
+            if cells != (expected := len(self.columns)):
+                found = f"row {number} has {cells} cells, not {expected}"
+                raise ValueError(f"table {self.caption!r}: {found}")
 
     @property
     def numeric(self) -> list[bool]:
         """Which columns hold numbers, and stand to the right."""
-        return [
-            any(
-                isinstance(row[i], int | float | tuple) and not isinstance(row[i], bool)
-                for row in self.rows
-            )
-            for i in range(len(self.columns))
-        ]
+        kinds = [{type(row[i]) for row in self.rows} for i in range(len(self.columns))]
+        return [bool(kind & {int, float, tuple}) for kind in kinds]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,35 +76,25 @@ class Illustration:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
-@dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of a page: `text` above its tables and figures, `method` below them.
+    """A part of a page: `text` above its tables and figures, `method` below, then its parts.
 
-    Blank lines in both separate paragraphs; `folded` shows only the heading; `parts` are sections
-    within this one.
+    Blank lines in both texts separate paragraphs; `folded` shows only the heading. `content` is
+    tables, figures, and sections within this one.
     """
 
-    heading: str
-    text: str = ""
-    method: str = ""
-    tables: tuple[Table, ...] = ()
-    figures: tuple[Illustration, ...] = ()
-    folded: bool = False
-    parts: tuple["Section", ...] = ()
-
-    @property
-    def paragraphs(self) -> list[str]:
-        """The text between blank lines."""
-        return _paragraphs(self.text)
-
-    @property
-    def method_paragraphs(self) -> list[str]:
-        """The method between blank lines."""
-        return _paragraphs(self.method)
-
-
-def _paragraphs(text: str) -> list[str]:
-    return [part for part in text.split("\n\n") if part.strip()]
+    def __init__(
+        self,
+        heading: str,
+        text: str = "",
+        *content: "Table | Illustration | Section",
+        method: str = "",
+        folded: bool = False,
+    ) -> None:
+        self.heading, self.text, self.method, self.folded = heading, text, method, folded
+        self.tables = tuple(one for one in content if isinstance(one, Table))
+        self.figures = tuple(one for one in content if isinstance(one, Illustration))
+        self.parts = tuple(one for one in content if isinstance(one, Section))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,14 +130,22 @@ def write_page(path: Path, page: Page) -> None:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    path.write_text(environment.from_string(template).render(page=page), encoding="utf-8")
+    written = environment.from_string(template).render(page=page)
+    path.write_text(written, encoding="utf-8", errors="backslashreplace")
 
 
-def write_figures(folder: Path, page: Page) -> list[Path]:
-    """Writes each figure of the page to `folder/NAME.png`, and returns the paths."""
+def write_figures(folder: Path, page: Page) -> None:
+    """Writes each figure of the page to `folder/NAME.png`."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
     for figure in page.figures():
-        paths.append(folder / f"{figure.name}.png")
-        paths[-1].write_bytes(figure.png)
-    return paths
+        (folder / f"{figure.name}.png").write_bytes(figure.png)
+
+
+def page_title(subject: str, models: Sequence[str]) -> str:
+    """What was asked, and of which model, or of how many."""
+    return f"{subject}: {models[0] if len(models) == 1 else counted(len(models), 'model')}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

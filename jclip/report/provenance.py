@@ -15,11 +15,8 @@ def with_provenance(
 ) -> Page:
     """A page with the frame that every run's has: notices before all else, what was run at its end.
 
-    Args:
-        page: of an experiment.
-        notices: what a reader has to know first.
-        faults: the choices between `reference` and `corrected` that the run made.
-        settings: what was run; a mapping inside becomes a table of its own.
+    The faults are the run's choices between `reference` and `corrected`; a mapping inside the
+    settings becomes a table of its own.
     """
     provenance = (*((fault_section(faults),) if faults else ()), settings_section(settings))
     return dataclasses.replace(
@@ -33,10 +30,10 @@ def fault_section(faults: Sequence[FaultChoice]) -> Section:
     rows = tuple((fault.fault, fault.choice, fault.meaning) for fault in faults)
     repeated = [choice.fault for choice in faults if choice.choice == REFERENCE]
     return Section(
-        heading="Faults of the papers' code",
-        text=f"Faults that this run repeats: {'; '.join(repeated) or 'none'}. “reference” repeats "
-        "what the released code does, “corrected” does not.",
-        tables=(Table("Choices of this run", columns, rows),),
+        "Faults of the papers' code",
+        f"Faults that this run repeats: {'; '.join(repeated) or 'none'}. “reference” repeats what "
+        "the released code does, “corrected” does not.",
+        Table("Choices of this run", columns, rows),
     )
 
 
@@ -53,12 +50,12 @@ def settings_section(settings: Mapping[str, object]) -> Section:
     plain = {key: value for key, value in settings.items() if not isinstance(value, Mapping)}
     nested = {key: value for key, value in settings.items() if isinstance(value, Mapping)}
     columns = (Column("name"), Column("value"))
-    tables = tuple(
+    tables = (
         Table(caption, columns, tuple((name, _written(value)) for name, value in _flat(values)))
         for caption, values in ({"settings": plain} | nested).items()
         if values
     )
-    return Section(heading="What was run", tables=tables)
+    return Section("What was run", "", *tables)
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

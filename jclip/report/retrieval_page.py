@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jclip.probes.retrieval import RankedQueries, retrieval_table
-from jclip.report.page import Column, Illustration, Page, Section
-from jclip.report.style import COLOURS, INK, drawable, panels, png, tidy
+from jclip.probes.retrieval import RankedQueries, recall_at, retrieval_table
+from jclip.report.page import Column, Illustration, Page, Section, page_title
+from jclip.report.style import COLOURS, drawable, panels, png
 from jclip.report.tables import page_table
 
 _FARTHEST = 100
+_TICKS = (1, 2, 5, 10, 20, 50, 100)
 _COLUMNS = {
     **dict.fromkeys(("model", "direction", "queries", "among")),
     **{f"recall_at_{k}": Column(f"R@{k} (%)", ".1f") for k in (1, 5, 10)},
@@ -28,33 +29,23 @@ def retrieval_page(results: Sequence[RankedQueries]) -> Page:
     if not results:
         raise ValueError("no results")
     models = list(dict.fromkeys(result.model for result in results))
-    title = models[0] if len(models) == 1 else f"{len(models)} models"
-    return Page(
-        title=f"Retrieval: {title}",
-        lead=" ".join(_finding(model, results) for model in models),
-        sections=(
-            Section(
-                heading="Recall",
-                text="Does an image find a caption of its own among all captions, and a caption "
-                "its image? R@k is the share of queries for which what they ask for is among the "
-                "first k. An image asks for the best of its captions. Ties count against the "
-                "query.",
-                tables=(page_table("Retrieval", retrieval_table(results), _COLUMNS),),
-                figures=(
-                    Illustration(
-                        "recall", "R@k for every k up to 100.", png(recall_figure(results))
-                    ),
-                ),
-            ),
-        ),
+    recall = Section(
+        "Recall",
+        "Does an image find a caption of its own among all captions, and a caption its image? R@k "
+        "is the share of queries for which what they ask for is among the first k. An image asks "
+        "for the best of its captions. Ties count against the query.",
+        page_table("Retrieval", retrieval_table(results), _COLUMNS),
+        Illustration("recall", "R@k for every k up to 100.", png(recall_figure(results))),
     )
+    lead = " ".join(_finding(model, results) for model in models)
+    return Page(page_title("Retrieval", models), lead, (recall,))
 
 
 def _finding(model: str, results: Sequence[RankedQueries]) -> str:
     asked = {"image to text": "images find a caption", "text to image": "captions find their image"}
     found = [
-        f"{result.summary.recall[1]:.1f} % of {len(result.ranks)} {asked[result.direction]} first "
-        f"among {result.gallery}"
+        f"{recall_at(result.ranks)[1]:.1f} % of {len(result.ranks)} {asked[result.direction]} "
+        f"first among {result.gallery}"
         for result in results
         if result.model == model
     ]
@@ -65,27 +56,17 @@ def recall_figure(results: Sequence[RankedQueries]) -> Figure:
     """R@k against k, a panel per direction, a colour per model."""
     directions = list(dict.fromkeys(result.direction for result in results))
     models = list(dict.fromkeys(result.model for result in results))
-    figure, axes = panels(len(directions), 2, (4.6, 3.4))
-    for direction, panel in zip(directions, axes, strict=True):
-        tidy(panel)
-        panel.set_title(direction, fontsize=10.5, color=INK)
-        for result in results:
-            if result.direction != direction:
-                continue
-            k = np.arange(1, min(_FARTHEST, result.gallery) + 1)
-            share = 100 * np.searchsorted(np.sort(result.ranks), k, side="right")
-            number = models.index(result.model)
-            panel.plot(
-                k,
-                share / len(result.ranks),
-                color=COLOURS[number % len(COLOURS)],
-                label=drawable(result.model),
-            )
+    figure, axes = panels(len(directions), 2, (4.6, 3.4), directions, x="k", y="R@k (%)")
+    for result in results:
+        k = np.arange(1, min(_FARTHEST, result.gallery) + 1)
+        share = 100 * np.searchsorted(np.sort(result.ranks), k, side="right") / len(result.ranks)
+        colour = COLOURS[models.index(result.model) % len(COLOURS)]
+        panel = axes[directions.index(result.direction)]
+        panel.plot(k, share, color=colour, label=drawable(result.model))
+    for panel in axes:
         panel.set_xscale("log")
-        panel.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+        panel.set_xticks(_TICKS, map(str, _TICKS))
         panel.minorticks_off()
-        panel.set_xlabel("k", fontsize=9)
-    axes[0].set_ylabel("R@k (%)", fontsize=9)
     axes[0].set_ylim(0, 100)
     axes[0].legend(frameon=False, fontsize=9, loc="upper left")
     return figure

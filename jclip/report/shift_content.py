@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from jclip.probes.shift import ShiftScores, same_views
 from jclip.probes.shift_tables import median_yaws
 from jclip.report.page import Column, Illustration, Section, Table
-from jclip.report.shift_figures import panel_names
+from jclip.report.shift_figures import by_panel
 from jclip.report.shift_tables import listed_shifts
-from jclip.report.style import INK, drawable, fit_colours, panels, png, tidy
+from jclip.report.style import fit_colours, legend_below, panels, png
 from jclip.report.tables import page_table
 from jclip.statistics.stability import ShiftStatistics
 
@@ -52,12 +52,12 @@ def content_section(
     """|d| against the share of content that both views show, and what that says of the crop."""
     shares = [_median_share(result) for result in results]
     lost = any(np.any(share < 1) for share in shares)
-    fits = {result.fit for result in results}
+    groups = by_panel(results, statistics, shares)
     return Section(
-        heading="Where does the change come from?",
-        text="\n\n".join(_reading(fits, lost)),
-        figures=(_illustration(results),) if lost else (),
-        tables=tuple(_tables(results, statistics, shares)),
+        "Where does the change come from?",
+        _reading({result.fit for result in results}, lost),
+        *((_illustration(results),) if lost else ()),
+        *(_table(name, own) for name, own in groups.items()),
     )
 
 
@@ -72,29 +72,29 @@ def _illustration(results: Sequence[ShiftScores]) -> Illustration:
     )
 
 
-def _reading(fits: set[str], lost: bool) -> list[str]:
+def _reading(fits: set[str], lost: bool) -> str:
     if not lost:
-        return [
+        return (
             "Every view of this run shows the whole panorama, turned or not: no content is lost, "
             "and what changes the score is the network's answer to where things are."
-        ]
-    text = [
+        )
+    text = (
         "The crop keeps a window as wide as the panorama is high, half of a 2:1 panorama. A turn "
         "moves content out of that window and other content into it, so that a score under crop "
         "may change because the view shows something else. Squash, pad and tiles show the whole "
         "panorama at every turn of a 2:1 panorama: under them a change is the network's answer "
         "to where things are, not to what there is."
-    ]
+    )
     if {"crop", "squash"} <= fits:
-        text.append(
-            "The median |d| under squash is what the network does. The median |d| under crop minus "
-            "that under squash is what the crop adds by removing content; where it is not "
+        text += (
+            "\n\nThe median |d| under squash is what the network does. The median |d| under crop "
+            "minus that under squash is what the crop adds by removing content; where it is not "
             "positive, the crop is not what moves the score. Squash also distorts the picture, so "
             "read the difference as a size, not as an exact share."
         )
     elif "crop" in fits:
-        text.append(
-            "This run has no fit that keeps all content in view; without one it cannot say how "
+        text += (
+            "\n\nThis run has no fit that keeps all content in view; without one it cannot say how "
             "much of a change is the crop's and how much the network's."
         )
     return text
@@ -105,49 +105,25 @@ def _median_share(result: ShiftScores) -> Float[np.ndarray, " s"]:
     return np.median(shares, axis=0)
 
 
-def _tables(
-    results: Sequence[ShiftScores],
-    statistics: Sequence[ShiftStatistics],
-    shares: Sequence[Float[np.ndarray, " s"]],
-) -> list[Table]:
-    names = panel_names(results)
-    tables = []
-    for title in dict.fromkeys(names):
-        rows = [row for row, name in enumerate(names) if name == title]
-        by_fit = {results[row].fit: row for row in rows}
-        tables.append(
-            _table(
-                title,
-                results[rows[0]],
-                {fit: statistics[row] for fit, row in by_fit.items()},
-                {fit: shares[row] for fit, row in by_fit.items()},
-            )
-        )
-    return tables
-
-
 def _table(
-    title: str,
-    result: ShiftScores,
-    statistics: Mapping[str, ShiftStatistics],
-    shares: Mapping[str, Float[np.ndarray, " s"]],
+    title: str, group: Sequence[tuple[ShiftScores, ShiftStatistics, Float[np.ndarray, " s"]]]
 ) -> Table:
     """One row per shift: what each fit still shows, the median |d| under it, crop minus squash."""
-    losing = [fit for fit, share in shares.items() if np.any(share < 1)]
-    both = "crop" in statistics and "squash" in statistics
-    some = next(iter(statistics.values()))
+    result, some, _ = group[0]
     found = {"yaw": median_yaws(result)[some.shift_index]}
     columns: dict[str, Column | None] = {"yaw": None}
-    for fit in losing:
-        found[fit] = 100 * shares[fit][some.shift_index]
-        columns[fit] = Column(f"content shared under {fit} (%)", ".4g")
+    for own, _, share in group:
+        if np.any(share < 1):
+            found[own.fit] = 100 * share[some.shift_index]
+            columns[own.fit] = Column(f"content shared under {own.fit} (%)", ".4g")
+    medians = {own.fit: statistics.median for own, statistics, _ in group}
     # What the network does, and then what the crop adds, stand last.
-    for fit in sorted(statistics, key="squash".__eq__):
-        found[f"{fit} d"] = statistics[fit].median
+    for fit in sorted(medians, key="squash".__eq__):
+        found[f"{fit} d"] = medians[fit]
         what = ": what the network does" if fit == "squash" else ""
         columns[f"{fit} d"] = Column(f"median |d|, {fit}{what}", ".3f")
-    if both:
-        found["both"] = statistics["crop"].median - statistics["squash"].median
+    if {"crop", "squash"} <= medians.keys():
+        found["both"] = medians["crop"] - medians["squash"]
         columns["both"] = Column("crop - squash: what the crop removes", ".3f")
     listed = listed_shifts(len(some.shift_index))
     return page_table(title, pa.table(found).take(listed), columns)
@@ -155,28 +131,23 @@ def _table(
 
 def content_figure(results: Sequence[ShiftScores]) -> Figure:
     """Median |d| with quartiles against shared content, a panel per model (and set)."""
-    names = panel_names(results)
-    titles = list(dict.fromkeys(names))
+    groups = by_panel(results)
     fits = list(dict.fromkeys(result.fit for result in results))
     colours = fit_colours(fits)
-    columns = 1 if len(titles) == 1 else 2
-    figure, axes = panels(len(titles), columns, (8.4, 3.6) if columns == 1 else (6.0, 3.5))
-    for title, panel in zip(titles, axes, strict=True):
-        tidy(panel)
-        panel.set_title(drawable(title), fontsize=10.5, color=INK)
-        drawn = [result for name, result in zip(names, results, strict=True) if name == title]
-        _points(panel, drawn, colours)
-    axes[0].set_ylim(bottom=0)
-    for panel in axes[-columns:]:
-        panel.set_xlabel("content shared with the unshifted view (%)", fontsize=9)
-    for panel in axes[::columns]:
-        panel.set_ylabel("median |d| (score = 100 x cosine)", fontsize=9)
-    handles = [
-        Line2D([], [], color=colours[fit], marker="o", linewidth=1.2, label=fit) for fit in fits
-    ]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
+    figure, axes = panels(
+        len(groups),
+        2,
+        (8.4, 3.6) if len(groups) == 1 else (6.0, 3.5),
+        list(groups),
+        x="content shared with the unshifted view (%)",
+        y="median |d| (score = 100 x cosine)",
     )
+    for panel, own in zip(axes, groups.values(), strict=True):
+        _points(panel, [result for (result,) in own], colours)
+    axes[0].set_ylim(bottom=0)
+    style = {"marker": "o", "linewidth": 1.2}
+    handles = [Line2D([], [], color=colours[fit], label=fit, **style) for fit in fits]
+    legend_below(figure, len(handles), handles)
     figure.suptitle("Score change against what the two views share", fontsize=12.5)
     return figure
 

@@ -58,12 +58,8 @@ def example_figure(example: PanoramaExample, beta: float | None) -> Figure:
     _draw_scores(figure.add_axes((0.53, 0.47, 0.46, 0.37)), example, beta)
     _draw_views(figure.add_axes((0.01, 0.01, 0.98, 0.27)), example)
     label = drawable(example.label)
-    figure.suptitle(
-        f"{label[:1].upper()}{label[1:]}: {drawable(example.image)} · {drawable(example.model)} · "
-        f"{example.fit}",
-        fontsize=11,
-        color=INK,
-    )
+    names = " · ".join((drawable(example.image), drawable(example.model), example.fit))
+    figure.suptitle(f"{label[:1].upper()}{label[1:]}: {names}", fontsize=11, color=INK)
     return figure
 
 
@@ -74,13 +70,10 @@ def _draw_panorama(axes: Axes, example: PanoramaExample) -> None:
     if example.fit == "crop":
         side = min(height, width)
         corner = ((width - side) / 2 - 0.5, (height - side) / 2 - 0.5)
-        for colour, style in (("black", "-"), ("white", (0, (4, 3)))):
-            axes.add_patch(
-                Rectangle(corner, side, side, fill=False, edgecolor=colour, linestyle=style)
-            )
-        axes.set_title("panorama; outlined: what the crop keeps", fontsize=9, color=MUTED)
-    else:
-        axes.set_title("panorama", fontsize=9, color=MUTED)
+        for colour, line in (("black", "-"), ("white", (0, (4, 3)))):
+            axes.add_patch(Rectangle(corner, side, side, fill=False, ec=colour, ls=line))
+    kept = "; outlined: what the crop keeps" if example.fit == "crop" else ""
+    axes.set_title(f"panorama{kept}", fontsize=9, color=MUTED)
 
 
 def _draw_scores(axes: Axes, example: PanoramaExample, beta: float | None) -> None:
@@ -88,14 +81,8 @@ def _draw_scores(axes: Axes, example: PanoramaExample, beta: float | None) -> No
     order = np.argsort(example.yaws, kind="stable")
     unshifted = example.scores[0]
     if beta is not None:
-        axes.axhspan(
-            unshifted - beta,
-            unshifted + beta,
-            color="#8c959f",
-            alpha=0.18,
-            linewidth=0,
-            label=f"unshifted ± beta = {beta:g}",
-        )
+        zone = axes.axhspan(unshifted - beta, unshifted + beta, color="#8c959f", alpha=0.18, lw=0)
+        zone.set_label(f"unshifted ± beta = {beta:g}")
     axes.axhline(unshifted, color=INK, linewidth=1.1, label=f"unshifted score {unshifted:.2f}")
     # A full turn is the unshifted panorama again.
     axes.plot(
@@ -109,16 +96,9 @@ def _draw_scores(axes: Axes, example: PanoramaExample, beta: float | None) -> No
     axes.set_xlim(-4, 364)
     axes.set_xticks(range(0, 361, 45))
     axes.margins(y=0.18)
-    axes.set_xlabel("yaw (degrees)", fontsize=9)
-    axes.set_ylabel("score (100 x cosine)", fontsize=9)
-    axes.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=2,
-        frameon=False,
-        fontsize=8.5,
-        borderaxespad=0.2,
-    )
+    axes.set(xlabel="yaw (degrees)", ylabel="score (100 x cosine)")
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderaxespad": 0.2}
+    axes.legend(**above, ncols=2, frameon=False, fontsize=8.5)
 
 
 def _draw_views(axes: Axes, example: PanoramaExample) -> None:
@@ -129,14 +109,9 @@ def _draw_views(axes: Axes, example: PanoramaExample) -> None:
     strip = np.full((height, _MOST_SHOWN * step - width // 14, 3), 255, np.uint8)
     for place, index in enumerate(by_yaw[np.arange(count) * len(by_yaw) // count]):
         strip[:, place * step : place * step + width] = example.views[index]
-        axes.text(
-            place * step + width / 2,
-            -height / 20,
-            f"{yaw_label(float(example.yaws[index]))}°: {example.scores[index]:.2f}",
-            horizontalalignment="center",
-            fontsize=8.5,
-            color=INK,
-        )
+        text = f"{yaw_label(float(example.yaws[index]))}°: {example.scores[index]:.2f}"
+        middle = place * step + width / 2
+        axes.text(middle, -height / 20, text, ha="center", fontsize=8.5, color=INK)
     axes.imshow(strip)
     axes.set_axis_off()
 
@@ -148,34 +123,23 @@ def extreme_examples(
 ) -> list[PanoramaExample]:
     """A model's most and least stable panorama of every set under every fit, with their views.
 
-    Args:
-        results: of which those of the model are looked at; fewer than two panoramas give no
-            examples.
-        sets: where the panoramas are.
-        model: how its input is made.
+    Only the model's own among the results are looked at, and those of at least two panoramas.
     """
-    files = {opened.name: {image.name: image for image in opened.images} for opened in sets}
-    return [
-        _example(result, row, label, files[result.image_set], model.image_config)
-        for result in results
-        if result.model == model.identity.name and len(result.images) > 1
-        for row, label in _extremes(result)
-    ]
-
-
-def _extremes(result: ShiftScores) -> list[tuple[int, str]]:
-    order = order_by_stability(result.scores).tolist()
-    return [(order[0], "Most stable"), (order[-1], "Least stable")]
+    files = {(opened.name, image.name): image for opened in sets for image in opened.images}
+    examples = []
+    for result in results:
+        if result.model == model.identity.name and len(result.images) > 1:
+            order = order_by_stability(result.scores).tolist()
+            for row, label in ((order[0], "Most stable"), (order[-1], "Least stable")):
+                file = files[result.image_set, result.images[row]]
+                examples.append(_example(result, row, label, file, model.image_config))
+    return examples
 
 
 def _example(
-    result: ShiftScores,
-    row: int,
-    label: str,
-    files: dict[str, ImageFile],
-    config: ImageConfig,
+    result: ShiftScores, row: int, label: str, file: ImageFile, config: ImageConfig
 ) -> PanoramaExample:
-    pixels = decode(files[result.images[row]])
+    pixels = decode(file)
     height, width, _ = pixels.shape
     count = result.shifts.shape[1]
     columns = np.arange(min(_MOST_VIEWS, count)) * count // min(_MOST_VIEWS, count)

@@ -1,6 +1,7 @@
 """Figures of a shift sweep: score changes per shift, and against yaw."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jclip.probes.shift import ShiftScores
 from jclip.probes.shift_tables import median_yaws
-from jclip.report.style import INK, MUTED, drawable, fit_colours, panels, spread, tidy
+from jclip.report.style import INK, MUTED, draw_boxes, fit_colours, legend_below, panels, spread
 
 # More boxes than this stand too close to be read: quantile bands over yaw instead.
 _MOST_BOXES = 16
@@ -30,10 +31,17 @@ def yaw_label(yaw: float) -> str:
     return f"{yaw:.4g}"
 
 
-def panel_names(results: Sequence[ShiftScores]) -> list[str]:
-    """For each result the panel it belongs in: its model and, among several sets, its set."""
+def by_panel(results: Sequence[ShiftScores], *beside: Sequence[Any]) -> dict[str, list[Any]]:
+    """Results, each in a tuple with what else belongs to it, by panel.
+
+    A panel is named by its model and, among several sets, its set.
+    """
     several = len({result.image_set for result in results}) > 1
-    return [f"{r.model} · {r.image_set}" if several else r.model for r in results]
+    groups: dict[str, list[Any]] = {}
+    for result, *others in zip(results, *beside, strict=True):
+        name = f"{result.model} · {result.image_set}" if several else result.model
+        groups.setdefault(name, []).append((result, *others))
+    return groups
 
 
 def change_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) -> Figure:
@@ -46,21 +54,22 @@ def change_figure(results: Sequence[ShiftScores], betas: Sequence[float | None])
     Raises:
         ValueError: no results, or not one beta per result.
     """
-    names, fits = _panels_and_fits(results, betas)
-    titles = list(dict.fromkeys(names))
+    groups, fits = _checked(results, betas)
     boxes = max(result.scores.shape[1] - 1 for result in results)
     as_boxes = boxes <= _MOST_BOXES
     one_beta = len({beta for beta in betas if beta is not None}) == 1
-    crowded = boxes * len(fits) if as_boxes else 24
-    columns = 1 if crowded > 36 or len(titles) == 1 else 2
-    figure, axes = panels(len(titles), columns, (9.6, 3.6) if columns == 1 else (6.0, 3.5))
+    wide = (as_boxes and boxes * len(fits) > 36) or len(groups) == 1
+    figure, axes = panels(
+        len(groups),
+        1 if wide else 2,
+        (9.6, 3.6) if wide else (6.0, 3.5),
+        list(groups),
+        x="yaw (degrees)",
+        y="|d| (score = 100 x cosine)",
+    )
     colours = fit_colours(fits)
-    for title, panel in zip(titles, axes, strict=True):
-        tidy(panel)
-        panel.set_title(drawable(title), fontsize=10.5, color=INK)
-        for name, result, beta in zip(names, results, betas, strict=True):
-            if name != title:
-                continue
+    for own, panel in zip(groups.values(), axes, strict=True):
+        for result, beta in own:
             if as_boxes:
                 _boxes(panel, result, fits, colours[result.fit])
             else:
@@ -73,10 +82,6 @@ def change_figure(results: Sequence[ShiftScores], betas: Sequence[float | None])
             panel.set_xticks(range(0, 361, 45))
     top = max(np.max(np.abs(r.scores[:, 1:] - r.scores[:, :1])) for r in results)
     axes[0].set_ylim(0, 1.06 * max([top, *(b for b in betas if b is not None)]) or 1)
-    for panel in axes[-columns:]:
-        panel.set_xlabel("yaw (degrees)", fontsize=9)
-    for panel in axes[::columns]:
-        panel.set_ylabel("|d| (score = 100 x cosine)", fontsize=9)
     _legend(figure, fits, colours, betas, as_boxes)
     figure.suptitle("Score change |d| = |score - unshifted score| per shift", fontsize=12.5)
     return figure
@@ -92,36 +97,29 @@ def yaw_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) ->
     Raises:
         ValueError: no results, or not one beta per result.
     """
-    names, fits = _panels_and_fits(results, betas)
-    titles = list(dict.fromkeys(names))
-    columns = {1: 1, 2: 2, 4: 2}.get(len(titles), 3)
-    size = (6.4, 5.6) if columns == 1 else (5.2, 4.6) if columns == 2 else (4.0, 3.9)
-    figure, axes = panels(len(titles), columns, size, projection="polar")
+    groups, fits = _checked(results, betas)
+    columns = {1: 1, 2: 2, 4: 2}.get(len(groups), 3)
+    size = {1: (6.4, 5.6), 2: (5.2, 4.6), 3: (4.0, 3.9)}[columns]
+    figure, axes = panels(len(groups), columns, size, list(groups), polar=True)
     colours = fit_colours(fits)
     bound = betas[0] if len(set(betas)) == 1 else None
     quartiles = [np.percentile(r.scores - r.scores[:, :1], (25, 50, 75), axis=0) for r in results]
     reach = [value for q in quartiles for value in (q.min(), q.max())]
     low, high = min([0.0, *reach, -(bound or 0)]), max([0.0, *reach, bound or 0])
     span = (high - low) or 1.0
-    for title, panel in zip(titles, axes, strict=True):
-        assert isinstance(panel, PolarAxes)
+    circle = np.linspace(0, 2 * np.pi, 361)
+    for own, panel in zip(by_panel(results, quartiles).values(), axes, strict=True):
         _dial(panel, low - 0.45 * span, high + 0.06 * span)
-        panel.set_title(drawable(title), fontsize=10.5, color=INK, pad=14)
-        circle = np.linspace(0, 2 * np.pi, 361)
         if bound is not None:
             panel.fill_between(circle, -bound, bound, color="#8c959f", alpha=0.16, linewidth=0)
         panel.plot(circle, np.zeros_like(circle), color=INK, linewidth=1.3, zorder=3)
-        for name, result, lines in zip(names, results, quartiles, strict=True):
-            if name == title:
-                _around(panel, median_yaws(result), lines, colours[result.fit])
+        for result, lines in own:
+            _around(panel, median_yaws(result), lines, colours[result.fit])
     handles: list[Patch | Line2D] = [Patch(color=colours[fit], label=fit) for fit in fits]
     handles.append(Line2D([], [], color=INK, linewidth=1.3, label="unshifted score"))
     if bound is not None:
         handles.append(Patch(color="#8c959f", alpha=0.3, label=f"within ± beta = {bound:g}"))
-    in_a_row = 3 if columns == 1 else 6
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=in_a_row, frameon=False, fontsize=9
-    )
+    legend_below(figure, 3 if columns == 1 else 6, handles)
     figure.suptitle(
         "Score against yaw (degrees): score - unshifted score (100 x cosine),\n"
         "median (line) and quartiles (band) over panoramas",
@@ -130,12 +128,13 @@ def yaw_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) ->
     return figure
 
 
-def _panels_and_fits(
+def _checked(
     results: Sequence[ShiftScores], betas: Sequence[float | None]
-) -> tuple[list[str], list[str]]:
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """Results and betas by panel, and all fits."""
     if not results or len(results) != len(betas):
         raise ValueError(f"{len(results)} results and {len(betas)} betas: need one each, or more")
-    return panel_names(results), list(dict.fromkeys(result.fit for result in results))
+    return by_panel(results, betas), list(dict.fromkeys(result.fit for result in results))
 
 
 def _boxes(panel: Axes, result: ShiftScores, fits: Sequence[str], colour: str) -> None:
@@ -145,19 +144,7 @@ def _boxes(panel: Axes, result: ShiftScores, fits: Sequence[str], colour: str) -
     offset = (fits.index(result.fit) - (len(fits) - 1) / 2) * width
     centres = np.arange(1, change.shape[1] + 1) + offset
     few = len(change) <= _MOST_POINTS
-    panel.boxplot(
-        change,
-        positions=centres,
-        widths=0.72 * width,
-        manage_ticks=False,
-        showfliers=not few,
-        patch_artist=True,
-        boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
-        whiskerprops={"color": colour},
-        capprops={"color": colour},
-        medianprops={"color": colour, "linewidth": 2.2},
-        flierprops={"marker": ".", "markersize": 3, "markeredgecolor": colour},
-    )
+    draw_boxes(panel, change, centres, 0.72 * width, colour, outliers=not few)
     if few:
         across = centres + spread(len(change), 0.5 * width)[:, None]
         panel.plot(across.ravel(), change.ravel(), ".", color=colour, markersize=4, alpha=0.75)
@@ -196,9 +183,7 @@ def _legend(
         label = f"beta = {bounds[0]:g}" if one else "beta, in the colour of its fit"
         colour = INK if one else MUTED
         handles.append(Line2D([], [], color=colour, linestyle=(0, (5, 3)), label=label))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
-    )
+    legend_below(figure, len(handles), handles)
 
 
 def _dial(panel: PolarAxes, low: float, high: float) -> None:

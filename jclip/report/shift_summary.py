@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from jclip.probes.shift import ShiftScores
-from jclip.report.page import Column, Section, Table
+from jclip.report.page import Column, Section, Table, counted
 from jclip.report.shift_figures import yaw_label
 from jclip.report.tables import CHANGE, SCORE, P, page_table
 from jclip.statistics.stability import ShiftStatistics
@@ -16,11 +16,7 @@ _MOST_NAMED = 4
 
 
 def finding(summary: pa.Table) -> str:
-    """What a sweep found, in a sentence or two.
-
-    Args:
-        summary: from `summary_table`.
-    """
+    """What a sweep found, in a sentence or two; from `summary_table`."""
     rows = summary.to_pylist()
     least, most = (end(rows, key=lambda row: row["largest_median_abs_d"]) for end in (min, max))
     text = (
@@ -52,14 +48,13 @@ def summary_section(
     """Counts, score changes, and the tests against beta where one was given."""
     sets = list(dict.fromkeys(result.image_set for result in results))
     labels = ("model", *(("image_set",) if len(sets) > 1 else ()), "fit")
-    tables = [_change_table(summary, labels)]
-    if any(s.corrected for s in statistics):
-        tables.append(_stability_table(summary, labels))
+    tested = any(s.corrected for s in statistics)
     return Section(
-        heading="Summary",
-        text=_counts(results, statistics, sets),
-        tables=tuple(tables),
-        method="\n\n".join(_reading(statistics, summary)),
+        "Summary",
+        _counts(results, statistics, sets),
+        _change_table(summary, labels),
+        *((_stability_table(summary, labels),) if tested else ()),
+        method=_reading(statistics, summary),
     )
 
 
@@ -68,50 +63,48 @@ def _counts(
 ) -> str:
     models = len({result.model for result in results})
     fits = list(dict.fromkeys(result.fit for result in results))
-    images = {name: {len(r.images) for r in results if r.image_set == name} for name in sets}
-    counts = {name: " or ".join(str(n) for n in sorted(found)) for name, found in images.items()}
-    panoramas = (
-        f"{counts[sets[0]]} panoramas"
-        if len(sets) == 1
-        else f"{len(sets)} image sets ({', '.join(f'{s}: {n}' for s, n in counts.items())} "
-        "panoramas)"
-    )
+    images = {
+        name: sorted({len(r.images) for r in results if r.image_set == name}) for name in sets
+    }
+    counts = {name: " or ".join(map(str, found)) for name, found in images.items()}
+    panoramas = f"{counts[sets[0]]} panoramas"
+    if len(sets) > 1:
+        named = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        panoramas = f"{len(sets)} image sets ({named} panoramas)"
     shifts = " or ".join(str(t) for t in sorted({len(s.shift_index) for s in statistics}))
     return (
-        f"{panoramas}, each unshifted and at {shifts} other shifts; {models} "
-        f"{'model' if models == 1 else 'models'}; {'fit' if len(fits) == 1 else 'fits'} "
-        f"{', '.join(fits)}. Score = 100 x cosine of image and text embedding; |d| = |score - "
-        "unshifted score| of the same panorama."
+        f"{panoramas}, each unshifted and at {shifts} other shifts; {counted(models, 'model')}; "
+        f"{'fit' if len(fits) == 1 else 'fits'} {', '.join(fits)}. Score = 100 x cosine of image "
+        "and text embedding; |d| = |score - unshifted score| of the same panorama."
     )
 
 
-def _reading(statistics: Sequence[ShiftStatistics], summary: pa.Table) -> list[str]:
+def _reading(statistics: Sequence[ShiftStatistics], summary: pa.Table) -> str:
     levels = sorted({s.corrected.alpha for s in statistics if s.corrected})
     if not levels:
-        return ["No stability bound beta was given, so stability was not tested."]
+        return "No stability bound beta was given, so stability was not tested."
     alpha = " or ".join(f"{level:g}" for level in levels)
-    return [
+    text = (
         "The exact sign test counts the panoramas whose |d| lies below beta and asks whether they "
         "are more than half, that is, whether the median |d| lies below beta, whatever the shape "
         "of the distribution; its p values are adjusted by Holm's method over the shifts of a "
         "row. The paper's Wilcoxon signed-rank test also weighs how far |d| lies from beta, which "
         "makes it a test of the median only where |d| is distributed symmetrically; |d| is "
         "skewed, with a long upper tail, so that this test stands here for comparison with the "
-        "paper, each shift on its own.",
+        "paper, each shift on its own.\n\n"
         f"A shift counts as stable where p < {alpha}. “Stable at all shifts” asks whether the "
         "median lies below beta at every tested shift: its p is the largest p of the sign tests "
         "and needs no adjustment. A larger p is not evidence of instability. No p is corrected "
         "for the number of models, fits and sets. A shift that maps the views onto themselves by "
-        "construction is not tested (n/a).",
+        "construction is not tested (n/a).\n\n"
         "Beta is the largest score change that counts as none; the tests treat it as known."
-        + (_CALIBRATION if "flip calibration" in summary["beta_from"].to_pylist() else ""),
-    ]
-
-
-_CALIBRATION = (
-    " Flip calibration takes it from the same panoramas, for each model, fit and set: Q3 + 1.5 IQR "
-    "of their score differences under a left-right flip."
-)
+    )
+    if "flip calibration" in summary["beta_from"].to_pylist():
+        text += (
+            " Flip calibration takes it from the same panoramas, for each model, fit and set: Q3 + "
+            "1.5 IQR of their score differences under a left-right flip."
+        )
+    return text
 
 
 def _change_table(summary: pa.Table, labels: Sequence[str]) -> Table:

@@ -3,9 +3,12 @@
 import functools
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -33,13 +36,17 @@ def panels(
     count: int,
     columns: int,
     size: tuple[float, float],
-    projection: str | None = None,
+    titles: Sequence[str] = (),
     *,
+    x: str = "",
+    y: str = "",
     share_y: bool = True,
-) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels of `size` (width, height) inches, filled row by row.
+    polar: bool = False,
+) -> tuple[Figure, list[Any]]:
+    """A figure of `count` tidy panels of `size` (width, height) inches, filled row by row.
 
-    Panels share their vertical axis unless they are polar or `share_y` is off.
+    Panels share their vertical axis unless they are polar or `share_y` is off. `x` stands below the
+    lowest panels, `y` beside the leftmost.
     """
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -52,13 +59,21 @@ def panels(
         rows,
         columns,
         squeeze=False,
-        sharey=share_y and projection is None,
-        subplot_kw={"projection": projection},
+        sharey=share_y and not polar,
+        subplot_kw={"projection": "polar" if polar else None},
     )
-    axes = list(grid.flat)
-    for empty in axes[count:]:
-        empty.remove()
-    return figure, axes[:count]
+    axes = grid.ravel().tolist()
+    while len(axes) > count:
+        axes.pop().remove()
+    for panel in () if polar else axes:
+        tidy(panel)
+    for panel, title in zip(axes, titles, strict=False):
+        panel.set_title(drawable(title), fontsize=10.5, color=INK, pad=14 if polar else None)
+    for panel in axes[-columns:]:
+        panel.set_xlabel(x)
+    for panel in axes[::columns]:
+        panel.set_ylabel(y)
+    return figure, axes
 
 
 def tidy(axes: Axes) -> None:
@@ -67,6 +82,40 @@ def tidy(axes: Axes) -> None:
     axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9)
     axes.grid(axis="y", color="#d0d7de", linewidth=0.6)
     axes.set_axisbelow(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_fontsize(9)
+
+
+def legend_below(figure: Figure, columns: int, handles: Sequence[Artist] | None = None) -> None:
+    """A legend under all panels: of `handles`, or of what has a label."""
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
+
+
+def draw_boxes(
+    axes: Axes,
+    values: Float[np.ndarray, "n k"],
+    places: Float[np.ndarray, " k"],
+    width: float,
+    colour: str,
+    *,
+    outliers: bool = True,
+) -> None:
+    """A box per column at its place: median, quartiles, whiskers to 1.5 interquartile ranges."""
+    axes.boxplot(
+        values,
+        positions=places,
+        widths=width,
+        manage_ticks=False,
+        showfliers=outliers,
+        patch_artist=True,
+        boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
+        whiskerprops={"color": colour},
+        capprops={"color": colour},
+        medianprops={"color": colour, "linewidth": 2.2},
+        flierprops={"marker": ".", "markersize": 3, "markeredgecolor": colour},
+    )
 
 
 def drawable(text: str) -> str:

@@ -1,11 +1,14 @@
 """Tables of a page, made from Arrow tables: one place knows headings and formats of columns."""
 
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jclip.report.page import Cell, Column, Table
 
@@ -32,7 +35,7 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class MeanColumn(Column):
-    """A column of pairs: a mean, and its standard deviation where there is one."""
+    """A mean, and its standard deviation where `NAME_deviation` has one."""
 
     def write(self, cell: Cell) -> str:
         """The mean, ± the deviation."""
@@ -54,13 +57,21 @@ def page_table(
         caption: of the table.
         table: its rows. Null and NaN are n/a; a p of 0 is written as below the smallest float.
         columns: which columns in which order, with their heading and format; None (or a sequence of
-            names): that of `COLUMNS`, or the name itself. A pair of names is an interval, or what
-            a `MeanColumn` shows.
+            names): that of `COLUMNS`, or the name itself. A pair of names is an interval.
     """
     named = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     shown = tuple(column or _column(name) for name, column in named.items())
-    cells = [_cells(table, name) for name in named]
+    cells = [
+        _cells(table, (name, f"{name}_deviation") if isinstance(column, MeanColumn) else name)
+        for name, column in named.items()
+    ]
     return Table(caption, shown, tuple(zip(*cells, strict=True)))
+
+
+def labelled(table: pa.Table, label: tuple[str, str, str]) -> pa.Table:
+    """The rows of one set of images, model and fit."""
+    pairs = zip(("image_set", "model", "fit"), label, strict=True)
+    return table.filter(functools.reduce(operator.and_, (pc.field(k) == v for k, v in pairs)))
 
 
 def _column(name: str | tuple[str, str]) -> Column:

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from jclip.report.page import Cell, Column, Illustration, Page, Section
-from jclip.report.style import COLOURS, INK, MUTED, panels, png, tidy
+from jclip.report.page import Cell, Column, Illustration, Page, Section, counted
+from jclip.report.style import COLOURS, INK, MUTED, panels, png
 from jclip.report.tables import MeanColumn, page_table
 
 Row = Mapping[str, Any]
@@ -44,9 +44,8 @@ def mean_table(rows: pa.Table, before: Row) -> pa.Table:
         rows: one per lambda and seed, with the columns of `trade_off.csv`.
         before: the same measures of the network before tuning.
     """
-    listed = rows.to_pylist()
     groups = {"before tuning": [{**before, "score_change": None, "spearman": None}]}
-    for row in listed:
+    for row in rows.to_pylist():
         groups.setdefault(f"{row['lambda']:g}", []).append(row)
     return pa.Table.from_pylist([_mean_row(name, own, before) for name, own in groups.items()])
 
@@ -83,38 +82,33 @@ def trade_off_page(
     """
     if not len(rows):
         raise ValueError("nothing was tuned")
-    return Page(
-        title="Tuning for shift invariance",
-        lead=_finding(means),
-        sections=(
-            _summary(rows, means, fit),
-            Section(
-                heading="Trade-off",
-                text="To the left is more stable. A constant score would be perfectly stable too: "
-                "a point is worth something only as high as the untuned network, the cross.",
-                figures=(
-                    Illustration(
-                        "trade-off",
-                        "Each point is one lambda and seed, measured on test panoramas; diamonds "
-                        "are means over seeds, joined in the order of lambda; the cross is the "
-                        "network before tuning.",
-                        png(trade_off_figure(rows, means)),
-                    ),
-                ),
-            ),
-            _runs(rows),
-            Section(
-                heading="Learning curves",
-                figures=(
-                    Illustration(
-                        "learning-curves",
-                        "Training loss (Charbonnier, score units) against steps.",
-                        png(_curves(learning_curves)),
-                    ),
-                ),
-            ),
-        ),
+    trade_off = Illustration(
+        "trade-off",
+        "Each point is one lambda and seed, measured on test panoramas; diamonds are means over "
+        "seeds, joined in the order of lambda; the cross is the network before tuning.",
+        png(trade_off_figure(rows, means)),
     )
+    curves = Illustration(
+        "learning-curves",
+        "Training loss (Charbonnier, score units) against steps.",
+        png(_curves(learning_curves)),
+    )
+    columns = {
+        name: Column(name.replace("_", " "), _MEASURES[name].format if name in _MEASURES else "")
+        for name in rows.column_names
+    }
+    sections = (
+        _summary(rows, means, fit),
+        Section(
+            "Trade-off",
+            "To the left is more stable. A constant score would be perfectly stable too: a point "
+            "is worth something only as high as the untuned network, the cross.",
+            trade_off,
+        ),
+        Section("Every run", "", page_table("Test panoramas", rows, columns)),
+        Section("Learning curves", "", curves),
+    )
+    return Page("Tuning for shift invariance", _finding(means), sections)
 
 
 def _finding(means: pa.Table) -> str:
@@ -145,27 +139,24 @@ def _finding(means: pa.Table) -> str:
 def _summary(rows: pa.Table, means: pa.Table, fit: str) -> Section:
     lambdas, seeds = (len(rows[name].unique()) for name in ("lambda", "seed"))
     first = rows.slice(0, 1).to_pylist()[0]
-    text = (
-        f"{lambdas} {'lambda' if lambdas == 1 else 'lambdas'}, {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'}, targets {first['targets']}: "
-        f"{first['trainable']:,} trained parameters; fit {fit}. Everything is measured on test "
-        "panoramas."
-    )
-    method = (
-        "|d| is the change of score under seven shifts by eighths of a turn; a shift is stable "
-        "where the exact sign test with Holm's correction finds the median |d| below the flip "
-        "bound of the untuned network. Lambda weighs the shifted against the original score, "
-        "1 - lambda anchors it to the untuned score."
-    )
     columns = {
         "lambda": None,
-        ("median_change", "median_change_deviation"): _MEASURES["median_change"],
+        "median_change": _MEASURES["median_change"],
         "share_of_before": Column("of before", ".0%"),
         ("stable_shifts", "tested_shifts"): _CountColumn("stable shifts", ".3g"),
-        **{(k, f"{k}_deviation"): v for k, v in _MEASURES.items() if k != "median_change"},
+        **{name: column for name, column in _MEASURES.items() if name != "median_change"},
     }
-    table = page_table("Mean and standard deviation over seeds", means, columns)
-    return Section(heading="Summary", text=text, tables=(table,), method=method)
+    return Section(
+        "Summary",
+        f"{counted(lambdas, 'lambda')}, {counted(seeds, 'seed')}, targets {first['targets']}: "
+        f"{first['trainable']:,} trained parameters; fit {fit}. Everything is measured on test "
+        "panoramas.",
+        page_table("Mean and standard deviation over seeds", means, columns),
+        method="|d| is the change of score under seven shifts by eighths of a turn; a shift is "
+        "stable where the exact sign test with Holm's correction finds the median |d| below the "
+        "flip bound of the untuned network. Lambda weighs the shifted against the original score, "
+        "1 - lambda anchors it to the untuned score.",
+    )
 
 
 def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
@@ -175,7 +166,6 @@ def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
     prices = [name for name in _PRICES if all(row[name] is not None for row in (before, *tuned))]
     figure, axes = panels(len(prices), 3, (4.2, 3.4), share_y=False)
     for panel, price in zip(axes, prices, strict=True):
-        tidy(panel)
         for number, mean in enumerate(tuned):
             colour = COLOURS[number % len(COLOURS)]
             own = [row for row in rows.to_pylist() if f"{row['lambda']:g}" == mean["lambda"]]
@@ -194,28 +184,16 @@ def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
         panel.plot(*joined, "D-", color=MUTED, markersize=4, linewidth=0.9)
         panel.plot(1.0, before[price], "x", color=INK, markersize=9, markeredgewidth=2)
         panel.margins(0.16)
-        panel.set_xlabel("median |d| after / before tuning", fontsize=9)
-        panel.set_ylabel(_PRICES[price], fontsize=9)
+        panel.set(xlabel="median |d| after / before tuning", ylabel=_PRICES[price])
     return figure
 
 
-def _runs(rows: pa.Table) -> Section:
-    columns = {
-        name: Column(name.replace("_", " "), _MEASURES[name].format if name in _MEASURES else "")
-        for name in rows.column_names
-    }
-    return Section(heading="Every run", tables=(page_table("Test panoramas", rows, columns),))
-
-
 def _curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figure:
-    figure, (panel,) = panels(1, 1, (7.2, 3.4))
-    tidy(panel)
+    figure, (panel,) = panels(1, 1, (7.2, 3.4), x="step", y="loss")
     for number, (name, (steps, losses)) in enumerate(curves.items()):
         repeats, colour = divmod(number, len(COLOURS))
         style = ("-", "--", ":")[repeats % 3]
         panel.plot(steps, losses, style, color=COLOURS[colour], linewidth=1.2, label=name)
-    panel.set_xlabel("step", fontsize=9)
-    panel.set_ylabel("loss", fontsize=9)
     if len(curves) <= 2 * len(COLOURS):
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure

@@ -32,13 +32,18 @@ def run_table(trained: Sequence[TrainedHead]) -> pa.Table:
     )
 
 
-def setting_table(trained: Sequence[TrainedHead]) -> pa.Table:
-    """One row per learning rate and margin: mean and deviation over seeds."""
+def by_setting(trained: Sequence[TrainedHead]) -> dict[tuple[float, float], list[TrainedHead]]:
+    """Runs by learning rate and margin."""
     settings: dict[tuple[float, float], list[TrainedHead]] = {}
     for one in trained:
         settings.setdefault((one.run.learning_rate, one.run.margin), []).append(one)
+    return settings
+
+
+def setting_table(trained: Sequence[TrainedHead]) -> pa.Table:
+    """One row per learning rate and margin: mean and deviation over seeds."""
     rows = []
-    for (learning_rate, margin), own in settings.items():
+    for (learning_rate, margin), own in by_setting(trained).items():
         losses = [one.validation_loss for one in own]
         rows.append(
             {
@@ -55,18 +60,13 @@ def setting_table(trained: Sequence[TrainedHead]) -> pa.Table:
 
 def curve_table(trained: Sequence[TrainedHead]) -> pa.Table:
     """One row per run and epoch, from epoch 0, before training, which has no training loss."""
-    rows = []
-    for one in trained:
-        for epoch, validation in enumerate(one.validation_losses):
-            training = float(one.training_losses[epoch - 1]) if epoch else None
-            rows.append(
-                {
-                    "run": one.run.name,
-                    "epoch": epoch,
-                    "training_loss": training,
-                    "validation_loss": float(validation),
-                }
-            )
+    rows = [
+        {"run": one.run.name, "epoch": epoch, "training_loss": training, "validation_loss": loss}
+        for one in trained
+        for epoch, (training, loss) in enumerate(
+            zip([None, *one.training_losses.tolist()], one.validation_losses.tolist(), strict=True)
+        )
+    ]
     return pa.Table.from_pylist(rows)
 
 

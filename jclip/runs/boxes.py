@@ -12,12 +12,13 @@ from jclip.data.coco_captions import read_coco_captions, select_splits
 from jclip.data.feature_inputs import FeatureInputs, box_inputs, caption_inputs
 from jclip.data.fg_ovd import read_fg_ovd
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
-from jclip.demo import write_fine_grained_sets
 from jclip.demo.caption_sets import write_caption_set
+from jclip.demo.negatives import write_fine_grained_sets
 from jclip.distributed import is_lead, wait_for_all
 from jclip.errors import InputError
+from jclip.files.local import require_local
 from jclip.images.fits import fits_of
-from jclip.runs.options import Names, PixelLimit
+from jclip.runs.options import Names, PixelLimit, Sources
 from jclip.runs.record import Silent
 
 DEMO = "demo"
@@ -28,7 +29,7 @@ Split = Literal["train", "validation", "test"]
 class BoxOptions:
     """Annotated boxes, and the images that they are in."""
 
-    annotations: Names = ()
+    annotations: Sources = ()
     """Files of FG-OVD's format, or demo: the demo world's eight sets."""
     images: Path | None = None
     """Folder below which the files name their images."""
@@ -51,11 +52,13 @@ class BoxOptions:
         return {name: getattr(self, name) for name in names}
 
     def check(self) -> None:
-        """Refuse what cannot be read off one file.
+        """Refuse options that do not fit together, which takes no file.
 
         Raises:
-            InputError: options that do not fit together.
+            InputError: they do not.
         """
+        for file in (*self.annotations, getattr(self, "coco", None) or ""):
+            require_local(file)
         if self.demo and (len(self.annotations) > 1 or self.images):
             raise InputError("demo: makes its own files; takes no others and no --images")
         if not self.demo and self.images is None:
@@ -73,9 +76,8 @@ class BoxOptions:
         Raises:
             InputError: see `read_fg_ovd`.
         """
-        return read_fg_ovd(
-            *(sorted(folder.glob("*.json")) if self.demo else map(Path, self.annotations))
-        )
+        own = sorted(folder.glob("*.json")) if self.demo else map(Path, self.annotations)
+        return read_fg_ovd(*own)
 
     def _render(self, folder: Path) -> None:
         write_fine_grained_sets(folder, self.seed, self.demo_scenes, split=self.demo_split)
@@ -96,7 +98,7 @@ class FeatureOptions(BoxOptions):
 
     @property
     def demo(self) -> bool:
-        """Whether the demo world is read, which is rendered into the run's folder."""
+        """As of boxes."""
         return DEMO in (*self.annotations, self.coco)
 
     def identity(self) -> dict[str, Any]:
@@ -105,15 +107,9 @@ class FeatureOptions(BoxOptions):
         return {**super().identity(), "kind": "coco" if self.coco else "fg_ovd", **own}
 
     def check(self) -> None:
-        """Refuse what cannot be read off one file.
-
-        Raises:
-            InputError: options that do not fit together.
-        """
+        """As of boxes."""
         if bool(self.annotations) == bool(self.coco):
-            raise InputError(
-                "name boxes with --annotations or whole images with --coco, one of both"
-            )
+            raise InputError("name boxes by --annotations or whole images by --coco, one of both")
         if self.demo and self.splits:
             raise InputError("demo: makes its own files; takes no others and no --splits")
         super().check()
@@ -121,14 +117,9 @@ class FeatureOptions(BoxOptions):
             raise InputError("--splits: only --coco has splits")
 
     def open(self, model: CheckpointDescription, run: Path | None = None) -> FeatureInputs | None:
-        """Read and check the annotation files and every image's header.
+        """What is to be embedded, as squares that fit a model; every image's header is checked.
 
-        Args:
-            model: whose image tower the squares fit.
-            run: the folder of the run, if it is open.
-
-        Returns:
-            What is to be embedded; None for the demo world without a run's folder.
+        None for the demo world without the folder of an open run.
 
         Raises:
             InputError: see `box_inputs` and `caption_inputs`.
@@ -145,18 +136,14 @@ class FeatureOptions(BoxOptions):
         return caption_inputs(captions, folder, model.image_config, fit, self.pixel_limit)
 
     def _render(self, folder: Path) -> None:
-        if not self.coco:
-            return super()._render(folder)
-        write_caption_set(folder, self.seed, self.demo_scenes, split=self.demo_split)
+        write = write_caption_set if self.coco else write_fine_grained_sets
+        write(folder, self.seed, self.demo_scenes, split=self.demo_split)
 
 
 def rendered(run: Path, write: Callable[[Path], None], scenes: int) -> Path:
     """The demo world's files in a run's folder, written by process 0 at the first run into it.
 
-    Args:
-        run: the folder, which all processes see.
-        write: puts the files into a folder that is not there yet.
-        scenes: how many are rendered, for the person who waits.
+    `write` puts them into a folder that is not there yet; `scenes` are told to who waits.
     """
     made = run / DEMO
     if not made.exists() and is_lead():

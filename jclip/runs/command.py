@@ -13,10 +13,14 @@ from typing import NoReturn
 
 import tyro
 
-from jclip.errors import InputError, RunStopped
+from jclip.distributed import require_devices
+from jclip.errors import InputError
 from jclip.runs.compilation_cache import use_compilation_cache
+from jclip.runs.last_resort import ending
 from jclip.runs.processes import ProcessOptions, launch
 from jclip.runs.record import typed_command
+from jclip.runs.terminal import end_soon, open_ended_streams, speak_utf8
+from jclip.runs.typed_options import settled
 
 DONE, STOPPED, BAD_INPUT, DONE_WITH_FAILURES, TERMINATED = 0, 1, 2, 3, 143
 
@@ -32,35 +36,40 @@ def run_command[Options](
         main: returns an exit status.
         description: the help's opening, the experiment's docstring by default.
     """
+    speak_utf8()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    with open_ended_streams():
+        status = _status(options, main, description)
+    end_soon(status)
+    sys.exit(status)
+
+
+def _status[Options](
+    options: type[Options], main: Callable[[Options], int], description: str | None
+) -> int:
+    parsed = None
     try:
-        parsed = _parse(options, description)
+        parsed = settled(_parse(options, description))
         processes = getattr(parsed, "processes", None)
         if isinstance(processes, ProcessOptions):
             status = launch(processes, lambda: _run(main, parsed))
         else:
             status = _run(main, parsed)
-    except InputError as error:
-        status = _say(BAD_INPUT, f"error: {_in_options(error)}")
-    except RunStopped as error:
-        status = _say(STOPPED, f"stopped: {error}")
-    except OSError as error:
-        # What is read is checked by name; what is left are disks that are full or gone.
-        status = _say(STOPPED, f"stopped: {error}; what was kept is kept, {_go_on()}")
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
-        status = _say(STOPPED, f"stopped: interrupted; {_go_on()}")
+        return _say(STOPPED, f"stopped: interrupted; {_go_on()}")
     except SystemExit as end:
         if end.code == TERMINATED:
             _say(TERMINATED, f"stopped: ended by SIGTERM, results are kept; {_go_on()}")
-        raise
-    sys.exit(status)
-
-
-def _in_options(error: InputError) -> str:
-    """What went wrong, with the option in the place of the library's argument."""
-    if error.argument is None:
-        return str(error)
-    return f"{error.message} (see --{error.argument.replace('_', '-')})"
+        return end.code if isinstance(end.code, int) else DONE
+    except Exception as error:
+        end = ending(error, parsed)
+        if isinstance(end, InputError):
+            # A command line knows the library's argument by its option.
+            option = f" (see --{end.argument.replace('_', '-')})" if end.argument else ""
+            return _say(BAD_INPUT, f"error: {end.message}{option}")
+        return _say(STOPPED, f"stopped: {end}")
 
 
 def _go_on() -> str:
@@ -68,6 +77,7 @@ def _go_on() -> str:
 
 
 def _run[Options](main: Callable[[Options], int], options: Options) -> int:
+    require_devices()
     if notice := use_compilation_cache():
         print(f"note: {notice}")
     return main(options)

@@ -25,18 +25,15 @@ def use_compilation_cache() -> str | None:
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
     try:
-        folder = _private_folder(_cache_home() / "jclip" / "xla")
+        # As the XDG base directory specification has it, which ignores relative paths.
+        named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        home = named if named.is_absolute() else Path.home() / ".cache"
+        folder = _private_folder(home / "jclip" / "xla")
     except (OSError, RuntimeError) as error:
         return f"compiled programs are not kept between runs: {error}"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
     return None
-
-
-def _cache_home() -> Path:
-    """As the XDG base directory specification has it, which ignores relative paths."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".cache"
 
 
 def _private_folder(folder: Path) -> Path:

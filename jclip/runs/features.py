@@ -11,13 +11,7 @@ from jaxtyping import Float32
 
 from jclip.checkpoints import Checkpoint
 from jclip.data.feature_inputs import FeatureInputs
-from jclip.data.features import (
-    FEATURES_TENSORS,
-    Features,
-    Origin,
-    read_features,
-    write_features,
-)
+from jclip.data.features import FEATURES_TENSORS, Origin, read_features, write_features
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
 from jclip.distributed import own_share
 from jclip.errors import InputError
@@ -43,8 +37,9 @@ def extract_features(
     """The run that embeds what is named, in all its steps; returns the exit status.
 
     Raises:
-        InputError: options do not fit together, or a file is missing or damaged.
-        RunStopped: see `extract`.
+        InputError: options do not fit together, a file is missing or damaged, an embedding is not
+            finite, or no image could be decoded.
+        RunStopped: an image or a disk failed; what was computed is kept.
     """
     options.check()
     described = describe_models(model)
@@ -58,97 +53,67 @@ def extract_features(
         assert inputs is not None
         run.confirm("data", inputs.data)
         (checkpoint,) = run.load(model, described)
-        features = extract(
-            run,
-            checkpoint,
-            inputs,
-            precision=model.dtype().name,
-            images_per_step=output.images_per_step(),
-            record_failures=record_failures,
-        )
-        if features is None:
+        embedded = _embed(run, checkpoint, inputs, output.images_per_step(), record_failures)
+        if embedded is None:
             return DONE
+        identity, config = checkpoint.identity, dataclasses.asdict(checkpoint.image_config)
+        names = ("name", "source", "activation", "own_activation")
+        origin = Origin(
+            model={
+                **{name: getattr(identity, name) for name in names},
+                "weights": dict(identity.sha256),
+                "precision": model.dtype().name,
+            },
+            preprocessing={name: config[name] for name in ("size", "mean", "std", "interpolation")},
+            fit=inputs.fit,
+            box_scale=inputs.box_scale,
+            data=inputs.data,
+        )
+        lost = [failure.index for failure in run.failures[_IMAGES]]
+        features = inputs.features(embedded[_IMAGES], embedded[_CAPTIONS], lost, origin)
+        write_features(run.folder, features)
         counts = ", ".join(f"{count} {name}" for name, count in features.counts.items())
-        name = checkpoint.identity.name
-        return run.publish(None, [f"{name}: {counts}"], counts=features.counts)
+        return run.publish(None, [f"{identity.name}: {counts}"], counts=features.counts)
 
 
-def extract(
+def _embed(
     run: Run,
     checkpoint: Checkpoint,
     inputs: FeatureInputs,
-    *,
-    precision: str,
     images_per_step: int,
     record_failures: bool,
-) -> Features | None:
-    """Embed what earlier runs into the folder have not, and write the folder's features.
-
-    Args:
-        run: the open run.
-        checkpoint: what embeds.
-        inputs: squares that fit its image tower, and texts.
-        precision: of its matrix products, for the record.
-        images_per_step: squares at a time, of all devices of this process together.
-        record_failures: record a square that cannot be decoded instead of stopping.
-
-    Returns:
-        The features; None but for process 0, which goes on alone.
-
-    Raises:
-        InputError: an embedding is not finite, or no image could be decoded.
-        RunStopped: an image or a disk failed; what was computed is kept.
-    """
+) -> dict[str, Float32[np.ndarray, "n d"]] | None:
+    """Squares and texts by kind, those that earlier runs have not; None but for process 0."""
     embedded = _earlier(run, inputs, checkpoint.clip.config.embedding_width)
-    squares, texts = embedded[_IMAGES], embedded[_CAPTIONS]
-    done = np.isfinite(squares).all(axis=1)
+    done = {kind: np.isfinite(own).all(axis=1) for kind, own in embedded.items()}
     plans = plan_batches(inputs.squares, images_per_step, jax.local_device_count())
-    plans = own_share([plan for plan in plans if not done[list(plan.indices)].all()])
+    plans = own_share([plan for plan in plans if not done[_IMAGES][list(plan.indices)].all()])
     batches = stream_batches(inputs.squares, plans, record_failures=record_failures)
-    planned = sum(len(plan.indices) for plan in plans)
-    stream = stream_square_embeddings(batches, checkpoint.clip, checkpoint.image_config)
-    _keep(run, _IMAGES, stream, squares, int(done.sum()), planned)
-
     tokens = checkpoint.tokenizer(inputs.texts)
-    missing = np.flatnonzero(~np.isfinite(texts).all(axis=1)).tolist()
-    own = own_share(missing)
-    stream = stream_text_embeddings(checkpoint.clip, tokens, own)
-    _keep(run, _CAPTIONS, stream, texts, len(texts) - len(missing), len(own))
-
+    texts = own_share(np.flatnonzero(~done[_CAPTIONS]).tolist())
+    planned = {_IMAGES: sum(len(plan.indices) for plan in plans), _CAPTIONS: len(texts)}
+    streams = {
+        _IMAGES: stream_square_embeddings(batches, checkpoint.clip, checkpoint.image_config),
+        _CAPTIONS: stream_text_embeddings(checkpoint.clip, tokens, texts),
+    }
+    for kind, stream in streams.items():
+        store = functools.partial(_store, embedded[kind])
+        part = functools.partial(_part, kind, embedded[kind])
+        kept = int(done[kind].sum())
+        run.keep(stream, store, part, name=kind, total=kept + planned[kind], done=kept)
     others = run.joined()
     if others is None:
         return None
     _fill(embedded, others)
+    run.note(*inputs.notices, *checkpoint.tokenizer.notices(inputs.texts))
     if truncated := int(tokens.truncated.sum()):
         length = checkpoint.tokenizer.context_length
         run.note(f"{truncated} captions are longer than {length} tokens and were truncated.")
-    identity, config = checkpoint.identity, dataclasses.asdict(checkpoint.image_config)
-    origin = Origin(
-        model={
-            "name": identity.name,
-            "source": identity.source,
-            "activation": identity.activation,
-            "own_activation": identity.own_activation,
-            "weights": dict(identity.sha256),
-            "precision": precision,
-        },
-        preprocessing={name: config[name] for name in ("size", "mean", "std", "interpolation")},
-        fit=inputs.fit,
-        box_scale=inputs.box_scale,
-        data=inputs.data,
-    )
-    lost = [failure.index for failure in run.failures[_IMAGES]]
-    features = inputs.features(squares, texts, lost, origin)
-    write_features(run.folder, features)
-    return features
+    return embedded
 
 
 def _earlier(run: Run, inputs: FeatureInputs, width: int) -> dict[str, Float32[np.ndarray, "n d"]]:
-    """Of squares and texts what earlier runs into the folder embedded; NaN elsewhere.
-
-    Raises:
-        InputError: what they wrote is damaged.
-    """
+    """Of squares and texts what earlier runs into the folder embedded; NaN elsewhere."""
     names = {_IMAGES: [square.name for square in inputs.squares], _CAPTIONS: list(inputs.texts)}
     embedded = {kind: np.full((len(own), width), np.nan, np.float32) for kind, own in names.items()}
     if (run.folder / FEATURES_TENSORS).exists():
@@ -161,22 +126,10 @@ def _earlier(run: Run, inputs: FeatureInputs, width: int) -> dict[str, Float32[n
     return embedded
 
 
-def _keep(
-    run: Run,
-    kind: str,
-    stream: Iterable[tuple[Batch, np.ndarray | None]],
-    embedded: Float32[np.ndarray, "n d"],
-    done: int,
-    planned: int,
+def _store(
+    embedded: Float32[np.ndarray, "n d"], batch: Batch, values: Float32[np.ndarray, "b d"]
 ) -> None:
-    """Store a stream's embeddings, keeping parts on the way."""
-
-    def store(batch: Batch, values: np.ndarray | None) -> None:
-        if values is not None:
-            embedded[list(batch.indices)] = values
-
-    part = functools.partial(_part, kind, embedded)
-    run.keep(stream, store, part, name=kind, total=done + planned, done=done)
+    embedded[list(batch.indices)] = values
 
 
 def _part(kind: str, embedded: Float32[np.ndarray, "n d"], rows: Sequence[int]) -> pa.Table:

@@ -70,25 +70,23 @@ class HeadFeatureOptions:
         Raises:
             InputError: a folder is missing, damaged or of another model.
         """
-        folders = self._demo_folders() if self.demo else {
-            name: getattr(self, name) for name in DEMO_FOLDERS
-        }  # fmt: skip
+        named = {name: getattr(self, name) for name in DEMO_FOLDERS}
+        folders = self._demo_folders() if self.demo else named
         if missing := [name for name in NEEDED if folders[name] is None]:
             raise InputError(f"--{missing[0].replace('_', '-')} is missing")
         read = {name: folder and read_features(folder) for name, folder in folders.items()}
         warm_up, hard, test = (read[name] for name in NEEDED)
         assert warm_up and hard and test
-        for other in read.values():
-            if other is not None:
-                require_same_model(warm_up, other)
+        for other in filter(None, read.values()):
+            require_same_model(warm_up, other)
         return HeadFeatures(
-            warm_up=warm_up,
-            warm_up_validation=read["warm_up_validation"],
-            hard=hard,
-            hard_validation=read["hard_validation"],
-            test=test,
-            retrieval=read["retrieval_features"] or retrieval_pairs(warm_up),
-            digests={name: path and features_digest(path) for name, path in folders.items()},
+            warm_up,
+            read["warm_up_validation"],
+            hard,
+            read["hard_validation"],
+            test,
+            read["retrieval_features"] or retrieval_pairs(warm_up),
+            {name: path and features_digest(path) for name, path in folders.items()},
         )
 
     def _demo_folders(self) -> dict[str, Path | None]:

@@ -1,6 +1,7 @@
 """Command-line options that experiments share, and lists as people type them: `A,B,C`."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -15,21 +16,68 @@ from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images.fits import FitOption
 from jclip.models.config import Activation
 from jclip.runs.record import Silent
-from jclip.text.cleaning import TextChoice
+from jclip.text.cleaning import TextChoice, is_unicode
 
 
-def comma_separated(kind: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec:
-    """How tyro reads a tuple of `kind` from one argument, its parts separated by commas."""
+def comma_separated(
+    kind: Callable[[str], Any], metavar: str, split: Callable[[str], list[str]] | None = None
+) -> PrimitiveConstructorSpec:
+    """How tyro reads a tuple of `kind` from one argument, its parts separated by commas.
+
+    Args:
+        kind: makes a part of a text.
+        metavar: what the help calls it.
+        split: finds the parts; at every comma by default.
+    """
+
+    def read(argument: str) -> tuple[Any, ...]:
+        if not is_unicode(argument):
+            raise ValueError(f"{os.fsencode(argument)!r} is not UTF-8")
+        parts = argument.split(",") if split is None else split(argument)
+        return tuple(kind(part.strip()) for part in parts)
+
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
-        instance_from_str=lambda args: tuple(kind(part.strip()) for part in args[0].split(",")),
+        instance_from_str=lambda args: read(args[0]),
         is_instance=lambda value: isinstance(value, tuple),
         str_from_instance=lambda value: [",".join(map(str, value)) or "none"],
     )
 
 
+def split_sources(argument: str) -> list[str]:
+    """The parts of `A,B`, where an existing path is one part whatever commas are in it.
+
+    `~` and `~NAME` are the homes that a shell makes of them, in every part and after `NAME=`.
+
+    Raises:
+        ValueError: a part is blank.
+    """
+    pieces = argument.split(",")
+    parts = []
+    while pieces:
+        sizes = range(len(pieces), 1, -1)
+        size = next((n for n in sizes if _exists(",".join(pieces[:n]))), 1)
+        parts.append(_at_home(",".join(pieces[:size]).strip()))
+        pieces = pieces[size:]
+    if not all(parts):
+        raise ValueError(f"{argument!r} has an empty part")
+    return parts
+
+
+def _exists(source: str) -> bool:
+    path = _at_home(source.strip())
+    return os.path.exists(path) or os.path.exists(path.partition("=")[2])
+
+
+def _at_home(source: str) -> str:
+    name, equals, path = os.path.expanduser(source).partition("=")
+    return name + equals + os.path.expanduser(path)
+
+
 Names = Annotated[tuple[str, ...], comma_separated(str, "A,B,..")]
+Sources = Annotated[tuple[str, ...], comma_separated(str, "A,B,..", split_sources)]
+"""Names of what may be paths."""
 Numbers = Annotated[tuple[float, ...], comma_separated(float, "X,X,..")]
 Integers = Annotated[tuple[int, ...], comma_separated(int, "N,N,..")]
 
@@ -52,6 +100,24 @@ Fits = Annotated[
         aliases=["--fit"],
         help="How an image becomes a square: own (each checkpoint's, crop for the papers'), crop, "
         "squash, pad, tiles.",
+    ),
+]
+
+
+def _unicode(arguments: list[str]) -> str:
+    if not is_unicode(arguments[0]):
+        raise ValueError(f"{os.fsencode(arguments[0])!r} is not UTF-8")
+    return arguments[0]
+
+
+Text = Annotated[
+    str,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="TEXT",
+        instance_from_str=_unicode,
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda value: [value],
     ),
 ]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -86,7 +152,7 @@ def dtype_of(precision: Precision) -> jnp.dtype:
 class ModelOptions:
     """Which checkpoints are probed, and how they compute."""
 
-    models: Annotated[Names, tyro.conf.arg(aliases=["--model"]), Silent] = ("demo",)
+    models: Annotated[Sources, tyro.conf.arg(aliases=["--model"]), Silent] = ("demo",)
     """Registry names, demo (a small CLIP of the rendered world), random:ARCHITECTURE, hub ids or
     folders; paper1 is the paper's nine."""
     precision: Precision = "auto"
@@ -118,13 +184,15 @@ class ModelOptions:
 class ImageOptions:
     """Which images, with which captions."""
 
-    images: Annotated[Names, Silent] = ("demo",)
-    """Sets of images, each a folder, samples (twelve CC0 panoramas that ship with jclip), demo or
-    demo-photos (a rendered world), or tfds:NAME[:SPLIT] (a prepared TFDS data set)."""
+    images: Annotated[Sources, Silent] = ("demo",)
+    """Sets of images, each a folder ('FOLDER/**' for all below it), a .tar of webdataset,
+    samples (twelve CC0 panoramas that ship with jclip), demo or demo-photos (a rendered world), or
+    tfds:NAME[:SPLIT] (a prepared TFDS data set)."""
     captions: Annotated[Path | None, Silent] = None
-    """CSV or JSONL with columns file and caption, or prompts.txt with one line per image in natural
-    order. Default: captions.csv, captions.jsonl or prompts.txt beside the images."""
-    prompt_prefix: str = "This is "
+    """CSV or JSONL with columns file and caption, for all sets; or for one, prompts.txt with one
+    line per image in natural order, or a folder with a .txt per image. Default: captions.csv,
+    captions.jsonl, prompts.txt or a .txt per image beside the images."""
+    prompt_prefix: Text = "This is "
     """Put before every caption."""
     pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
     on_error: OnError = "stop"

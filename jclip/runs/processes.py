@@ -14,12 +14,23 @@ import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import jax
+
 from jclip.distributed import is_lead, join_processes, on_tpu, wait_for_all
 from jclip.errors import InputError, RunStopped
 from jclip.runs.record import Silent
 
 _SUPERVISED = "JCLIP_SUPERVISED"
 AUTO = "auto"
+# What starts several tasks: how many there are, and which one this is.
+_STARTERS = {
+    "Slurm": ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+    "Slurm's job": ("SLURM_NTASKS", "SLURM_PROCID"),
+    "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    "MPI": ("PMI_SIZE", "PMI_RANK"),
+    "MVAPICH": ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
+    "torchrun": ("WORLD_SIZE", "RANK"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +62,20 @@ class ProcessOptions:
             raise InputError(f"--process-id {self.process_id}: not below {self.num_processes}")
 
 
+def task_notices() -> list[str]:
+    """A notice where this process is one of several tasks that know nothing of each other."""
+    if jax.process_count() > 1:
+        return []
+    for starter, variables in _STARTERS.items():
+        count, rank = (os.environ.get(name, "") for name in variables)
+        if count.isdecimal() and rank.isdecimal() and int(count) > 1:
+            return [
+                f"This is task {rank} of the {count} of {starter}, and does the whole run by "
+                "itself: tasks share a run with --coordinator auto or HOST:PORT."
+            ]
+    return []
+
+
 def launch(options: ProcessOptions, main: Callable[[], int]) -> int:
     """Run `main` as one of the processes of a run, or alone; returns the exit status.
 
@@ -73,7 +98,7 @@ def launch(options: ProcessOptions, main: Callable[[], int]) -> int:
     )
     with contextlib.ExitStack() as stack:
         if not is_lead():
-            quiet = stack.enter_context(open(os.devnull, "w"))
+            quiet = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stdout(quiet))
         status = main()
     wait_for_all("the run is over")

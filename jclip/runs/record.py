@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import functools
 import importlib.metadata
+import os
 import platform
 import shlex
 import shutil
@@ -27,7 +28,7 @@ from jclip.files.digests import json_digest, sha256
 from jclip.files.json_files import as_json, read_json, write_json
 from jclip.runs.parts import PARTS
 
-RECORD = "run.json"
+RECORD, LOCK, TRACE = "run.json", "run.lock", "traceback.txt"
 
 
 class Silent:
@@ -79,8 +80,10 @@ def typed_command() -> str:
     """The command as it was typed, less the interpreter's folder."""
     program, *rest = sys.orig_argv
     if rest and Path(rest[0]).name == "jclip":
-        return shlex.join(["jclip", *rest[1:]])
-    return shlex.join([Path(program).name, *rest])
+        program, *rest = rest
+    typed = shlex.join([Path(program).name, *rest])
+    # Bytes that are no UTF-8 could be written nowhere.
+    return os.fsencode(typed).decode("utf-8", "backslashreplace")
 
 
 @functools.cache
@@ -89,17 +92,12 @@ def _commit() -> str | None:
     checkout = Path(__file__).parents[2]
     if not (checkout / ".git").exists():
         return None
+    describe = ["git", "-C", checkout, "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        described = subprocess.run(
-            ["git", "-C", checkout, "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
+        found = subprocess.check_output(describe, stderr=subprocess.DEVNULL, text=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip()
+    return found.strip()
 
 
 def open_record(folder: Path, experiment: str, identity: Mapping[str, Any]) -> None:
@@ -121,42 +119,45 @@ def open_record(folder: Path, experiment: str, identity: Mapping[str, Any]) -> N
         )
 
 
-def _open(folder: Path, identity: Mapping[str, Any]) -> None:
-    record = folder / RECORD
+def require_run_folder(folder: Path) -> None:
+    """Refuse a folder of something else.
+
+    Raises:
+        InputError: it is neither empty nor that of a run, or cannot be written.
+    """
     try:
-        earlier = {}
-        if record.exists():
-            earlier = _earlier(record)
-            _check_same(folder, earlier["identity"], identity)
-        elif folder.exists() and any(folder.iterdir()):
-            raise InputError(f"{folder}: not empty and not a run; name another folder")
-        (folder / PARTS).mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
-        kept = {"confirmed": earlier.get("confirmed", {}), "started": now()}
-        started = {"identity": identity, "status": "running", **kept}
-        write_json(record, {**started, "environment": environment()})
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{record}: not the record of a run ({error})") from None
+        if folder.is_dir() and {entry.name for entry in folder.iterdir()} - {LOCK}:
+            if not (folder / RECORD).exists():
+                raise InputError(f"{folder}: not empty and not a run; name another folder")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
-def _earlier(record: Path) -> dict[str, Any]:
+def _open(folder: Path, identity: Mapping[str, Any]) -> None:
+    require_run_folder(folder)
+    record, confirmed = folder / RECORD, {}
     try:
-        return read_json(record)
-    except InputError as error:
+        if record.exists():
+            old, confirmed = _earlier(record)
+            _check_same(folder, old, identity)
+        (folder / PARTS).mkdir(parents=True, exist_ok=True)
+        # What a killed run was writing goes, and the trace of one that failed.
+        (folder / TRACE).unlink(missing_ok=True)
+        for leftover in (*folder.glob("*.partial"), *(folder / PARTS).glob("*.partial")):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        known = {"confirmed": confirmed, "started": now(), "environment": environment()}
+        write_json(record, {"identity": identity, "status": "running", **known})
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _earlier(record: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The identity of an earlier run, and what it confirmed."""
+    try:
+        found = read_json(record)
+        return dict(found["identity"]), dict(found.get("confirmed", {}))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{record}: not the record of a run ({error})") from None
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Drop what a killed run was writing, in the folder and among its parts."""
-    for leftover in (*folder.glob("*.partial"), *(folder / PARTS).glob("*.partial")):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
 
 
 def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -170,11 +171,7 @@ def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) ->
 
 
 def confirm(folder: Path, fact: str, value: Any) -> None:
-    """Add to the identity of an open run what is known only later, such as digests of weights.
-
-    Raises:
-        InputError: an earlier run into this folder found another value.
-    """
+    """See `Run.confirm`."""
     value = as_json(value)
     if is_lead():
         record = read_json(folder / RECORD)

@@ -29,9 +29,12 @@ from jclip.report.faults import FaultChoice, text_choice
 from jclip.report.page import Page, write_figures, write_page
 from jclip.report.provenance import with_provenance
 from jclip.runs.command import DONE, DONE_WITH_FAILURES
+from jclip.runs.last_resort import ending
+from jclip.runs.lock import sole_writer
 from jclip.runs.models import load_models
 from jclip.runs.options import ModelOptions
 from jclip.runs.parts import exchange, read_parts, write_part
+from jclip.runs.processes import task_notices
 from jclip.runs.record import (
     RECORD,
     close_record,
@@ -40,6 +43,7 @@ from jclip.runs.record import (
     identity_of,
     now,
     open_record,
+    require_run_folder,
 )
 
 
@@ -55,17 +59,15 @@ def open_run(
 ) -> Iterator["Run"]:
     """Open the folder of a run, or go on in it; nothing expensive is computed before.
 
-    Args:
-        experiment: its name.
-        options: a dataclass; every field that is not marked `Silent` is part of the identity.
-        models: descriptions of the checkpoints; their names and activations are part of it.
-        image_sets: their captions and digests are part of it.
-        out: the folder; `runs/EXPERIMENT-HASH` by default.
-        facts: more of the identity, such as digests of files.
+    A run is known by the fields of its options that are not marked `Silent`, the names and
+    activations of its models, the captions and digests of its image sets, and further facts. Its
+    folder is `runs/EXPERIMENT-HASH` by default.
 
     Raises:
-        InputError: see `open_record`; or an error inside, before anything was computed.
-        RunStopped: an error of a disk inside, or bad input after something was computed.
+        InputError: see `sole_writer` and `open_record`; or an error inside, before anything was
+            computed.
+        RunStopped: an error of a disk inside, bad input after something was computed, memory that
+            is exhausted, or an error that nobody foresaw, whose trace is written into the folder.
     """
     identity: dict[str, Any] = identity_of(options)
     if models:
@@ -74,30 +76,32 @@ def open_run(
         identity["image_sets"] = {opened.name: opened.identity for opened in image_sets}
     identity |= facts
     folder = out or default_folder(experiment, identity)
-    open_record(folder, experiment, identity)
-    run = Run(folder)
-    run.note(*(notice for opened in image_sets for notice in opened.notices))
-    try:
-        yield run
-    except InputError as error:
-        if not run.computed:
-            raise
-        raise RunStopped(f"{error}; what was computed is kept in {folder}") from error
-    except OSError as error:
-        raise RunStopped(f"{error}; what was computed is kept in {folder}") from error
+    if is_lead():
+        require_run_folder(folder)
+    with sole_writer(folder) if is_lead() else contextlib.nullcontext():
+        open_record(folder, experiment, identity)
+        run = Run(folder)
+        run.note(*task_notices(), *(n for opened in image_sets for n in opened.notices))
+        if is_lead():
+            # Now, as a wrong pairing of captions should end a run early.
+            print("".join(f"note: {notice}\n" for notice in run.notices), end="", flush=True)
+        try:
+            yield run
+        except Exception as error:
+            end = ending(error, options, folder)
+            if run.computed and isinstance(end, InputError):
+                end = RunStopped(f"{end}; what was computed is kept in {folder}")
+            raise end from error
 
 
 @dataclasses.dataclass
 class Run:
     """An open run.
 
-    Attributes:
-        folder: where everything is written.
-        notices: what a reader of the numbers should know, each once.
-        failures: images that could not be decoded, by the name of their stream.
-        computed: whether something was computed that a restart would find.
-        text_choices: how the texts of its checkpoints are cleaned, where there is a choice.
-        seconds_between_parts: after which `keep` writes what it has.
+    `notices` are what a reader of the numbers should know, each once, `failures` images that could
+    not be decoded, by the name of their stream; `computed` is whether something was computed that a
+    restart would find, `text_choices` how texts are cleaned, where checkpoints have a choice.
+    `keep` writes what it has after `seconds_between_parts`.
     """
 
     seconds_between_parts: ClassVar[float] = 20
@@ -111,13 +115,8 @@ class Run:
         """Add notices that are not there yet."""
         self.notices += [notice for notice in dict.fromkeys(notices) if notice not in self.notices]
 
-    @property
-    def confirmed(self) -> dict[str, Any]:
-        """What `confirm` has added to the identity."""
-        return read_json(self.folder / RECORD)["confirmed"]
-
     def confirm(self, fact: str, value: Any) -> None:
-        """Add to the identity what is known only now, such as a digest.
+        """Add to the identity what is known only now, such as digests of weights.
 
         Raises:
             InputError: an earlier run into this folder found another value.
@@ -160,7 +159,7 @@ class Run:
 
     def keep[Computed](
         self,
-        stream: Iterable[tuple[Batch, Computed]],
+        stream: Iterable[tuple[Batch, Computed | None]],
         store: Callable[[Batch, Computed], None],
         part: Callable[[list[int]], pa.Table],
         *,
@@ -171,7 +170,7 @@ class Run:
         """Run a stream of batches to its end, keeping a part now and then, whatever happens.
 
         Args:
-            stream: batches of images with what was computed from them.
+            stream: batches of images with what was computed from them, None for empty batches.
             store: takes each batch's results in.
             part: the rows to keep for some images, by index, once they are stored.
             name: of the set of images, for the progress bar and `failures`.
@@ -199,7 +198,8 @@ class Run:
         with bar:
             try:
                 for batch, computed in stream:
-                    store(batch, computed)
+                    if computed is not None:
+                        store(batch, computed)
                     self.computed = True
                     failures += batch.failures
                     unsaved += batch.indices
@@ -224,12 +224,9 @@ class Run:
             return []
         own = {name: list(map(dataclasses.asdict, some)) for name, some in self.failures.items()}
         every = exchange(self.folder, "failures", own)
-        self.failures = {
-            name: sorted(
-                (Failure(**one) for some in every for one in some[name]), key=lambda one: one.index
-            )
-            for name in self.failures
-        }
+        for name, failures in self.failures.items():
+            failures[:] = [Failure(**one) for some in every for one in some[name]]
+            failures.sort(key=lambda failure: failure.index)
         if not is_lead():
             return None
         return read_parts(self.folder, of_others=True)
@@ -245,16 +242,13 @@ class Run:
         faults: Sequence[FaultChoice] = (),
         **outcome: Any,
     ) -> int:
-        """Write page and record, and print the result.
+        """Write page and record, and print the result; returns the exit status.
 
         Args:
             page: of this experiment; notices, faults and settings are added to it. None: no page.
             lines: the result in a few lines of text.
             faults: the choices between `reference` and `corrected` that the run made.
             outcome: numbers for `run.json`.
-
-        Returns:
-            The exit status.
         """
         failures = self._write_failures()
         faults = [*faults, *self.text_choices]

@@ -7,12 +7,12 @@ import numpy as np
 
 from jclip.checkpoints import DEMO_NOTICE, Checkpoint, CheckpointDescription
 from jclip.data.image_sets import ImageSet
+from jclip.data.images import check_fit
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
 from jclip.distributed import own_share
 from jclip.errors import InputError, RunStopped
 from jclip.images.fits import fits_of
-from jclip.images.geometry import place
-from jclip.probes.probe import Probe, stream_scores
+from jclip.probes.probe import CaptionProbe, stream_scores
 from jclip.probes.scores import Scores, fill_scores, score_table
 from jclip.probes.subjects import make_subjects
 from jclip.runs.options import OutputOptions
@@ -20,7 +20,7 @@ from jclip.runs.run import Run
 
 
 def check_sets(
-    sets: Sequence[ImageSet], models: Sequence[CheckpointDescription], probe: Probe
+    sets: Sequence[ImageSet], models: Sequence[CheckpointDescription], probe: CaptionProbe
 ) -> None:
     """Refuse what could only fail after the expensive part.
 
@@ -35,31 +35,29 @@ def check_sets(
     ):
         if repeated := [name for name in given if given.count(name) > 1]:
             raise InputError(f"{kind} {repeated[0]}: given twice")
-    shapes = {(image.height, image.width) for opened in sets for image in opened.images}
+    shapes: dict[tuple[int, int], str] = {}
+    for opened in sets:
+        for image in opened.images:
+            shapes.setdefault((image.height, image.width), f"{opened.name}, {image.name}")
     for model in models:
         for fit in fits_of(probe.fits, model.image_config):
-            for height, width in shapes:
-                place(height, width, model.image_config.size, fit)
+            for (height, width), name in shapes.items():
+                check_fit(name, height, width, model.image_config.size, fit)
 
 
 def score_sets[Result: Scores](
     run: Run,
     sets: Sequence[ImageSet],
     checkpoints: Sequence[Checkpoint],
-    probe: Probe[Result],
+    probe: CaptionProbe[Result],
     output: OutputOptions,
     *,
     record_failures: bool = False,
 ) -> list[Result] | None:
     """Score all images by all checkpoints, resumed and kept part by part, and write the scores.
 
-    Args:
-        run: the open run; earlier parts in its folder are not computed again.
-        sets: the images.
-        checkpoints: the models.
-        probe: which views are scored against which prompts.
-        output: how much is computed at once.
-        record_failures: record an image that cannot be decoded instead of stopping.
+    The probe says which views are scored against which prompts, the output how much at once. With
+    `record_failures` an image that cannot be decoded is recorded and stops nothing.
 
     Returns:
         The results without the images that could not be decoded; None but for process 0, which
@@ -79,17 +77,16 @@ def score_sets[Result: Scores](
     if others is None:
         return None
     fill_scores(results, others)
-    lost = {name: {f.index for f in failures} for name, failures in run.failures.items()}
+    kept = []
     for opened in sets:
-        if len(lost[opened.name]) == len(opened.images):
-            reason = run.failures[opened.name][0].reason
+        failures = run.failures[opened.name]
+        lost = {failure.index for failure in failures}
+        rows = [row for row in range(len(opened.images)) if row not in lost]
+        if not rows:
             raise RunStopped(
-                f"{opened.name}: none of the images can be decoded; the first: {reason}"
+                f"{opened.name}: none of the images can be decoded; the first: {failures[0].reason}"
             )
-    kept = [
-        result.select([i for i in range(len(result.images)) if i not in lost[result.image_set]])
-        for result in results
-    ]
+        kept += [result.select(rows) for result in results if result.image_set == opened.name]
     run.write("scores", score_table(kept))
     return kept
 
@@ -99,7 +96,7 @@ def _score_set(
     opened: ImageSet,
     results: Sequence[Scores],
     checkpoints: Sequence[Checkpoint],
-    probe: Probe,
+    probe: CaptionProbe,
     output: OutputOptions,
     record_failures: bool,
 ) -> None:
@@ -116,10 +113,9 @@ def _score_set(
         run.note(*notices)
     batches = stream_batches(opened.images, plans, record_failures=record_failures)
 
-    def store(batch: Batch, scores: Sequence[np.ndarray] | None) -> None:
-        if scores is not None:
-            for result, part in zip(results, scores, strict=True):
-                result.values[list(batch.indices)] = part
+    def store(batch: Batch, scores: Sequence[np.ndarray]) -> None:
+        for result, part in zip(results, scores, strict=True):
+            result.values[list(batch.indices)] = part
 
     run.keep(
         stream_scores(batches, subjects, probe),

@@ -80,11 +80,43 @@ def run_bound_tests(
     bound = beta if isinstance(beta, FlipBound) else None
     value = float(beta.value if isinstance(beta, FlipBound) else beta)
     _check(change, value, alpha, tested)
-    if bound is not None and len(bound.differences) != len(change):
-        raise ValueError(f"beta of {len(bound.differences)} images for scores of {len(change)}")
-    return (
-        _reference_test(change, value, alpha, tested),
-        _corrected_test(change, value, bound, alpha, tested, seed),
+    images = len(change)
+    if bound is not None and len(bound.differences) != images:
+        raise ValueError(f"beta of {len(bound.differences)} images for scores of {images}")
+    change = change[:, tested]
+
+    def spread(values: Float[np.ndarray, " u"]) -> Float[np.ndarray, " t"]:
+        """One value per shift, NaN where it was not tested."""
+        found = np.full(len(tested), np.nan)
+        found[tested] = values
+        return found
+
+    statistic, p = map(spread, wilcoxon_signed_rank(change - value, "less"))
+    # A comparison with NaN is False: what was not tested is not stable.
+    reference = StabilityTest(value, float(alpha), tested, statistic, p, p < alpha)
+    p = spread(sign_test(change - value, "less"))
+    adjusted_p = holm(p)
+    above = np.count_nonzero(change > value, axis=0)
+    excess = None
+    if bound is not None and 0 < change.shape[1] <= _MOST_BOOTSTRAPPED_SHIFTS:
+        method = bound.quantile_method
+        excess = bootstrap_median_excess(
+            change, bound.differences, _CONFIDENCE, seed=seed, quantile_method=method
+        )
+        interval, below = Interval(*map(spread, excess.interval)), spread(excess.share_below)
+        excess = dataclasses.replace(excess, interval=interval, share_below=below)
+    return reference, CorrectedTest(
+        beta=value,
+        alpha=float(alpha),
+        confidence=_CONFIDENCE,
+        tested=tested,
+        p=p,
+        adjusted_p=adjusted_p,
+        stable=adjusted_p < alpha,
+        p_all_shifts=intersection_union(p),
+        share_above=spread(above / images),
+        share_above_interval=Interval(*map(spread, clopper_pearson(above, images, _CONFIDENCE))),
+        median_excess=excess,
     )
 
 
@@ -99,17 +131,21 @@ def minimum_images(alpha: float) -> int:
     return math.floor(-math.log2(alpha)) + 1
 
 
+def check_enough_images(images: int, alpha: float) -> None:
+    """Raises InputError where no test of so few images can reach p < alpha."""
+    if images < (needed := minimum_images(alpha)):
+        raise InputError(
+            f"too few images: the Wilcoxon test can only reach p < {alpha:g} with {needed} images "
+            f"or more, and there are {images}"
+        )
+
+
 def _check(
     change: Float[np.ndarray, "n t"], beta: float, alpha: float, tested: Bool[np.ndarray, " t"]
 ) -> None:
     if not (math.isfinite(beta) and beta >= 0):
         raise InputError(f"beta must be a finite score difference of 0 or more, not {beta}")
-    needed = minimum_images(alpha)
-    if len(change) < needed:
-        raise InputError(
-            f"too few images: the Wilcoxon test can only reach p < {alpha:g} with "
-            f"{needed} images or more, and there are {len(change)}"
-        )
+    check_enough_images(len(change), alpha)
     if tested.any() and not change[:, tested].any():
         raise InputError("constant scores: no image's score changes at any shift")
     if np.any(equal := tested & np.all(change - beta == 0, axis=0)):
@@ -117,73 +153,3 @@ def _check(
         raise InputError(
             f"every |d| equals beta = {beta:g} at shift index {index}: nothing to test"
         )
-
-
-def _reference_test(
-    change: Float[np.ndarray, "n t"], beta: float, alpha: float, tested: Bool[np.ndarray, " t"]
-) -> StabilityTest:
-    statistic, p = wilcoxon_signed_rank(change[:, tested] - beta, "less")
-    p = _all_shifts(p, tested)
-    # A comparison with NaN is False: what was not tested is not stable.
-    return StabilityTest(beta, float(alpha), tested, _all_shifts(statistic, tested), p, p < alpha)
-
-
-def _corrected_test(
-    change: Float[np.ndarray, "n t"],
-    beta: float,
-    bound: FlipBound | None,
-    alpha: float,
-    tested: Bool[np.ndarray, " t"],
-    seed: int,
-) -> CorrectedTest:
-    images = len(change)
-    change = change[:, tested]
-    p = _all_shifts(sign_test(change - beta, "less"), tested)
-    adjusted_p = holm(p)
-    above = np.count_nonzero(change > beta, axis=0)
-    return CorrectedTest(
-        beta=beta,
-        alpha=float(alpha),
-        confidence=_CONFIDENCE,
-        tested=tested,
-        p=p,
-        adjusted_p=adjusted_p,
-        stable=adjusted_p < alpha,
-        p_all_shifts=intersection_union(p),
-        share_above=_all_shifts(above / images, tested),
-        share_above_interval=_interval_of_all_shifts(
-            clopper_pearson(above, images, _CONFIDENCE), tested
-        ),
-        median_excess=_median_excess(change, bound, tested, seed),
-    )
-
-
-def _median_excess(
-    change: Float[np.ndarray, "n u"],
-    bound: FlipBound | None,
-    tested: Bool[np.ndarray, " t"],
-    seed: int,
-) -> MedianExcess | None:
-    if bound is None or not 0 < change.shape[1] <= _MOST_BOOTSTRAPPED_SHIFTS:
-        return None
-    found = bootstrap_median_excess(
-        change, bound.differences, _CONFIDENCE, seed=seed, quantile_method=bound.quantile_method
-    )
-    return dataclasses.replace(
-        found,
-        interval=_interval_of_all_shifts(found.interval, tested),
-        share_below=_all_shifts(found.share_below, tested),
-    )
-
-
-def _all_shifts(
-    values: Float[np.ndarray, " u"], tested: Bool[np.ndarray, " t"]
-) -> Float[np.ndarray, " t"]:
-    """One value per shift, NaN where it was not tested."""
-    spread = np.full(len(tested), np.nan)
-    spread[tested] = values
-    return spread
-
-
-def _interval_of_all_shifts(interval: Interval, tested: Bool[np.ndarray, " t"]) -> Interval:
-    return Interval(_all_shifts(interval.low, tested), _all_shifts(interval.high, tested))

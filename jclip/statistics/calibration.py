@@ -1,8 +1,7 @@
 """The stability bound beta: how much a score changes when a panorama is mirrored."""
 
 import dataclasses
-import typing
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -33,14 +32,9 @@ def calibrate_flip_bound(
 ) -> FlipBound:
     """Beta = Q3 + 1.5 (Q3 - Q1) of the score differences under a left-right flip (paper 1).
 
-    Paper 1 does not say whether differences are signed nor how quartiles are interpolated; the
-    defaults are absolute differences and numpy's linear quantiles.
-
-    Args:
-        scores: `[N]` in 100 x cosine, of the panoramas.
-        flipped: `[N]`, of the same panoramas mirrored.
-        signed: quartiles of score - flipped score instead of its absolute value.
-        quantile_method: a `method` of `numpy.quantile`.
+    Scores are 100 x cosine, `flipped` those of the same panoramas mirrored. Paper 1 does not say
+    whether differences are signed nor how quartiles are interpolated; the defaults are absolute
+    differences and the linear `method` of `numpy.quantile`.
 
     Raises:
         InputError: no images, scores that are not finite, or an unknown quantile method.
@@ -59,18 +53,6 @@ def calibrate_flip_bound(
     method = check_quantile_method(quantile_method)
     first, third = np.quantile(differences, _QUARTILES, method=method)
     return FlipBound(float(upper_fence(first, third)), differences, signed, quantile_method)
-
-
-def flip_bound(
-    scores: Float[np.ndarray, " n"],
-    flipped: Float[np.ndarray, " n"],
-    *,
-    signed: bool = False,
-    quantile_method: str = "linear",
-) -> float:
-    """The value alone of `calibrate_flip_bound`."""
-    bound = calibrate_flip_bound(scores, flipped, signed=signed, quantile_method=quantile_method)
-    return bound.value
 
 
 def upper_fence(
@@ -94,30 +76,19 @@ def quartile_positions(n: int, quantile_method: str) -> Float[np.ndarray, "2"]:
 
 
 _QUARTILES = (0.25, 0.75)
-_QuantileMethod = Literal[
-    "linear",
-    "lower",
-    "higher",
-    "midpoint",
-    "nearest",
-    "inverted_cdf",
-    "averaged_inverted_cdf",
-    "closest_observation",
-    "interpolated_inverted_cdf",
-    "hazen",
-    "weibull",
-    "median_unbiased",
-    "normal_unbiased",
-]
+_QUANTILE_METHODS = """
+    linear lower higher midpoint nearest inverted_cdf averaged_inverted_cdf closest_observation
+    interpolated_inverted_cdf hazen weibull median_unbiased normal_unbiased
+""".split()
 
 
-def check_quantile_method(name: str) -> _QuantileMethod:
+def check_quantile_method(name: str) -> Any:
     """The name of a `method` of `numpy.quantile`.
 
     Raises:
         InputError: it is none; the message lists them.
     """
-    methods = typing.get_args(_QuantileMethod)
-    if name not in methods:
-        raise InputError(f"quantile method {name!r} is none of numpy's: {', '.join(methods)}")
-    return typing.cast(_QuantileMethod, name)
+    if name not in _QUANTILE_METHODS:
+        known = ", ".join(_QUANTILE_METHODS)
+        raise InputError(f"quantile method {name!r} is none of numpy's: {known}")
+    return name

@@ -89,15 +89,9 @@ def bootstrap_median_excess(
     """Bootstraps images and, from the same resampled images, both median |d| and beta.
 
     Beta is estimated on the images that it judges; a test against its value takes it as known.
-    Percentile intervals.
-
-    Args:
-        change: |d| `[N, T]` in score units, one column per shift.
-        flip_difference: `[N]`, the differences of a `FlipBound`: row for row the same images.
-        confidence: level of the intervals.
-        resamples: number of bootstrap samples of N images.
-        seed: of the resampling.
-        quantile_method: how beta interpolates quartiles; a `method` of `numpy.quantile`.
+    Percentile intervals. `change` is |d| in score units, one column per shift; `flip_difference`
+    holds the differences of a `FlipBound`, row for row of the same images, whose
+    `quantile_method` belongs to it.
 
     Raises:
         InputError: no images, confidence outside (0, 1), or an unknown quantile method.

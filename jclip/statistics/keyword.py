@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jclip.errors import InputError
-from jclip.statistics.bound_tests import minimum_images
+from jclip.statistics.bound_tests import check_enough_images
 from jclip.statistics.intervals import Interval, clopper_pearson
 from jclip.statistics.paired import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
 
@@ -44,22 +44,16 @@ def keyword_statistics(
     The test is the paper's (paper 1, probe A): a one-sided paired Wilcoxon signed-rank test,
     alternative "greater", scipy's defaults.
 
-    Args:
-        identifier_scores: `[N, V]`, prompts with a word that names the format.
-        generic_scores: `[N, U]`, the same prompts with a word that does not.
-        alpha: level that the caller will test at; None: there is none, and few images will do.
-        confidence: level of the intervals.
+    Scores are of the same prompts with words that name the format and with words that do not.
+    `alpha` is the level that the caller will test at; with None few images will do.
 
     Raises:
         InputError: too few images for any p < alpha, scores that are not finite, a pair of words
             without any difference, or alpha or confidence outside (0, 1).
     """
     images = len(identifier_scores)
-    if alpha is not None and images < (needed := minimum_images(alpha)):
-        raise InputError(
-            f"too few images: the Wilcoxon test can only reach p < {alpha:g} with {needed} images "
-            f"or more, and there are {images}"
-        )
+    if alpha is not None:
+        check_enough_images(images, alpha)
     _check_finite(identifier_scores, "identifier")
     _check_finite(generic_scores, "generic word")
     words = identifier_scores.shape[1], generic_scores.shape[1]
@@ -72,7 +66,7 @@ def keyword_statistics(
             "0): nothing to test"
         )
     statistic, p = wilcoxon_signed_rank(differences, "greater")
-    location, low, high = hodges_lehmann(differences, confidence)
+    location, *limits = (found.reshape(words) for found in hodges_lehmann(differences, confidence))
     won = np.count_nonzero(pairs > 0, axis=0)
     return KeywordStatistics(
         n=images,
@@ -81,8 +75,8 @@ def keyword_statistics(
         statistic=statistic.reshape(words),
         p=p.reshape(words),
         effect=rank_biserial(differences).reshape(words),
-        location=location.reshape(words),
-        location_interval=Interval(low.reshape(words), high.reshape(words)),
+        location=location,
+        location_interval=Interval(*limits),
         wins=won / images,
         wins_interval=clopper_pearson(won, images, confidence),
     )

@@ -18,10 +18,8 @@ def holm(p: Float[np.ndarray, "*tests"]) -> Float[np.ndarray, "*tests"]:
     tested = ~np.isnan(p)
     values = _valid(p[tested])
     order = np.argsort(values, kind="stable")
-    steps = np.arange(len(values), 0, -1)
-    raised = np.empty(len(values))
-    raised[order] = np.minimum(np.maximum.accumulate(steps * values[order]), 1)
-    adjusted[tested] = raised
+    raised = np.maximum.accumulate(np.arange(len(values), 0, -1) * values[order])
+    adjusted[tested] = np.minimum(raised, 1)[np.argsort(order)]
     return adjusted
 
 

@@ -14,15 +14,11 @@ def wilcoxon_signed_rank(
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
     """One-sided Wilcoxon signed-rank test of every column, with scipy's defaults.
 
-    Equals `scipy.stats.wilcoxon(column, alternative=alternative)` of each column on its own.
-
-    Args:
-        differences: paired differences `[N, T]`, one test per column.
-        alternative: where the differences lie under the alternative, below or above zero.
+    Equals `scipy.stats.wilcoxon(column, alternative=alternative)` of each column on its own, where
+    paired differences lie below or above zero under the alternative.
 
     Returns:
-        statistic: `[T]`, the sum of the ranks of the positive differences.
-        p: `[T]`, one-sided p values.
+        The sums of the ranks of the positive differences and the p values, `[T]` each.
 
     Raises:
         ValueError: a column holds only zeros, which leaves nothing to rank.
@@ -30,8 +26,7 @@ def wilcoxon_signed_rank(
     columns = np.asarray(differences, np.float64)
     if np.any(zeros := np.all(columns == 0, axis=0)):
         raise ValueError(f"every difference is zero in column {int(np.argmax(zeros))}")
-    statistic = np.empty(columns.shape[1])
-    p = np.empty(columns.shape[1])
+    statistic, p = np.empty((2, columns.shape[1]))
     # scipy picks one method for the whole array: a tie in one column would take the exact test
     # from all the others. Columns with and without ties are therefore tested apart.
     tied = _has_ties_or_zeros(columns)
@@ -48,12 +43,8 @@ def sign_test(
 ) -> Float[np.ndarray, " t"]:
     """Exact one-sided sign test of every column's median against zero, p values `[T]`.
 
-    Unlike the signed-rank test it does not need a symmetric distribution. Zeros are dropped, as
-    `wilcoxon_signed_rank` drops them; a column of nothing else has p = 1.
-
-    Args:
-        differences: paired differences `[N, T]`, one test per column.
-        alternative: where the median lies under the alternative, below or above zero.
+    Unlike the signed-rank test, whose arguments it has, it does not need a symmetric distribution.
+    Zeros are dropped, as they are there; a column of nothing else has p = 1.
 
     Raises:
         ValueError: a difference is not finite.
@@ -97,12 +88,8 @@ def hodges_lehmann(
 
     No such interval exists below n = log2(2 / (1 - confidence)) values, 6 at 95 %: NaN then.
 
-    Args:
-        differences: paired differences `[N, T]`.
-        confidence: level of the interval.
-
     Returns:
-        estimate, lower and upper limit: `[T]` each, in the units of the differences.
+        Estimate, lower and upper limit: `[T]` each, in the units of the differences.
 
     Raises:
         InputError: confidence outside (0, 1).
@@ -117,10 +104,10 @@ def hodges_lehmann(
     k = _signed_rank_depth(n, confidence)
     ranks = np.array([(averages + 1) // 2, averages // 2 + 1, max(k, 1), averages + 1 - max(k, 1)])
     found = np.array([_walsh_averages(column, ranks) for column in np.ascontiguousarray(columns.T)])
-    found = found.reshape(-1, len(ranks))
+    first, second, low, high = found.reshape(-1, len(ranks)).T
     if k == 0:
-        found[:, 2:] = np.nan
-    return (found[:, 0] + found[:, 1]) / 2, found[:, 2], found[:, 3]
+        low[:] = high[:] = np.nan
+    return (first + second) / 2, low, high
 
 
 # Up to 13 images with ties scipy enumerates 2**13 sign patterns, 1 MB per column.

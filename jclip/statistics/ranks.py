@@ -142,6 +142,5 @@ def compare_ranks(
     effect = float(rank_biserial(difference[:, None])[0])
     if not difference.any():
         return RankComparison(len(difference), 0.0, 0.0, 1.0, effect)
-    found = scipy.stats.wilcoxon(difference)
-    statistic, p = map(float, np.asarray(found))
+    statistic, p = map(float, np.asarray(scipy.stats.wilcoxon(difference)))
     return RankComparison(len(difference), float(difference.mean()), statistic, p, effect)

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import scipy
@@ -38,17 +37,16 @@ def compare_sets(values: Mapping[str, Float[np.ndarray, "_"]]) -> tuple[SetCompa
     for name, sample in values.items():
         if len(sample) == 0 or not np.all(np.isfinite(sample)):
             raise ValueError(f"set {name!r} needs at least one value, all of them finite")
-    return tuple(_compare(*pair) for pair in itertools.combinations(values.items(), 2))
+    return tuple(_compare(*pair, values) for pair in itertools.combinations(values, 2))
 
 
 def _compare(
-    first: tuple[str, Float[np.ndarray, "_"]], second: tuple[str, Float[np.ndarray, "_"]]
+    first: str, second: str, values: Mapping[str, Float[np.ndarray, "_"]]
 ) -> SetComparison:
-    (name, sample), (other, against) = first, second
+    sample, against = values[first], values[second]
+    pairs = len(sample) * len(against)
     if np.ptp(np.concatenate([sample, against])) == 0:
         # All tied: the normal approximation would divide by a variance of zero.
-        return SetComparison(name, other, len(sample) * len(against) / 2, 1.0, 0.5)
-    found: Any = scipy.stats.mannwhitneyu(sample, against)
-    statistic = float(found.statistic)
-    superiority = statistic / (len(sample) * len(against))
-    return SetComparison(name, other, statistic, float(found.pvalue), superiority)
+        return SetComparison(first, second, pairs / 2, 1.0, 0.5)
+    statistic, p = map(float, np.asarray(scipy.stats.mannwhitneyu(sample, against)))
+    return SetComparison(first, second, statistic, p, statistic / pairs)

@@ -2,58 +2,51 @@
 
 import html
 import string
-import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal
 
 Cleaning = Literal[
-    "none", "lower", "lower_letters", "canonical", "no_punctuation", "white_space", "canonical_html"
+    "none",
+    "lower",
+    "lower_letters",
+    "canonical",
+    "no_punctuation",
+    "repaired",
+    "canonical_repaired",
 ]
 """`none` leaves a text as it is. `lower` is Python's lower case, `lower_letters` the same letter by
 letter (no final sigma). `canonical` is how SigLIP was evaluated: underscores to spaces, no
 punctuation, lower case, single spaces; `no_punctuation` the same, with underscores dropped like
-other punctuation. open_clip, in front of its tokenizers, resolves ligatures, wide characters,
-curled quotes and HTML entities and makes white space single (`white_space`), or makes what it then
-has `canonical` (`canonical_html`). What ftfy does for it beyond that, guessing how wrongly decoded
-characters were meant, is not repeated."""
+other punctuation. `repaired` is the function of that name; open_clip makes some texts `canonical`
+after it."""
 
 TextChoice = Literal["corrected", "reference"]
-"""Whose cleaning: that of the training, or that of the library which a checkpoint's files are for.
-"""
+"""Whose cleaning: that of the training, or that of the library a checkpoint's files are for."""
+
+
+def repaired(text: str) -> str:
+    """The text as it was meant: encodings and ligatures mended, HTML entities read, single spaces.
+
+    Upper and lower case are kept. Source: `basic_clean` and `whitespace_clean` in the tokenizers of
+    OpenAI's CLIP and of open_clip 3.3.
+    """
+    if text.isascii() and text.isprintable() and "&" not in text:
+        return " ".join(text.split())
+    # Imported here: it takes a quarter of a second, and few texts need it.
+    import ftfy
+
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def _single_spaces(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _no_punctuation(text: str) -> str:
-    return _single_spaces(text.translate(_NO_PUNCTUATION).lower())
+    return " ".join(text.translate(_NO_PUNCTUATION).lower().split())
 
 
 def _canonical(text: str) -> str:
     return _no_punctuation(text.replace("_", " "))
-
-
-def _compatible(characters: Iterable[str]) -> dict[int, str]:
-    return {ord(one): unicodedata.normalize("NFKC", one) for one in characters}
-
-
-# The characters that ftfy replaces whatever stands around them.
-_REPAIRS: dict[int, str] = {
-    **_compatible("ĲĳŉǱǲǳǄǅǆǇǈǉǊǋǌﬀﬁﬂﬃﬄﬆ"),
-    0xFB05: "\u017ft",
-    **_compatible(map(chr, range(0xFF01, 0xFFF0))),
-    0x3000: " ",
-    **dict.fromkeys(map(ord, "\u02bc\u2018\u2019\u201a\u201b"), "'"),
-    **dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f"), '"'),
-}
-
-
-def _white_space(text: str) -> str:
-    repaired = unicodedata.normalize("NFC", text.translate(_REPAIRS))
-    return _single_spaces(html.unescape(html.unescape(repaired)))
 
 
 CLEANINGS: dict[Cleaning, Callable[[str], str]] = {
@@ -62,7 +55,12 @@ CLEANINGS: dict[Cleaning, Callable[[str], str]] = {
     "lower_letters": lambda text: "".join(map(str.lower, text)),
     "canonical": _canonical,
     "no_punctuation": _no_punctuation,
-    "white_space": _white_space,
-    "canonical_html": lambda text: _canonical(_white_space(text)),
+    "repaired": repaired,
+    "canonical_repaired": lambda text: _canonical(repaired(text)),
 }
 """The function of each."""
+
+
+def is_unicode(text: str) -> bool:
+    """Whether no half of a surrogate pair stands alone in a text, which no UTF-8 can hold."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

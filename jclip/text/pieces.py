@@ -1,6 +1,6 @@
 """Tokenizers other than CLIP's: `tokenizer.json` of any kind, and SigLIP's `spiece.model`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from jclip.errors import InputError
 from jclip.models import TextConfig
 from jclip.text.cleaning import CLEANINGS, TextChoice
 from jclip.text.formats import TextFormat
-from jclip.text.tokenizer import TokenIds
+from jclip.text.tokenizer import TokenIds, listed_texts
 
 PIECE_FILES = ("tokenizer.json", "spiece.model")
 """What a tokenizer is read from, the first that is there."""
@@ -66,10 +66,14 @@ class PieceTokenizer:
             raise InputError(f"the tokenizer has no token {token}")
         return found
 
-    def __call__(self, texts: Sequence[str]) -> TokenIds:
-        """Cleaned, framed, padded to the context; a text that is cut keeps its frame."""
+    def __call__(self, texts: Iterable[str]) -> TokenIds:
+        """Cleaned, framed, padded to the context; a text that is cut keeps its frame.
+
+        Raises:
+            TypeError: something else than texts.
+        """
         context, framed = self.context_length, self._how.frame != "class_last"
-        cleaned = [self._clean(text) for text in texts]
+        cleaned = [self._clean(text) for text in listed_texts(texts)]
         rows = [one.ids for one in self.backend.encode_batch(cleaned, add_special_tokens=framed)]
         ids = np.full((len(rows), context), self._how.padding or 0, np.int32)
         room = context if framed else context - 3
@@ -83,6 +87,10 @@ class PieceTokenizer:
         if self._how.frame == "separator_to_zero":
             ids[ids == self.end_of_text] = 0
         return TokenIds(ids, np.array([len(row) > room for row in rows], bool))
+
+    def notices(self, texts: Sequence[str]) -> list[str]:
+        """None: how texts are cleaned is a choice of the run, which its page names."""
+        return []
 
 
 def load_pieces(

@@ -7,15 +7,14 @@ format. The paper's own lists are not known beyond examples; these are defaults 
 import re
 from collections.abc import Iterable, Sequence
 
-IDENTIFIERS = (
-    "a 360 degree view of",
-    "a 360 photo of",
-    "a 360 panorama of",
-    "a panorama of",
-)
+from jclip.text.cleaning import repaired
+
+IDENTIFIERS = ("a 360 degree view of", "a 360 photo of", "a 360 panorama of", "a panorama of")
 GENERICS = ("a photo of", "an image of", "a picture of", "a view of")
 
-_OPENING = r"(?:this is\s+)?(?:an?\s+)?"
+# Blanks, hyphens of any kind, quotation marks and other punctuation.
+_GAP = r"[\W_]"
+_OPENING = rf"(?:this{_GAP}+is{_GAP}+)?(?:an?{_GAP}+)?"
 
 
 def make_prompts(
@@ -28,12 +27,26 @@ def make_prompts(
 def content_of(prompt: str, words: Iterable[str]) -> str | None:
     """What a prompt says after its format word; None where it begins with none of `words`.
 
-    Upper and lower case, a leading "This is" and the article of the format word do not matter.
+    Upper and lower case, a leading "This is", the article of the format word and how it is spelt
+    (`360-degree`, `360\u00b0`, quotation marks around it) do not matter.
     """
+    prompt = repaired(prompt)
+    if quoted := re.fullmatch(r"([\"'`])((?:(?!\1).)*)\1[.,;!?]?", prompt):
+        prompt = quoted[2]
     for word in sorted(words, key=len, reverse=True):
         bare = re.sub(r"^an?\s+", "", word.strip(), flags=re.IGNORECASE)
-        pattern = r"\s+".join(map(re.escape, bare.split()))
-        found = re.match(rf"\s*{_OPENING}{pattern}\s+(?=\S)", prompt, re.IGNORECASE)
-        if found:
+        pattern = rf"{_GAP}*{_OPENING}{_spellings(bare)}(?:[^\w\s]*\s+)(?=\S)"
+        if found := re.match(pattern, prompt, re.IGNORECASE):
             return prompt[found.end() :].strip()
     return None
+
+
+def _spellings(words: str) -> str:
+    """A pattern of all ways to write some words."""
+    pattern = ""
+    for word in re.findall(r"[^\W_]+", words):
+        if word.lower() in ("degree", "degrees"):
+            pattern += rf"(?:{_GAP}*(?:degrees?|deg)|\s*[\u00b0\u00ba\u02da])"
+        else:
+            pattern += rf"{_GAP}+{word}" if pattern else word
+    return pattern or re.escape(words)

@@ -1,10 +1,11 @@
 """Texts to token ids, with a checkpoint's own tokenizer or with CLIP's."""
 
-import contextlib
 import gzip
 import importlib.resources
 import os
-from collections.abc import Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +14,13 @@ from jaxtyping import Bool, Int32
 
 from jclip.errors import InputError
 from jclip.models import TextConfig
+from jclip.text.cleaning import repaired
 
 CLIP_VOCABULARY_SIZE = 49408
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
+# As OpenAI and transformers write them, and as open_clip does.
+_MARKERS = re.compile(r"<\|(start|end)oftext\|>|<(start|end)_of_text>")
 
 
 class TokenIds(NamedTuple):
@@ -29,9 +33,7 @@ class TokenIds(NamedTuple):
 class Tokenizer:
     """A byte-pair tokenizer that frames texts as a text tower expects them.
 
-    Args:
-        backend: a `transformers.CLIPTokenizer`.
-        config: the text tower.
+    Its `backend` is a `transformers.CLIPTokenizer`.
 
     Raises:
         InputError: the tokenizer does not fit the tower: its end-of-text token is not the one that
@@ -53,30 +55,77 @@ class Tokenizer:
                 f"{config.vocabulary_size}"
             )
 
-    def __call__(self, texts: Sequence[str]) -> TokenIds:
-        """Start of text, the text, end of text, and padding.
+    def __call__(self, texts: Iterable[str]) -> TokenIds:
+        """Start of text, the text, end of text, and padding; a bare string is one text.
 
-        A text that does not fit loses its last tokens, but keeps the end of text, as in open_clip
-        and transformers. Padding repeats the end of text: whether a tower is pooled at the first
-        end of text or at the first largest id, that is still the right one.
+        Texts are cleaned as OpenAI and open_clip clean them (`repaired`, lower case). A text that
+        does not fit loses its last tokens, but keeps the end of text, as in open_clip and
+        transformers. Padding repeats the end of text: whether a tower is pooled at the first end of
+        text or at the first largest id, that is still the right one.
+
+        Raises:
+            TypeError: something else than texts.
         """
-        if not len(texts):
-            return TokenIds(np.empty((0, self.context_length), np.int32), np.empty(0, bool))
-        rows = self.backend(list(texts), verbose=False)["input_ids"]
+        rows = self._pieces([repaired(text).lower() for text in listed_texts(texts)])
         ids = np.full((len(rows), self.context_length), self.end_of_text, np.int32)
         for target, row in zip(ids, rows, strict=True):
             kept = row[: self.context_length - 1]
             target[: len(kept)] = kept
-        truncated = np.array([len(row) > self.context_length for row in rows])
+        truncated = np.array([len(row) > self.context_length for row in rows], bool)
         return TokenIds(ids, truncated)
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.backend(list(texts), verbose=False)["input_ids"] if texts else []
+
+    def notices(self, texts: Sequence[str]) -> list[str]:
+        """How many texts have other tokens than before cleaning, or hold the mark of an end."""
+        pairs = [(text, repaired(text).lower()) for text in texts]
+        other = [(text, clean) for text, clean in pairs if clean != _as_it_is(text)]
+        tokens = map(self._pieces, zip(*other, strict=True)) if other else ([], [])
+        changed = [
+            pair for pair, before, after in zip(other, *tokens, strict=True) if before != after
+        ]
+        notices = []
+        if changed:
+            text, clean = changed[0]
+            notices.append(
+                f"{len(changed)} of {len(pairs)} texts have other tokens than their letters give, "
+                "as OpenAI and open_clip mend texts and read HTML entities first; "
+                f"{text!a:.80} is read as {clean!a:.80}."
+            )
+        if marked := [clean for _, clean in pairs if _MARKERS.search(clean)]:
+            notices.append(
+                f"{len(marked)} of {len(pairs)} texts hold a mark of a text's start or end: {_END} "
+                f"ends a text there, <end_of_text> does in open_clip; one is {marked[0]!a:.80}."
+            )
+        return notices
+
+
+def listed_texts(texts: Any) -> list[str]:
+    """Texts as a list; a bare string is one text.
+
+    Raises:
+        TypeError: something else than texts.
+    """
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, Mapping | Set | bytes) or not isinstance(texts, Iterable):
+        raise TypeError(f"texts: a {type(texts).__name__} where a list of texts is meant")
+    found = list(texts)
+    for row, text in enumerate(found):
+        if not isinstance(text, str):
+            raise TypeError(f"texts[{row}]: a {type(text).__name__} where a text is meant")
+    return found
+
+
+def _as_it_is(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split()).lower()
 
 
 def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
-    """The tokenizer of a checkpoint's folder, or CLIP's where a folder has none.
+    """The tokenizer of a checkpoint's folder, or CLIP's where there is no folder or none in it.
 
-    Args:
-        folder: may hold `tokenizer.json`, or `vocab.json` and `merges.txt`; None for CLIP's own.
-        config: the text tower.
+    A folder may hold `tokenizer.json`, or `vocab.json` and `merges.txt`.
 
     Raises:
         InputError: the files cannot be read or do not fit the tower; or there are none, and the
@@ -94,29 +143,20 @@ def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
             f"merges.txt, and its vocabulary of {config.vocabulary_size} tokens is not CLIP's "
             f"{CLIP_VOCABULARY_SIZE}: texts cannot be tokenized"
         )
-    return Tokenizer(_clip_backend(), config)
+    # CLIP's own; its vocabulary follows from the order of the merges.
+    packed = importlib.resources.files("jclip.text") / "clip_bpe" / "merges.txt.gz"
+    lines = gzip.decompress(packed.read_bytes()).decode("utf-8").splitlines()
+    merges = [(left, right) for left, right in map(str.split, lines)]
+    return Tokenizer(tokenizer_from_merges(merges), config)
 
 
 def _tokenizer_class() -> Any:
     # Imported here: it takes seconds, and a network alone is used without texts.
-    with _no_advice():
-        from transformers import CLIPTokenizer
+    # A tokenizer needs no PyTorch, which that library advises to install where there is none.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import CLIPTokenizer
+
     return CLIPTokenizer
-
-
-@contextlib.contextmanager
-def _no_advice() -> Iterator[None]:
-    """Spare the reader the advice that models need PyTorch; a tokenizer does not."""
-    variable = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
-    before = os.environ.get(variable)
-    os.environ[variable] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -124,23 +164,11 @@ def _has_tokenizer(folder: Path) -> bool:
     return any(all((folder / name).exists() for name in names) for names in alternatives)
 
 
-def _clip_backend():
-    """CLIP's tokenizer; its vocabulary follows from the order of the merges."""
-    packed = importlib.resources.files("jclip.text") / "clip_bpe" / "merges.txt.gz"
-    lines = gzip.decompress(packed.read_bytes()).decode("utf-8").splitlines()
-    return tokenizer_from_merges([(left, right) for left, right in map(str.split, lines)])
-
-
 def tokenizer_from_merges(merges: Sequence[tuple[str, str]]) -> Any:
     """A `transformers.CLIPTokenizer` whose vocabulary is all bytes, then what the merges make."""
     symbols = _byte_symbols()
-    tokens = [
-        *symbols,
-        *(f"{symbol}</w>" for symbol in symbols),
-        *("".join(pair) for pair in merges),
-        _START,
-        _END,
-    ]
+    ends = (f"{symbol}</w>" for symbol in symbols)
+    tokens = (*symbols, *ends, *map("".join, merges), _START, _END)
     vocabulary = {token: index for index, token in enumerate(tokens)}
     return _tokenizer_class()(vocab=vocabulary, merges=list(merges))
 

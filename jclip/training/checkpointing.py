@@ -40,7 +40,7 @@ class Restored[Tree]:
     batches: Any
 
 
-class Checkpoints:
+class Checkpoints(contextlib.AbstractContextManager):
     """The last two checkpoints of one training run.
 
     Writing goes on in the background; a step appears whole or not at all. Arrays have to be
@@ -54,9 +54,6 @@ class Checkpoints:
         self.folder = folder.absolute()
         self._saving: int | None = None
         self._orbax = _open(self.folder)
-
-    def __enter__(self) -> "Checkpoints":
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()
@@ -198,19 +195,16 @@ class Checkpoints:
 
 
 def _open(folder: Path) -> v1.training.Checkpointer:
-    # Two, so that there is one to fall back to.
-    keep: Any = v1.training.preservation_policies.LatestN(2)
     registry = v1.handlers.local_registry()
     registry.add(v1.handlers.JsonHandler, checkpointable_name=_RECORD)
     context = v1.Context()
     context.checkpointables.registry = registry
     # A folder per leaf, so that whatever is wrong with its files names the leaf.
     context.array.saving.use_ocdbt = False
+    # Two, so that there is one to fall back to.
+    keep: Any = v1.training.preservation_policies.LatestN(2)
     return v1.training.Checkpointer(
-        str(folder),
-        context=context,
-        preservation_policy=keep,
-        cleanup_tmp_directories=True,
+        str(folder), context=context, preservation_policy=keep, cleanup_tmp_directories=True
     )
 
 
@@ -228,9 +222,8 @@ def _raw(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
-def _put_like(array: np.ndarray, like: jax.Array) -> jax.Array:
-    """Put what was read where `like` is, as a PRNG key if `like` is one."""
-    value: Any = array
+def _put_like(value: Any, like: jax.Array) -> jax.Array:
+    """Put an array that was read where `like` is, as a PRNG key if `like` is one."""
     if _is_key(like):
         value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(like))
     return put(value, like.sharding)

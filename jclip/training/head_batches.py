@@ -1,7 +1,7 @@
 """What re-projection heads are trained on, and the loss of a batch of it (paper 2, training)."""
 
 import dataclasses
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
@@ -129,21 +129,21 @@ def loss_of_batch(
     margin: Margin,
     key: Key[Array, ""],
 ) -> Float[Array, ""]:
-    """The loss of some examples.
+    """The loss of some examples `rows` `[B]` of the data, captions or boxes; -1 for none.
 
-    Args:
-        recipe: which loss.
-        head: what is trained.
-        data: on the device.
-        rows: `[B]`, examples (captions, or boxes); -1 for none.
-        margin: of triplets.
-        key: for what a loss draws.
+    `margin` is that of triplets, and `key` for what a loss draws.
     """
     present, rows = rows >= 0, jnp.maximum(rows, 0)
     hardest = recipe.loss.endswith("hardest")
     if isinstance(data, BoxCaptions):
-        scores, wrong = _hard_negative_scores(recipe, head, data, rows)
-        return hard_negative_triplet_loss(scores, wrong & present[:, None], margin, hardest=hardest)
+        captions = jnp.concatenate([data.positives[rows, None], data.negatives[rows]], axis=1)
+        images, texts = data.images[data.boxes[rows]], data.captions[jnp.maximum(captions, 0)]
+        there, axis = captions >= 0, {}
+        if isinstance(head, EmbeddingHead):
+            axis = {"text_axis": recipe.text_axis, "present": there}
+        wrong = there[:, 1:] & present[:, None]
+        scores = head.scores(images, texts, **axis)
+        return hard_negative_triplet_loss(scores, wrong, margin, hardest=hardest)
     image_rows = data.caption_images[rows]
     images, texts = data.images[image_rows], data.captions[rows]
     masked = image_rows if recipe.same_image == "masked" else None
@@ -163,20 +163,6 @@ def loss_of_batch(
         chosen = hardest_wrong_image(images, texts, wrong)
     # The one example of a last batch may have nothing that is wrong.
     return binary_cross_entropy(scores, chosen, present & wrong.any(axis=0))
-
-
-def _hard_negative_scores(
-    recipe: HeadRecipe, head: Head, data: BoxCaptions, rows: Int[Array, " b"]
-) -> tuple[Any, Any]:
-    """Scores `[B, 1 + K]` of each box with its captions, and which negatives there are."""
-    captions = jnp.concatenate([data.positives[rows, None], data.negatives[rows]], axis=1)
-    images, texts = data.images[data.boxes[rows]], data.captions[jnp.maximum(captions, 0)]
-    there = captions >= 0
-    if isinstance(head, EmbeddingHead):
-        scores = head.scores(images, texts, text_axis=recipe.text_axis, present=there)
-    else:
-        scores = head.scores(images, texts)
-    return scores, there[:, 1:]
 
 
 def batches_of(examples: Int[Array, " e"], batch_size: int) -> Int[Array, "s b"]:

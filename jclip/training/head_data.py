@@ -15,10 +15,6 @@ from jclip.training.head_batches import BoxCaptions, CaptionPairs
 TRAINING_SET = "1_attributes"
 """The set of FG-OVD that the paper trains on: Hard."""
 
-TRAINING_SPLITS = ("train", "restval")
-VALIDATION_SPLITS = ("val", "validation")
-TEST_SPLITS = ("test",)
-
 HELD_OUT = 0.1
 
 
@@ -35,10 +31,10 @@ def caption_pairs(
         InputError: features are of another kind, or a split is empty.
     """
     placed = _place_pairs(training)
-    own = placed._replace(examples=_rows(_of_splits(training, TRAINING_SPLITS)))
+    own = placed._replace(examples=_rows(_of_splits(training, "train", "restval")))
     if validation is not None:
         return own, _place_pairs(validation)
-    return own, placed._replace(examples=_rows(_of_splits(training, VALIDATION_SPLITS)))
+    return own, placed._replace(examples=_rows(_of_splits(training, "val", "validation")))
 
 
 def retrieval_pairs(features: Features) -> Features:
@@ -48,7 +44,7 @@ def retrieval_pairs(features: Features) -> Features:
         InputError: features are of another kind, or the split is empty.
     """
     _check_kind(features, "coco", "retrieval")
-    captions = _of_splits(features, TEST_SPLITS)
+    captions = _of_splits(features, "test")
     images = np.unique(features.caption_images[captions])
     return dataclasses.replace(
         features,
@@ -80,10 +76,7 @@ def box_captions(
     assert training.boxes is not None
     own = training.boxes.image_rows[training.boxes.sets == name]
     out = hold_out([training.boxes.images[row].file for row in own])
-    return (
-        placed._replace(examples=_rows(~out)),
-        placed._replace(examples=_rows(out)),
-    )
+    return placed._replace(examples=_rows(~out)), placed._replace(examples=_rows(out))
 
 
 def hold_out(files: Collection[str]) -> Bool[np.ndarray, " n"]:
@@ -105,9 +98,9 @@ def _place_pairs(features: Features) -> CaptionPairs:
     )
 
 
-def _of_splits(features: Features, splits: Collection[str]) -> Bool[np.ndarray, " c"]:
+def _of_splits(features: Features, *splits: str) -> Bool[np.ndarray, " c"]:
     """Which captions are of images in these splits."""
-    chosen = np.isin(features.splits, list(splits))
+    chosen = np.isin(features.splits, splits)
     if not chosen.any():
         there = ", ".join(sorted(set(features.splits)))
         name = features.origin.model.get("name")

@@ -4,15 +4,14 @@ Features stay on the device. An epoch is a scan over shuffled batches and a vali
 hyper-parameters are an axis that is mapped over.
 """
 
-import dataclasses
 import functools
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jclip.training.head_batches import HeadData, HeadRecipe, batches_of, loss_of_batch
 
@@ -22,33 +21,29 @@ Constants = tuple[Float[Array, " r"], Float[Array, " r"]]
 """Learning rate and margin of every run."""
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class HeadState:
+class HeadState(NamedTuple):
     """All that changes from epoch to epoch, of one run; mapped over, each leaf has an axis more.
 
     Losses are `[1 + E]`, by epoch; place 0 of the training's is unused.
     """
 
-    epoch: Any
-    key: Any
-    parameters: Any
-    adam: Any
-    best: Any
-    best_epoch: Any
-    best_loss: Any
-    stopped: Any
-    training_losses: Any
-    validation_losses: Any
+    epoch: Int[Array, "*r"]
+    key: Key[Array, "*r"]
+    parameters: nnx.State
+    adam: optax.OptState
+    best: nnx.State
+    best_epoch: Int[Array, "*r"]
+    best_loss: Float[Array, "*r"]
+    stopped: Bool[Array, "*r"]
+    training_losses: Float[Array, "*r e_plus_1"]
+    validation_losses: Float[Array, "*r e_plus_1"]
 
 
-def initial_state(parameters: Any, keys: Key[Array, " r"], epochs: int) -> HeadState:
-    """The state of R runs before the first epoch.
+def initial_state(parameters: nnx.State, keys: Key[Array, " r"], epochs: int) -> HeadState:
+    """The state of R runs before the first of at most `epochs`.
 
-    Args:
-        parameters: of all heads, each leaf `[R, ..]`.
-        keys: where the order of each run's examples comes from.
-        epochs: how many there will be at most.
+    Parameters are those of all heads, each leaf `[R, ..]`; `keys` are where the order of each run's
+    examples comes from.
     """
     count = len(keys)
     return HeadState(
@@ -75,10 +70,7 @@ def validate_all(
     validation: HeadData,
 ) -> Float[Array, " r"]:
     """The validation loss of every run as it is."""
-
-    def one(parameters, margin):
-        return _validation_loss(recipe, graph, parameters, margin, validation)
-
+    one = functools.partial(_validation_loss, recipe, graph, validation)
     return jax.vmap(one)(state.parameters, constants[1])
 
 
@@ -93,68 +85,47 @@ def epoch_of_all(
 ) -> HeadState:
     """All runs after one more epoch; those that were stopped stay as they are.
 
-    Args:
-        recipe: how heads are trained.
-        graph: of the heads.
-        state: of all runs; donated.
-        constants: learning rates and margins.
-        data: what they are trained on.
-        validation: what decides the best epoch.
+    `graph` is of the heads; `state`, of all runs, is donated; `validation` decides the best epoch.
     """
 
-    def one(state, learning_rate, margin):
-        return _epoch(recipe, graph, state, learning_rate, margin, data, validation)
+    def one_run(state: HeadState, learning_rate, margin) -> HeadState:
+        order, key = jax.random.split(jax.random.fold_in(state.key, state.epoch))
+        batches = batches_of(jax.random.permutation(order, data.examples), recipe.batch_size)
 
-    return jax.vmap(one)(state, *constants)
+        def step(carry, batch):
+            parameters, adam = carry
+            number, rows = batch
 
+            def loss(parameters):
+                head, drawn = nnx.merge(graph, parameters), jax.random.fold_in(key, number)
+                return loss_of_batch(recipe, head, data, rows, margin, drawn)
 
-def _epoch(
-    recipe: HeadRecipe,
-    graph: nnx.GraphDef,
-    state: HeadState,
-    learning_rate: Float[Array, ""],
-    margin: Float[Array, ""],
-    data: HeadData,
-    validation: HeadData,
-) -> HeadState:
-    """One run after one more epoch, or as it is if it was stopped."""
-    epoch_key = jax.random.fold_in(state.key, state.epoch)
-    order, key = jax.random.split(epoch_key)
-    batches = batches_of(jax.random.permutation(order, data.examples), recipe.batch_size)
+            value, gradients = jax.value_and_grad(loss)(parameters)
+            updates, adam = _ADAM.update(gradients, adam)
+            parameters = jax.tree.map(lambda p, u: p - learning_rate * u, parameters, updates)
+            return (parameters, adam), value
 
-    def step(carry, batch):
-        parameters, adam = carry
-        number, rows = batch
+        numbered = (jnp.arange(len(batches)), batches)
+        (parameters, adam), losses = jax.lax.scan(step, (state.parameters, state.adam), numbered)
+        epoch = state.epoch + 1
+        loss = _validation_loss(recipe, graph, validation, parameters, margin)
+        better = loss < state.best_loss
+        best_epoch = jnp.where(better, epoch, state.best_epoch)
+        after = HeadState(
+            epoch=epoch,
+            key=state.key,
+            parameters=parameters,
+            adam=adam,
+            best=_choose(better, parameters, state.best),
+            best_epoch=best_epoch,
+            best_loss=jnp.minimum(loss, state.best_loss),
+            stopped=epoch - best_epoch >= (recipe.patience or recipe.epochs),
+            training_losses=state.training_losses.at[epoch].set(losses.mean()),
+            validation_losses=state.validation_losses.at[epoch].set(loss),
+        )
+        return _choose(state.stopped, state, after)
 
-        def loss(parameters):
-            head = nnx.merge(graph, parameters)
-            return loss_of_batch(recipe, head, data, rows, margin, jax.random.fold_in(key, number))
-
-        value, gradients = jax.value_and_grad(loss)(parameters)
-        updates, adam = _ADAM.update(gradients, adam)
-        parameters = jax.tree.map(lambda p, u: p - learning_rate * u, parameters, updates)
-        return (parameters, adam), value
-
-    numbered = (jnp.arange(len(batches)), batches)
-    (parameters, adam), losses = jax.lax.scan(step, (state.parameters, state.adam), numbered)
-    epoch = state.epoch + 1
-    loss = _validation_loss(recipe, graph, parameters, margin, validation)
-    better = loss < state.best_loss
-    best_epoch = jnp.where(better, epoch, state.best_epoch)
-    waited = epoch - best_epoch
-    after = HeadState(
-        epoch=epoch,
-        key=state.key,
-        parameters=parameters,
-        adam=adam,
-        best=_choose(better, parameters, state.best),
-        best_epoch=best_epoch,
-        best_loss=jnp.minimum(loss, state.best_loss),
-        stopped=waited >= (recipe.patience or recipe.epochs),
-        training_losses=state.training_losses.at[epoch].set(losses.mean()),
-        validation_losses=state.validation_losses.at[epoch].set(loss),
-    )
-    return _choose(state.stopped, state, after)
+    return jax.vmap(one_run)(state, *constants)
 
 
 def _choose(condition, yes, no):
@@ -164,17 +135,16 @@ def _choose(condition, yes, no):
 def _validation_loss(
     recipe: HeadRecipe,
     graph: nnx.GraphDef,
-    parameters: Any,
-    margin: Float[Array, ""],
     validation: HeadData,
+    parameters: nnx.State,
+    margin: Float[Array, ""],
 ) -> Float[Array, ""]:
     """Mean over batches in order; what a loss draws is the same in every epoch and run."""
-    head = nnx.merge(graph, parameters)
-    key: Key[Array, ""] = jax.random.key(0)
+    head, key = nnx.merge(graph, parameters), jax.random.key(0)
 
     def step(number, rows):
-        batch_key = jax.random.fold_in(key, number)
-        return number + 1, loss_of_batch(recipe, head, validation, rows, margin, batch_key)
+        drawn = jax.random.fold_in(key, number)
+        return number + 1, loss_of_batch(recipe, head, validation, rows, margin, drawn)
 
     batches = batches_of(validation.examples, recipe.batch_size)
     return jax.lax.scan(step, jnp.int32(0), batches)[1].mean()

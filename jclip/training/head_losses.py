@@ -1,8 +1,10 @@
 """Losses of re-projection heads, as pure functions over the scores of a batch (paper 2, training).
 
-Row i of a score matrix is an image, column i the text that belongs to it. A mask says which of the
-other pairs are wrong; a pair that is neither on the diagonal nor in the mask counts as nothing,
-such as two captions of one image, or the rows that fill up the last batch of an epoch.
+Row i of `scores` `[N, N]` is an image, column i the text that belongs to it. `wrong` says which of
+the other pairs are wrong; a pair that is neither on the diagonal nor wrong counts as nothing, such
+as two captions of one image. `present` `[N]` says which rows are there, and do not just fill up the
+last batch of an epoch. `margin` is by how much a right score has to be higher than a wrong one;
+`hardest` is whether only the highest wrong score of each row, column or box counts.
 """
 
 import jax
@@ -19,10 +21,8 @@ def wrong_pairs(
 ) -> Bool[Array, "n n"]:
     """Which pairs of a batch are wrong: those of two different rows that are present.
 
-    Args:
-        present: which rows of the batch are there, and not filled up.
-        image_rows: which image each row is about: another caption of the same image is then not
-            wrong. None counts it as wrong, as the paper's code does.
+    With `image_rows` `[N]`, the image that each row is about, another caption of the same image is
+    not wrong; without, it is, as in the paper's code.
     """
     wrong = present[:, None] & present & ~jnp.eye(len(present), dtype=bool)
     return wrong if image_rows is None else wrong & (image_rows[:, None] != image_rows)
@@ -35,14 +35,7 @@ def triplet_loss(
     *,
     hardest: bool = False,
 ) -> Float[Array, ""]:
-    """Sum of max(0, margin + wrong score - right score), for each image and for each text.
-
-    Args:
-        scores: `[N, N]`.
-        wrong: `[N, N]`, see `wrong_pairs`.
-        margin: by which a right score has to be higher.
-        hardest: whether only the highest wrong score counts in each row and in each column.
-    """
+    """Sum of max(0, margin + wrong score - right score), for each image and for each text."""
     right = jnp.diagonal(scores)
     by_image = _hinge(scores - right[:, None], wrong, margin)
     by_text = _hinge(scores - right, wrong, margin)
@@ -60,11 +53,8 @@ def hard_negative_triplet_loss(
 ) -> Float[Array, ""]:
     """Sum of max(0, margin + wrong score - right score): each box against its own negatives.
 
-    Args:
-        scores: `[N, 1 + K]`, the right caption first.
-        wrong: `[N, K]`, which negatives there are.
-        margin: by which the right score has to be higher.
-        hardest: whether only the highest wrong score of each box counts.
+    `scores` are `[N, 1 + K]` here, the right caption first, and `wrong` `[N, K]` is which negatives
+    there are.
     """
     by_box = _hinge(scores[:, 1:] - scores[:, :1], wrong, margin)
     return (by_box.max(axis=1) if hardest else by_box).sum()
@@ -82,11 +72,7 @@ def score_info_nce(
 ) -> Float[Array, ""]:
     """`info_nce` of scores that need not be cosines, averaged over the rows that are present.
 
-    Args:
-        scores: `[N, N]`.
-        wrong: `[N, N]`, see `wrong_pairs`.
-        present: which rows are there.
-        temperature: what scores are divided by; 0.07 in the paper's code, which does not train it.
+    Scores are divided by `temperature`: 0.07 in the paper's code, which does not train it.
     """
     own = jnp.eye(len(scores), dtype=bool)
     logits = jnp.where(wrong | own, scores / temperature, -jnp.inf)
@@ -100,10 +86,7 @@ def binary_cross_entropy(
 ) -> Float[Array, ""]:
     """Mean of -log p(right) - log(1 - p(wrong)), halved: one wrong image for each text.
 
-    Args:
-        scores: `[N, N]`, probabilities.
-        wrong_image: the row of the image that each text is paired with wrongly.
-        present: which rows are there.
+    Scores are probabilities; `wrong_image` is the row of the image of each text's wrong pair.
     """
     smallest = jnp.finfo(scores.dtype).tiny
     right = jnp.log(jnp.maximum(jnp.diagonal(scores), smallest))
@@ -124,10 +107,7 @@ def hardest_wrong_image(
 ) -> Int[Array, " n"]:
     """For each text the wrong image with the largest inner product.
 
-    Args:
-        images: `[N, D]`, as CLIP gives them, not the head.
-        texts: `[N, D]`, likewise.
-        wrong: `[N, N]`, see `wrong_pairs`.
+    Images and texts `[N, D]` are as CLIP gives them, not the head.
     """
     products = jnp.matmul(images, texts.T, precision="highest")
     return jnp.argmax(jnp.where(wrong, products, -jnp.inf), axis=0)
@@ -136,13 +116,7 @@ def hardest_wrong_image(
 def self_distillation_loss(
     scores: Float[Array, "n n"], targets: Float[Array, "n n"], present: Bool[Array, " n"]
 ) -> Float[Array, ""]:
-    """Mean squared difference between a head's scores and CLIP's own cosines.
-
-    Args:
-        scores: `[N, N]`.
-        targets: `[N, N]`, what the scores shall be.
-        present: which rows are there.
-    """
+    """Mean squared difference between a head's scores and CLIP's own cosines."""
     return _mean((scores - targets) ** 2, present[:, None] & present)
 
 

@@ -1,5 +1,6 @@
 """Training re-projection heads, many seeds and settings at once (paper 2, training)."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from tqdm import tqdm
 
 from jclip.errors import InputError, RunStopped
@@ -21,11 +22,19 @@ from jclip.training.head_epoch import HeadState, epoch_of_all, initial_state, va
 
 @dataclasses.dataclass(frozen=True)
 class HeadRun:
-    """One of the runs that are trained together: what differs between them."""
+    """One of the runs that are trained together: what differs between them.
+
+    Raises:
+        InputError: the learning rate is out of range.
+    """
 
     seed: int
     learning_rate: float
     margin: float
+
+    def __post_init__(self):
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(f"learning rate {self.learning_rate:g}: more than 0 is expected")
 
     @property
     def name(self) -> str:
@@ -93,11 +102,23 @@ def train_heads(
         jnp.array([run.learning_rate for run in runs], jnp.float32),
         jnp.array([run.margin for run in runs], jnp.float32),
     )
-    if folder is None:
-        state = _train(recipe, runs, graph, state, constants, data, validation, None)
-    else:
-        with Checkpoints(folder / "checkpoints") as checkpoints:
-            state = _train(recipe, runs, graph, state, constants, data, validation, checkpoints)
+    keeping = contextlib.nullcontext() if folder is None else Checkpoints(folder / "checkpoints")
+    with keeping as checkpoints:
+        restored = checkpoints and checkpoints.restore_latest(state)
+        if restored:
+            state = restored.state
+        else:
+            first = validate_all(recipe, graph, state, constants, validation)
+            state = state._replace(validation_losses=state.validation_losses.at[:, 0].set(first))
+        done, total = restored.step if restored else 0, recipe.epochs
+        epochs = range(done + 1, total + 1)
+        for epoch in tqdm(epochs, initial=done, total=total, unit="epoch", disable=None):
+            if bool(state.stopped.all()):
+                break
+            state = epoch_of_all(recipe, graph, state, constants, data, validation)
+            _check_finite(runs, state, epoch)
+            if checkpoints:
+                checkpoints.save(epoch, state)
     return _results(runs, graph, state)
 
 
@@ -133,35 +154,6 @@ def start_runs(
     return graph, initial_state(parameters, keys, recipe.epochs)
 
 
-def _train(
-    recipe: HeadRecipe,
-    runs: Sequence[HeadRun],
-    graph: nnx.GraphDef,
-    state: HeadState,
-    constants: tuple[Array, Array],
-    data: HeadData,
-    validation: HeadData,
-    checkpoints: Checkpoints | None,
-) -> HeadState:
-    """All epochs that have not been done."""
-    done, restored = 0, checkpoints and checkpoints.restore_latest(state)
-    if restored:
-        done, state = restored.step, restored.state
-    else:
-        first = validate_all(recipe, graph, state, constants, validation)
-        losses = state.validation_losses.at[:, 0].set(first)
-        state = dataclasses.replace(state, validation_losses=losses)
-    epochs = range(done + 1, recipe.epochs + 1)
-    for epoch in tqdm(epochs, initial=done, total=recipe.epochs, unit="epoch", disable=None):
-        if bool(state.stopped.all()):
-            break
-        state = epoch_of_all(recipe, graph, state, constants, data, validation)
-        _check_finite(runs, state, epoch)
-        if checkpoints:
-            checkpoints.save(epoch, state)
-    return state
-
-
 def _check_finite(runs: Sequence[HeadRun], state: HeadState, epoch: int) -> None:
     columns = (state.training_losses[:, epoch], state.validation_losses[:, epoch])
     for kind, losses in zip(("training", "validation"), jax.device_get(columns), strict=True):
@@ -171,19 +163,15 @@ def _check_finite(runs: Sequence[HeadRun], state: HeadState, epoch: int) -> None
 
 
 def _results(runs: Sequence[HeadRun], graph: nnx.GraphDef, state: HeadState) -> list[TrainedHead]:
-    fetched = jax.device_get((state.epoch, state.best_epoch))
-    training, validated = jax.device_get((state.training_losses, state.validation_losses))
-    results = []
-    for number, run in enumerate(runs):
-        done = int(fetched[0][number])
-        best = jax.tree.map(lambda leaf, at=number: leaf[at], state.best)
-        results.append(
-            TrainedHead(
-                run=run,
-                head=nnx.merge(graph, best),
-                best_epoch=int(fetched[1][number]),
-                training_losses=training[number, 1 : done + 1],
-                validation_losses=validated[number, : done + 1],
-            )
+    columns = (state.epoch, state.best_epoch, state.training_losses, state.validation_losses)
+    fetched = zip(runs, *map(np.asarray, columns), strict=True)
+    return [
+        TrainedHead(
+            run=run,
+            head=nnx.merge(graph, jax.tree.map(lambda leaf, at=number: leaf[at], state.best)),
+            best_epoch=int(best_epoch),
+            training_losses=training[1 : done + 1],
+            validation_losses=validated[: done + 1],
         )
-    return results
+        for number, (run, done, best_epoch, training, validated) in enumerate(fetched)
+    ]

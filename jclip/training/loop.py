@@ -170,8 +170,9 @@ def train(
         alone = jax.process_count() == 1
         progress = tqdm(range(done + 1, steps + 1), initial=done, total=steps, disable=None)
         for number in progress:
-            state, metrics = step(state, frozen, _next(batches, number))
-            unchecked[number] = metrics
+            if (batch := next(batches, None)) is None:
+                raise ValueError(f"the batches ended before step {number}")
+            state, unchecked[number] = step(state, frozen, batch)
             due = number % checkpoint_every == 0 or number == steps
             log = number % log_every == 0
             # All processes stop after the same step; they ask each other at logged steps only.
@@ -205,13 +206,6 @@ def _resume(
         return 0, jax.jit(lambda s: jax.tree.map(jnp.copy, s), out_shardings=shardings)(state)
     batches.set_state(restored.batches)
     return restored.step, restored.state
-
-
-def _next(batches: grain.DatasetIterator, step: int) -> Any:
-    try:
-        return next(batches)
-    except StopIteration:
-        raise ValueError(f"the batches ended before step {step}") from None
 
 
 def _fetch_finite(

@@ -24,16 +24,16 @@ class MetricsFile:
         self._writes = jax.process_index() == 0
         if not self._writes or not path.exists():
             return
-        header, *rows = path.read_text().splitlines(keepends=True) or [""]
+        header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= done]
         with replacing(path) as partial:
-            partial.write_text("".join([header, *kept] if kept else []))
+            partial.write_text("".join([header, *kept] if kept else []), encoding="utf-8")
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add the row of a step."""
         if not self._writes:
             return
-        with self._path.open("a", newline="") as file:
+        with self._path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             if file.tell() == 0:
                 writer.writerow(["step", *metrics])
@@ -44,6 +44,6 @@ def read_metric(path: Path, name: str) -> tuple[list[int], list[float]]:
     """Steps and values of one metric; empty if nothing was logged."""
     if not path.exists():
         return [], []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [int(row["step"]) for row in rows], [float(row[name]) for row in rows]

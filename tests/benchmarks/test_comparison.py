@@ -35,8 +35,8 @@ class Fake:
 
 @pytest.fixture
 def side():
-    said = {"versions": {"torch": "2.14", "open_clip_torch": "3.3"}, "threads": 2}
-    return TorchSide.ready("open_clip", Fake(), said, PANORAMAS, 1024, [32, 64])
+    versions = {"torch": "2.14", "open_clip_torch": "3.3"}
+    return TorchSide.ready("open_clip", Fake(), versions, PANORAMAS, 1024, [32, 64])
 
 
 def test_the_fastest_form_and_batch_of_each_precision_are_kept(side):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from benchmarks.sweep import TEXTS_AT_ONCE
 from benchmarks.throughput.speed_rows import speed_rows
 from benchmarks.timing import Seconds
 from benchmarks.tower_flops import block_products, image_flops
 from jclip.models import ARCHITECTURES
+from jclip.probes.embed import TEXT_BATCH
 
 B32 = ARCHITECTURES["ViT-B-32"]
 
@@ -32,7 +32,7 @@ def test_rates_shares_and_what_bounds():
         {("sweep", "float32", 64, "crop"): 900.0},
         panoramas=16,
     )
-    text = 0.32 / TEXTS_AT_ONCE
+    text = 0.32 / TEXT_BATCH
     assert row["panoramas_per_s"] == pytest.approx(1 / (0.5 + text))
     assert row["images_per_s"] == pytest.approx(8 * row["panoramas_per_s"])
     assert row["step_ms"] == pytest.approx(4000)

@@ -103,7 +103,7 @@ def test_missing_fields_have_the_library_s_defaults(copy_golden):
     (folder / "config.json").write_text(
         json.dumps({"model_type": "owlv2", "text_config_dict": None, "vision_config": None})
     )
-    clip = describe_detector(folder).config.clip
+    clip = describe_detector(folder).config
     assert (clip.vision.image_size, clip.vision.patch_size, clip.vision.width) == (768, 16, 768)
     assert (clip.text.context_length, clip.text.end_of_text, clip.embedding_width) == (
         16,

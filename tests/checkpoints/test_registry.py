@@ -84,9 +84,9 @@ def test_towers_keep_activations_of_their_own():
 
 def test_text_formats_belong_to_the_checkpoint():
     formats = {
-        "ViT-B-16-SigLIP/webli": ("canonical", "canonical_html"),
-        "ViT-B-16-SigLIP2/webli": ("lower", "canonical_html"),
-        "ViT-L-14-CLIPA/datacomp1b": ("white_space", "white_space"),
+        "ViT-B-16-SigLIP/webli": ("canonical", "canonical_repaired"),
+        "ViT-B-16-SigLIP2/webli": ("lower", "canonical_repaired"),
+        "ViT-L-14-CLIPA/datacomp1b": ("repaired", "repaired"),
         "PE-Core-B-16/meta": ("none", "none"),
     }
     for name, cleanings in formats.items():

@@ -9,15 +9,9 @@ import pytest
 from jclip.data import demo_builders, demo_world
 from jclip.data.demo_builders import DemoConfig, DemoPanoramas, DemoPhotos, prepare
 from jclip.data.demo_world import draw_scenes, open_demo_panoramas
-from jclip.demo import (
-    render_panorama,
-    render_photo,
-    sample_camera,
-    sample_scene,
-    scene_key,
-)
 from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
-from jclip.demo.scenes import SPLITS
+from jclip.demo.rendering import render_panorama, render_photo
+from jclip.demo.scenes import SPLITS, sample_camera, sample_scene, scene_key
 from jclip.errors import InputError
 
 HEIGHT, SEED, SCENES = 32, 3, 3
@@ -74,7 +68,7 @@ def test_pictures_are_the_renderers(panoramas, photos):
     def draw(key):
         scene = sample_scene(key)
         camera = sample_camera(jax.random.fold_in(key, 1), scene)
-        return render_panorama(scene, HEIGHT), render_photo(scene, *camera, HEIGHT)
+        return render_panorama(scene, HEIGHT), render_photo(scene, camera, HEIGHT)
 
     expected = jax.jit(draw)(scene_key(SEED, "validation", 2))
     for sources, picture in zip((panoramas, photos), expected, strict=True):

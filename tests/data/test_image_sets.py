@@ -1,6 +1,8 @@
 """A set of images is checked before anything is computed, and streamed batch by batch."""
 
+import contextlib
 import io
+import os
 import time
 
 import numpy as np
@@ -30,7 +32,8 @@ def test_notices_name_what_a_person_should_know(panorama_folder):
     (folder / "prompts.txt").write_text("one\ntwo\nthree\n")
     opened = open_image_set(str(folder), folder / "prompts.txt")
     assert "notes.txt" in opened.notices[0]
-    assert "first a.png = 'one', last c.png = 'three'" in opened.notices[1]
+    pairs = "first a.png = 'one', second b.png = 'two', last c.png = 'three'"
+    assert pairs in opened.notices[1]
     assert "3 of 3 images are not 2:1" in not_two_to_one(opened.images)[0]
     assert not_two_to_one(open_image_set("samples").images) == []
 
@@ -93,8 +96,8 @@ def test_only_a_few_batches_are_decoded_ahead(panorama_folder, monkeypatch):
 
 
 def test_demo_scenes_are_a_set_of_panoramas(monkeypatch):
-    monkeypatch.setattr("jclip.data.image_sets.DEMO_IMAGES", 2)
-    monkeypatch.setattr("jclip.data.image_sets.DEMO_HEIGHT", 16)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_IMAGES", 2)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_HEIGHT", 16)
     demo = open_image_set("demo")
     assert [image.name for image in demo.images] == ["demo-0000.png", "demo-0001.png"]
     assert decode(demo.images[0]).shape == (16, 32, 3)
@@ -102,8 +105,8 @@ def test_demo_scenes_are_a_set_of_panoramas(monkeypatch):
 
 
 def test_demo_photos_are_square(monkeypatch):
-    monkeypatch.setattr("jclip.data.image_sets.DEMO_IMAGES", 2)
-    monkeypatch.setattr("jclip.data.image_sets.DEMO_HEIGHT", 16)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_IMAGES", 2)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_HEIGHT", 16)
     photos = open_image_set("demo-photos")
     assert decode(photos.images[1]).shape == (16, 16, 3)
     assert not any(caption.startswith(("a photo", "an image")) for caption in photos.captions)
@@ -113,9 +116,19 @@ def test_sets_differ_in_name_and_have_their_own_captions(panorama_folder):
     folder = panorama_folder()
     with pytest.raises(InputError, match=r"samples is the name of two sets .*OTHER=samples gives"):
         open_image_sets(["samples", "samples"])
-    with pytest.raises(InputError, match=r"belongs to one set .*see captions"):
+    with pytest.raises(InputError, match=r"no caption for '.*samples/apartment.jpg'"):
         open_image_sets(["samples", str(folder)], folder / "captions.csv")
+    for unnamed in (folder / "prompts.txt", folder):
+        unnamed.exists() or unnamed.write_text("a\n")
+        with pytest.raises(InputError, match=r"belong to one set.*see captions"):
+            open_image_sets(["samples", str(folder)], unnamed)
     assert [s.name for s in open_image_sets(["samples", str(folder)])] == ["samples", folder.name]
+
+
+@pytest.mark.parametrize("source", ["gs://bucket/images", "mine=s3://bucket/images"])
+def test_addresses_are_refused_as_such(source):
+    with pytest.raises(InputError, match=r"3?://bucket/images is the address of another place"):
+        open_image_set(source)
 
 
 def test_two_folders_of_one_name_can_be_told_apart(panorama_folder, tmp_path, monkeypatch):
@@ -135,8 +148,138 @@ def test_two_folders_of_one_name_can_be_told_apart(panorama_folder, tmp_path, mo
     assert open_image_set("a=b").name == "a=b"
 
 
+def test_one_caption_file_serves_several_sets(panorama_folder, tmp_path):
+    folders = [panorama_folder(["a.png", "b.png"], captions=False, name=name) for name in "xy"]
+    shared = tmp_path / "all.csv"
+    rows = ["x/a.png,1", f"{folders[0]}/b.png,2", "y\\a.png,3", "Y/B.PNG,4"]
+    shared.write_text("\n".join(["file,caption", *rows]))
+    sets = open_image_sets(list(map(str, folders)), shared)
+    assert [opened.captions for opened in sets] == [("1", "2"), ("3", "4")]
+    assert [opened.lines for opened in sets] == [(2, 3), (4, 5)]
+    shared.write_text("file,caption\na.png,1\n")
+    with pytest.raises(InputError, match=r"line 2: caption for 'a.png', which may be .*x/a.png or"):
+        open_image_sets(list(map(str, folders)), shared)
+
+
+def test_folders_below_are_read_with_a_pattern(panorama_folder, tmp_path):
+    for name in ("all/one", "all/two/three", "all/.hidden", "all/__MACOSX"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        panorama_folder(["1.png", "10.png", "2.png"], captions=False, name=name)
+    names = [f"{below}/{n}.png" for below in ("one", "two/three") for n in (1, 2, 10)]
+    (tmp_path / "all" / "captions.csv").write_text(
+        "\n".join(["file,caption", *(f"{name},about {name}" for name in names)])
+    )
+    opened = open_image_set(f"{tmp_path}/all/**")
+    assert opened.name == "all" and [image.name for image in opened.images] == names
+    assert opened.captions[4] == "about two/three/2.png"
+    assert opened.notices == ()
+    with pytest.raises(InputError, match=r"no images .* in this folder; '.*all/\*\*' reads"):
+        open_image_set(str(tmp_path / "all"))
+    with pytest.raises(InputError, match=r"all: no images .* like \*\*/x\.png"):
+        open_image_set(f"{tmp_path}/all/**/x.png")
+
+
+def test_a_text_beside_each_image_is_its_caption(panorama_folder):
+    folder = panorama_folder(["a.png", "B.JPG"], captions=False)
+    (folder / "a.txt").write_text("\ufeffa hall\r\n")
+    with pytest.raises(InputError, match=r"no .txt beside 'B.JPG' for its caption .1 images"):
+        open_image_set(str(folder))
+    (folder / "b.TXT").write_text("a road")
+    (folder / "._a.txt").write_bytes(b"\xff")
+    opened = open_image_set(str(folder))
+    assert [image.name for image in opened.images] == ["B.JPG", "a.png"]
+    assert opened.captions == ("a road", "a hall") and opened.lines == (1, 1)
+    assert opened.notices == () and not opened.caption_file.endswith(".txt")
+    (folder / "a.txt").write_text("a hall\na room\n")
+    with pytest.raises(InputError, match=r"a.txt: 2 lines; an image has one caption"):
+        open_image_set(str(folder))
+
+
+def test_pairs_are_shown_whatever_their_number(panorama_folder):
+    folder = panorama_folder(["1.png", "2.png", "10.png"], captions=False)
+    (folder / "PROMPTS.TXT").write_text("one\ntwo\nten")
+    (notice,) = open_image_set(str(folder)).notices
+    shown = "first 1.png = 'one', second 2.png = 'two', last 10.png = 'ten'"
+    assert notice == f"captions paired by natural order; {shown}"
+    (folder / "2.png").unlink()
+    (folder / "PROMPTS.TXT").write_text("one\nten")
+    (notice,) = open_image_set(str(folder)).notices
+    assert notice.endswith("; first 1.png = 'one', last 10.png = 'ten'")
+    (folder / "10.png").unlink()
+    (folder / "PROMPTS.TXT").write_text("one")
+    (notice,) = open_image_set(str(folder)).notices
+    assert notice.endswith("; last 1.png = 'one'")
+
+
+def test_ties_of_the_natural_order_do_not_depend_on_the_file_system(panorama_folder, monkeypatch):
+    folder = panorama_folder(["1.png", "01.png", "001.png"], captions=False)
+    (folder / "prompts.txt").write_text("a hall\na road\na lake\n")
+    listed = list(os.scandir(folder))
+    for order in (1, -1):
+        entries = contextlib.nullcontext(listed[::order])
+        monkeypatch.setattr("os.scandir", lambda *_: entries)  # noqa: B023
+        opened = open_image_set(str(folder), folder / "prompts.txt")
+        names = [image.name for image in opened.images]
+        assert dict(zip(names, opened.captions, strict=True)) == {
+            "001.png": "a hall", "01.png": "a road", "1.png": "a lake"
+        }  # fmt: skip
+
+
+def test_what_a_viewer_would_show_otherwise_is_counted(panorama_folder):
+    folder = panorama_folder(["a.jpg", "b.jpg"])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 32)).save(folder / "c.jpg", exif=exif)
+    Image.new("RGB", (64, 32)).save(folder / "d.png", exif=exif)
+    Image.new("RGBA", (64, 32)).save(folder / "e.png")
+    Image.new("RGB", (64, 32)).quantize(4).save(folder / "f.png", transparency=bytes(4))
+    pages = [Image.new("RGB", (64, 32), (200 * n, 0, 0)) for n in range(2)]
+    pages[0].save(folder / "g.webp", save_all=True, append_images=pages[1:])
+    (folder / "captions.csv").unlink()
+    (folder / "prompts.txt").write_text("\n".join("abcdefg"))
+    opened = open_image_set(str(folder))
+    turned, transparent, several = opened.notices[1:]
+    name = folder.name
+    assert turned.startswith(f"{name}: 2 of 7 images are turned or mirrored by an orientation tag")
+    assert turned.endswith(": c.jpg, ...")
+    assert transparent.startswith(f"{name}: 2 of 7 images may have transparent pixels")
+    assert several.startswith(f"{name}: 1 of 7 images hold several pictures")
+    assert several.endswith(": g.webp")
+    # What is noticed is not warned of among progress bars.
+    for image in opened.images:
+        assert decode(image).shape == (32, 64, 3)
+
+
+def test_system_files_are_nobodys(panorama_folder):
+    folder = panorama_folder(["0.jpg", "1.jpg"], captions=False)
+    for name in ("._0.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", "._prompts.txt"):
+        (folder / name).write_bytes(b"\0\5\26\7")
+    (folder / "prompts.txt").write_text("a\nb\n")
+    opened = open_image_set(str(folder))
+    assert opened.captions == ("a", "b") and len(opened.notices) == 1
+
+
+def test_names_that_are_no_utf_8_are_refused_by_name(panorama_folder, tmp_path):
+    folder = panorama_folder(["a.png"])
+    (folder / "a.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    with pytest.raises(
+        InputError, match=r"caf\\xe9.png: the name is not UTF-8; rename it"
+    ) as error:
+        open_image_set(str(folder))
+    assert str(error.value).isprintable()
+    (folder / os.fsdecode(b"caf\xe9.png")).rename(folder / "a.png")
+    other = folder.rename(tmp_path / os.fsdecode(b"m\xfcll"))
+    for source, captions in ((other, None), ("samples", other / "captions.csv")):
+        with pytest.raises(InputError, match="the name is not UTF-8"):
+            open_image_set(str(source), captions)
+    os.rename(other, tmp_path / "fine")
+    (tmp_path / "fine" / os.fsdecode(b"\xe9.doc")).write_text("")
+    (notice,) = open_image_set(str(tmp_path / "fine")).notices
+    assert "xe9.doc" in notice and notice.isprintable()
+
+
 def test_sets_of_the_demo_world_are_marked(monkeypatch, prepared, panorama_folder):
-    monkeypatch.setattr("jclip.data.image_sets.DEMO_HEIGHT", 16)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_HEIGHT", 16)
     for source in ("demo:2", "demo-photos:2", "mine=demo:2", prepared):
         assert open_image_set(source).demo_world, source
     for source in ("samples", str(panorama_folder())):

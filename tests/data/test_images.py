@@ -1,6 +1,7 @@
 """Images are checked by their headers and decoded as the papers decode them."""
 
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -20,6 +21,39 @@ def test_natural_order_and_only_images(panorama_folder):
     folder = panorama_folder(["p10.png", "p2.png", "p1.png"])
     (folder / "notes.md").write_text("not an image")
     assert [p.name for p in list_images(folder)] == ["p1.png", "p2.png", "p10.png"]
+
+
+def test_suffixes_of_any_case_and_kind(tmp_path):
+    image = Image.new("RGB", (8, 4))
+    for name, kind in (("a.JPG", "jpeg"), ("b.jfif", "jpeg"), ("c.AVIF", "avif"), ("d.Tiff", None)):
+        image.save(tmp_path / name, kind)
+    files = inspect_images(list_images(tmp_path))
+    assert [file.name for file in files] == ["a.JPG", "b.jfif", "c.AVIF", "d.Tiff"]
+    assert all(decode(file).shape == (4, 8, 3) for file in files)
+
+
+@pytest.mark.parametrize("size", [(16384, 1), (1, 16384), (4096, 40), (40, 4096)])
+def test_extreme_ratios_are_refused_by_name(tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "thin.png")
+    message = f"thin.png: {size[0]} x {size[1]} pixels; one side may be at most 100 times as long"
+    with pytest.raises(InputError, match=message):
+        inspect_images([tmp_path / "thin.png"])
+    Image.new("RGB", (4000, 40)).save(tmp_path / "thin.png")
+    assert inspect_images([tmp_path / "thin.png"])
+
+
+def test_transparent_pixels_have_the_colour_below_them(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 4), np.uint8)
+    image = Image.fromarray(pixels)
+    image.quantize(16).save(tmp_path / "palette.png", transparency=bytes(range(16)))
+    image.convert("RGB").save(tmp_path / "rgb.png", transparency=(1, 2, 3))
+    image.convert("L").save(tmp_path / "grey.png", transparency=3)
+    image.save(tmp_path / "rgba.png")
+    for file in inspect_images(list_images(tmp_path)):
+        assert file.unlike == ("transparency",)
+        with warnings.catch_warnings(action="ignore"):
+            expected = np.asarray(Image.open(tmp_path / file.name).convert("RGB"))
+        np.testing.assert_array_equal(decode(file), expected)
 
 
 def test_missing_and_empty_folders(tmp_path):

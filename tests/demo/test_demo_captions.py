@@ -6,14 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jclip.demo import (
-    Camera,
-    describe,
-    describe_object,
-    object_words,
-    sample_scene,
-    scene_key,
-)
 from jclip.demo.captions import (
     EARLY_STYLE,
     PANORAMA_WORDS,
@@ -21,7 +13,11 @@ from jclip.demo.captions import (
     STYLE,
     VISIBLE_ENOUGH,
     ObjectWords,
+    describe,
+    describe_object,
+    object_words,
 )
+from jclip.demo.scenes import Camera, sample_scene, scene_key
 from jclip.demo.vocabulary import ATTRIBUTES, BACKDROPS, CLASSES, GROUNDS, SKIES
 
 ALWAYS, NEVER = (

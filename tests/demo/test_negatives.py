@@ -6,14 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from jclip.demo import (
-    describe_object,
-    fine_grained_sets,
-    hard_negatives,
-    write_fine_grained_sets,
-)
-from jclip.demo.captions import ObjectWords
-from jclip.demo.negatives import SETS
+from jclip.demo.captions import ObjectWords, describe_object
+from jclip.demo.negatives import SETS, hard_negatives, write_fine_grained_sets
 from jclip.demo.vocabulary import ATTRIBUTES, CLASSES
 from jclip.errors import InputError
 
@@ -63,8 +57,8 @@ def test_hard_negatives_change_every_attribute_sometimes():
     assert min(changed.values()) > 50, changed
 
 
-def test_sets_repeat_and_files_hold_them(folder):
-    sets = fine_grained_sets(4, SCENES, size=SIZE)
+def test_sets_repeat_and_files_hold_them(folder, tmp_path):
+    sets = write_fine_grained_sets(tmp_path, 4, SCENES, size=SIZE)
     assert sorted(path.stem for path in folder.glob("*.json")) == sorted(sets) == sorted(SETS)
     for name, content in sets.items():
         assert json.loads((folder / f"{name}.json").read_text()) == content
@@ -104,8 +98,8 @@ def test_every_image_is_a_photo_of_its_size(folder):
             assert np.asarray(picture).std() > 5
 
 
-def test_bad_input_is_named():
+def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match="'dev'"):
-        fine_grained_sets(0, 4, split="dev")
+        write_fine_grained_sets(tmp_path, 0, 4, split="dev")
     with pytest.raises(InputError, match="scenes=0"):
-        fine_grained_sets(0, 0)
+        write_fine_grained_sets(tmp_path, 0, 0)

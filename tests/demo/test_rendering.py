@@ -5,16 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jclip.demo import (
+from jclip.demo.rendering import (
     draw_many,
     object_boxes,
+    object_places,
     render_panorama,
     render_photo,
-    sample_camera,
-    sample_scene,
-    scene_key,
 )
-from jclip.demo.rendering import object_places
+from jclip.demo.scenes import Camera, sample_camera, sample_scene, scene_key
 
 COUNT, HEIGHT, SIZE = 8, 128, 64
 TURN = 37  # columns
@@ -50,14 +48,14 @@ def panoramas(world):
 
 @pytest.fixture(scope="module")
 def photos(world):
-    draw = jax.jit(lambda *a: draw_many(lambda s, c: render_photo(s, *c, SIZE), *a))
+    draw = jax.jit(lambda *a: draw_many(lambda s, c: render_photo(s, c, SIZE), *a))
     return np.asarray(draw(*world))
 
 
 @pytest.fixture(scope="module")
 def boxes(world):
     def draw(scene, camera):
-        return *object_boxes(scene, *camera, SIZE), object_places(scene, *camera, SIZE)
+        return *object_boxes(scene, camera, SIZE), object_places(scene, camera, SIZE)
 
     return jax.device_get(jax.jit(lambda *a: draw_many(draw, *a))(*world))
 
@@ -129,7 +127,7 @@ def test_visible_fraction_is_one_in_front_and_zero_behind():
         scene, present=jnp.arange(5) < 1, distance=jnp.full(5, 2.9), size=jnp.full(5, 0.7)
     )
     yaw = jnp.rad2deg(alone.yaw[0] + alone.heading)
-    fraction = jax.jit(lambda *camera: object_boxes(alone, *camera, 32)[1])
+    fraction = jax.jit(lambda *camera: object_boxes(alone, Camera(*camera), 32)[1])
     front = fraction(yaw, -10.0, 80.0)
     edge = fraction(yaw + 40.0, -10.0, 80.0)
     behind = fraction(yaw + 180.0, -10.0, 80.0)

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jclip.demo import Scene, sample_camera, sample_scene, scene_key
-from jclip.demo.scenes import SPLITS
+from jclip.demo.scenes import SPLITS, Scene, sample_camera, sample_scene, scene_key
 from jclip.demo.vocabulary import CLASSES, COLOURS, MATERIALS, PATTERNS, TRANSPARENCIES
 from jclip.errors import InputError
 

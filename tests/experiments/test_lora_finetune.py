@@ -120,8 +120,8 @@ def test_a_killed_run_ends_with_the_same_adapter(tune, panoramas, monkeypatch):
     ],
 )
 def test_bad_input_is_one_line_before_training(tune, panoramas, arguments, message, monkeypatch):
-    monkeypatch.setattr("jclip.data.image_sets.DEMO_IMAGES", 2)
-    monkeypatch.setattr("jclip.data.image_sets.DEMO_HEIGHT", 16)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_IMAGES", 2)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_HEIGHT", 16)
     images = [] if "--images" in arguments else ["--images", str(panoramas)]
     status, out, error = tune(*images, *arguments)
     assert status == 2 and error.count("\n") == 1

@@ -12,7 +12,6 @@ from jclip.images import (
     plan_chunks,
     plan_views,
     shift_views,
-    yaw_degrees,
 )
 
 # Every entry compiles a program, so there are few: even and odd sizes, growing and shrinking,
@@ -167,8 +166,3 @@ def test_positive_shifts_move_content_right():
 def test_flip_mirrors_left_and_right():
     panorama = noise(4, 6, 3)
     np.testing.assert_array_equal(np.asarray(flip(jnp.asarray(panorama))), panorama[:, ::-1])
-
-
-def test_yaw_of_an_eighth_turn():
-    assert yaw_degrees(128, 1024) == 45.0
-    assert yaw_degrees(np.array([0, 512]), 1024).tolist() == [0.0, 180.0]

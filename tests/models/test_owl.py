@@ -1,7 +1,5 @@
 """The detector's own parts; that the whole equals the library is tested with its checkpoints."""
 
-import dataclasses
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 def detector(objectness=True):
-    return OWL(OWLConfig(clip=CLIP, objectness=objectness), rngs=nnx.Rngs(0))
+    return OWL(OWLConfig(**vars(CLIP), objectness=objectness), rngs=nnx.Rngs(0))
 
 
 def pixels(n=2):
@@ -72,4 +70,4 @@ def test_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match="the tower takes"):
         detector().predict(np.zeros((1, 20, 20, 3), np.float32))
     with pytest.raises(ValueError, match="embedding width 24"):
-        OWLConfig(clip=dataclasses.replace(CLIP, embedding_width=24), objectness=False)
+        OWLConfig(**vars(CLIP) | {"embedding_width": 24}, objectness=False)

@@ -11,8 +11,9 @@ from jclip.probes.retrieval import (
     cosine_retrieval,
     rank_captions,
     rank_images,
+    recall_at,
+    retrieval_table,
     right_caption_share,
-    summarise_retrieval,
 )
 
 # Of 3 images and 5 captions, the scores themselves as embeddings: similarity is a look-up.
@@ -97,9 +98,10 @@ def test_captions_in_any_order():
 def test_summary():
     ranks = np.array([1, 2, 5, 6, 11, 1])
     result = RankedQueries("m", "image to text", 30, ranks)
-    assert result.summary == summarise_retrieval(ranks)
-    assert result.summary.recall == pytest.approx({1: 100 / 3, 5: 200 / 3, 10: 500 / 6})
-    assert (result.summary.median, result.summary.mean) == (3.5, pytest.approx(26 / 6))
+    assert recall_at(ranks) == pytest.approx({1: 100 / 3, 5: 200 / 3, 10: 500 / 6})
+    (row,) = retrieval_table([result]).to_pylist()
+    assert (row["median_rank"], row["mean_rank"]) == (3.5, pytest.approx(26 / 6))
+    assert (row["queries"], row["among"]) == (6, 30)
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,14 @@ def test_everything_written_by_others_is_escaped(tmp_path):
     table = Table(bad, (Column(bad),), ((bad,),))
     figure = Illustration("figure", bad, _PNG)
     part = Section(bad, bad, folded=True)
-    page = _written(tmp_path, Section(bad, bad, (table,), (figure,), parts=(part,)), notices=[bad])
+    page = _written(tmp_path, Section(bad, bad, table, figure, part), notices=[bad])
     assert "<script" not in page
     assert "alert('x')" not in page
     assert page.count("&lt;script&gt;") >= 9
 
 
 def test_page_loads_nothing(tmp_path):
-    page = _written(tmp_path, Section("S", figures=(Illustration("figure", "c", _PNG),)))
+    page = _written(tmp_path, Section("S", "", Illustration("figure", "c", _PNG)))
     assert re.findall(r'src="([^"]{0,22})', page) == ["data:image/png;base64,"]
     assert base64.b64encode(_PNG).decode() in page
     assert not re.search(r"https?:|<link|<script|@import|url\(", page)
@@ -67,7 +67,7 @@ def test_page_loads_nothing(tmp_path):
 def test_numbers_stand_right_and_are_kept_in_full(tmp_path):
     p = 3.1518273645e-05
     table = Table("t", (Column("model"), Column("p", ".2g")), (("A", None), ("B", p)))
-    page = _written(tmp_path, Section("S", tables=(table,)))
+    page = _written(tmp_path, Section("S", "", table))
     assert f'<td class="number" title="{p}">3.2e-05</td>' in page
     assert '<th scope="col" class="number">p</th>' in page
     assert '<th scope="col">model</th>' in page
@@ -75,9 +75,7 @@ def test_numbers_stand_right_and_are_kept_in_full(tmp_path):
 
 
 def test_folded_sections_and_parts_are_nested(tmp_path):
-    page = _written(
-        tmp_path, Section("Outer", parts=(Section("Inner"), Section("Fold", folded=True)))
-    )
+    page = _written(tmp_path, Section("Outer", "", Section("Inner"), Section("Fold", folded=True)))
     assert "<h2>Outer</h2>" in page
     assert "<h3>Inner</h3>" in page
     assert "<summary>Fold</summary>" in page
@@ -91,11 +89,11 @@ def test_paragraphs_and_notices(tmp_path):
 
 
 def test_figures_are_written_by_name_from_nested_sections_too(tmp_path):
-    inner = Section("I", figures=(Illustration("second", "", b"2"),))
-    page = Page(
-        "t", "l", (Section("S", figures=(Illustration("first", "", b"1"),), parts=(inner,)),)
-    )
-    paths = write_figures(tmp_path / "figures", page)
+    inner = Section("I", "", Illustration("second", "", b"2"))
+    page = Page("t", "l", (Section("S", "", Illustration("first", "", b"1"), inner),))
+    write_figures(tmp_path / "figures", page)
+    assert [figure.name for figure in page.figures()] == ["first", "second"]
+    paths = sorted((tmp_path / "figures").iterdir())
     assert [path.name for path in paths] == ["first.png", "second.png"]
     assert [path.read_bytes() for path in paths] == [b"1", b"2"]
 
@@ -103,6 +101,6 @@ def test_figures_are_written_by_name_from_nested_sections_too(tmp_path):
 def test_programming_errors_are_refused():
     figure = Illustration("same", "", _PNG)
     with pytest.raises(ValueError, match="share the name 'same'"):
-        Page("t", "l", (Section("S", figures=(figure, figure)),))
+        Page("t", "l", (Section("S", "", figure, figure),))
     with pytest.raises(ValueError, match="row 0 has 1 cells, not 2"):
         Table("t", (Column("a"), Column("b")), (("only one",),))

@@ -6,7 +6,7 @@ from made_scores import with_scores
 from matplotlib.collections import PolyCollection
 
 from jclip.probes.shift_tables import median_yaws
-from jclip.report.shift_figures import change_figure, panel_names, yaw_figure, yaw_label
+from jclip.report.shift_figures import by_panel, change_figure, yaw_figure, yaw_label
 from jclip.report.style import fit_colours, png
 
 
@@ -93,9 +93,11 @@ def test_nine_models_with_four_fits_have_nine_panels(make_scores):
 def test_sets_have_panels_of_their_own_where_there_are_several(make_scores):
     samples = [make_scores("demo", fit, image_set="samples") for fit in ("crop", "pad")]
     other = [make_scores("demo", "crop", image_set="synthetic", seed=1)]
-    assert panel_names(samples) == ["demo", "demo"]
-    names = panel_names([*samples, *other])
-    assert names == ["demo · samples"] * 2 + ["demo · synthetic"]
+    assert {name: len(own) for name, own in by_panel(samples).items()} == {"demo": 2}
+    groups = by_panel([*samples, *other], "abc")
+    assert list(groups) == ["demo · samples", "demo · synthetic"]
+    assert [beside for _, beside in groups["demo · samples"]] == ["a", "b"]
+    assert [beside for _, beside in groups["demo · synthetic"]] == ["c"]
     for draw in (change_figure, yaw_figure):
         figure = draw([*samples, *other], [1.0, 2.0, 3.0])
         assert [axes.get_title() for axes in figure.axes] == ["demo · samples", "demo · synthetic"]

@@ -96,14 +96,14 @@ def test_summary_says_where_beta_comes_from(make_scores):
     given = with_scores(unflipped := make_scores(fit="squash"), unflipped.scores)
     summary = _summary([flipped, given], 1.5)
     assert _columns(summary.tables[1])["beta from"] == ["flip calibration", "given by value"]
-    assert "Q3 + 1.5 IQR" in summary.text
+    assert "Q3 + 1.5 IQR" in summary.method
     assert "Q3 + 1.5 IQR" not in _summary([given], 1.5).text
 
 
 def test_without_beta_no_test_is_mentioned_as_made(make_scores):
     results = [make_scores()]
     summary = _summary(results, None)
-    assert "stability was not tested" in summary.text
+    assert "stability was not tested" in summary.method
     assert len(summary.tables) == 1
     section = _per_shift(results, _statistics(results, None))
     (description,) = section.parts[0].tables

@@ -2,7 +2,7 @@ import numpy as np
 import scipy.stats
 from plain_holm import plain_holm
 
-from jclip.report.shift_sets import set_section
+from jclip.report.shift_tables import set_section
 
 
 def _columns(table):

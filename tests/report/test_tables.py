@@ -86,6 +86,6 @@ def test_no_rows_and_no_such_column():
 
 def test_it_stands_on_a_page(tmp_path):
     table = page_table("Changes", TABLE, ["model", "median_abs_d"])
-    write_page(tmp_path / "page.html", Page("T", "L", (Section("S", tables=(table,)),)))
+    write_page(tmp_path / "page.html", Page("T", "L", (Section("S", "", table),)))
     page = (tmp_path / "page.html").read_text()
     assert '<td class="number" title="1.23456">1.235</td>' in page

@@ -3,7 +3,7 @@
 import pytest
 
 from jclip.errors import InputError
-from jclip.runs.processes import ProcessOptions, launch
+from jclip.runs.processes import ProcessOptions, launch, task_notices
 
 
 def test_one_process_runs_as_it_is():
@@ -32,3 +32,26 @@ def test_options_that_fit_together(options):
 def test_options_that_do_not(options, named):
     with pytest.raises(InputError, match=named):
         launch(options, lambda: pytest.fail("started"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, "task 1 of the 4 of Slurm"),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, "task 0 of the 2 of Slurm"),
+        ({"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "2"}, "task 2 of the 3 of Open MPI"),
+        ({"PMI_SIZE": "3", "PMI_RANK": "2"}, "task 2 of the 3 of MPI"),
+        ({"WORLD_SIZE": "8", "RANK": "0"}, "task 0 of the 8 of torchrun"),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
+        ({"SLURM_NTASKS": "4"}, None),
+        ({"SLURM_NTASKS": "4(x2)", "SLURM_PROCID": "1"}, None),
+        ({}, None),
+    ],
+)
+def test_tasks_that_do_not_know_of_each_other_are_noticed(monkeypatch, variables, told):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    notices = task_notices()
+    assert len(notices) == (told is not None)
+    if told:
+        assert told in notices[0] and "--coordinator" in notices[0]

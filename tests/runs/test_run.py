@@ -171,8 +171,9 @@ def test_a_disk_that_is_full_is_told_with_the_folder(opened):
 
 def test_the_default_folder_is_of_the_experiment_and_its_identity(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with open_run("blur", Options()) as first, open_run("blur", Options(workers=3)) as same:
+    with open_run("blur", Options()) as first:
         assert re.fullmatch(r"runs/blur-[0-9a-f]{10}", str(first.folder))
+    with open_run("blur", Options(workers=3)) as same:
         assert same.folder == first.folder
     with open_run("blur", Options(3)) as other:
         assert other.folder != first.folder
@@ -189,7 +190,7 @@ def test_weights_are_confirmed_and_notices_given_once(opened, tmp_path):
     with opened(models=models) as run:
         (checkpoint,) = run.load(options, models)
         assert checkpoint.identity.name == "model"
-        assert run.confirmed["weights of model"] == dict(checkpoint.identity.sha256)
+        assert record(tmp_path)["confirmed"]["weights of model"] == dict(checkpoint.identity.sha256)
         notices = [n for n in run.notices if "model: Runs with quick_gelu although" in n]
         run.load(options, models)
         assert len(notices) == 1 and run.notices.count(notices[0]) == 1
@@ -212,6 +213,34 @@ def test_notices_are_told_once(opened, panorama_folder):
         run.note("one", "other", "one")
         run.note("other", "third")
         assert run.notices[len(sets[0].notices) :] == ["one", "other", "third"]
+
+
+def test_a_second_run_into_the_folder_is_refused_and_the_first_goes_on(opened):
+    with opened() as run:
+        with pytest.raises(InputError, match=r"run: another process is writing there"), opened():
+            pytest.fail("opened")
+        keep(run, batches([0, 1]))
+        assert len(earlier(run)) == 1
+    with opened() as run:
+        assert len(earlier(run)) == 1
+
+
+def test_a_task_of_many_is_told_so_in_its_record(opened, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    with opened() as run:
+        run.publish(None, [])
+    assert "--coordinator" in record(tmp_path)["notices"][0]
+
+
+def test_exhausted_memory_keeps_what_was_computed(opened):
+    with (
+        pytest.raises(RunStopped, match=r"out of memory .*--batch-size.* kept in"),
+        opened() as run,
+    ):
+        keep(run, batches([0, 1], ending=MemoryError()))
+    with opened() as run:
+        assert earlier(run) == [{"i": [0, 1], "x": [0, 2]}]
 
 
 def test_publishing_writes_page_and_record_and_prints_the_result(opened, tmp_path, capsys):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jclip.errors import InputError
-from jclip.statistics.calibration import calibrate_flip_bound, flip_bound, quartile_positions
+from jclip.statistics.calibration import calibrate_flip_bound, quartile_positions
 
 SCORES = np.full(5, 10.0)
 FLIPPED = np.array([10.0, 9.0, 12.0, 7.0, 14.0])  # |d| = 0, 1, 2, 3, 4; d = 0, 1, -2, 3, -4
@@ -15,8 +15,8 @@ METHODS = (
 
 
 def test_flip_bound_by_hand():
-    assert flip_bound(SCORES, FLIPPED) == 3 + 1.5 * 2
     bound = calibrate_flip_bound(SCORES, FLIPPED)
+    assert bound.value == 3 + 1.5 * 2
     assert (bound.value, bound.signed, bound.quantile_method) == (6.0, False, "linear")
     # What the bootstrap draws from is what the value was taken from.
     assert bound.differences.tolist() == [0, 1, 2, 3, 4]
@@ -52,11 +52,11 @@ def test_quartile_positions_give_numpys_quartiles(method, n):
 
 def test_unknown_quantile_method_lists_the_known():
     with pytest.raises(InputError, match=r"'tukey' is none of numpy's: linear, .*normal_unbiased"):
-        flip_bound(SCORES, FLIPPED, quantile_method="tukey")
+        calibrate_flip_bound(SCORES, FLIPPED, quantile_method="tukey")
 
 
 def test_bad_scores_are_named():
     with pytest.raises(InputError, match=r"image 1 .* mirrored score nan"):
-        flip_bound(SCORES, np.array([1.0, np.nan, 1.0, 1.0, 1.0]))
+        calibrate_flip_bound(SCORES, np.array([1.0, np.nan, 1.0, 1.0, 1.0]))
     with pytest.raises(InputError, match="no images"):
-        flip_bound(np.zeros(0), np.zeros(0))
+        calibrate_flip_bound(np.zeros(0), np.zeros(0))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jclip.statistics.normality import shapiro_wilk
+from jclip.statistics.stability import shapiro_wilk
 
 
 @pytest.mark.parametrize("n", [3, 4, 12, 500])

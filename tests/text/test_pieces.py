@@ -81,7 +81,7 @@ def test_other_tokenizers_are_refused_by_name(values, named):
 def test_open_clip_cleans_what_transformers_does_not():
     arrays = np.load(GOLDEN / "metaclip_2" / "open_clip_tokens.npz")
     plain = described("metaclip_2")
-    texts = dataclasses.replace(plain.text_format, corrected="white_space")
+    texts = dataclasses.replace(plain.text_format, corrected="repaired")
     ids = dataclasses.replace(plain, text_format=texts).tokenizer(arrays["texts"].tolist()).ids
     assert (ids == arrays["as_open_clip_gives"]).all()
 
@@ -89,7 +89,7 @@ def test_open_clip_cleans_what_transformers_does_not():
 def test_cleaned_texts_equal_those_of_open_clip():
     arrays = np.load(GOLDEN / "siglip2_fixed" / "tokens.npz")
     for text, wanted in zip(arrays["texts"], arrays["open_clip_clean_texts"], strict=True):
-        assert CLEANINGS["canonical_html"](str(text)) == wanted
+        assert CLEANINGS["canonical_repaired"](str(text)) == wanted
 
 
 def test_an_empty_text_is_all_padding():

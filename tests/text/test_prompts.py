@@ -24,6 +24,15 @@ def test_every_content_after_every_word():
         ("A Panorama of a city", "a city"),
         ("an image of an image of a tree", "an image of a tree"),
         ("  picture of dunes ", "dunes"),
+        ("This is a 360-degree view of room 0", "room 0"),
+        ("a 360\u00b0 view of a room", "a room"),
+        ("A 360\u2011Degrees view of a room", "a room"),
+        ("a 360&deg; view of a room", "a room"),
+        ("This is \u201ca 360-degree view of\u201d the hall", "the hall"),
+        ('"a photo of a cat".', "a cat"),
+        ("a photo of: dogs", "dogs"),
+        ("a photo of a 'cat'", "a 'cat'"),
+        ("This is a (360-photo) of dunes", "dunes"),
     ],
 )
 def test_content_stands_behind_a_known_word(prompt, content):

@@ -14,6 +14,7 @@ from jclip.checkpoints import describe_checkpoint
 from jclip.errors import InputError
 from jclip.models import ARCHITECTURES
 from jclip.text import load_tokenizer
+from jclip.text.cleaning import repaired
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 START, END = 49406, 49407
@@ -72,6 +73,49 @@ def test_the_vocabulary_is_complete(clip):
     assert sorted(vocabulary.values()) == list(range(49408))
 
 
+CLEANED = json.loads((GOLDEN / "cleaned_tokens.json").read_text())
+
+
+def test_texts_are_cleaned_as_open_clip_cleans_them(clip):
+    own = describe_checkpoint(GOLDEN / "hf_full").tokenizer
+    for text, ids in zip(CLEANED["texts"], CLEANED["ids"], strict=True):
+        for tokenizer in (clip, own):
+            found = tokenizer([text]).ids[0, : len(ids) + 2]
+            assert found.tolist() == [START, *ids, END], ascii(text)
+
+
+def test_a_bare_string_is_one_text_and_others_are_refused(clip):
+    assert clip("a dog").ids.tolist() == clip(["a dog"]).ids.tolist()
+    assert clip(text for text in ("a dog", "a cat")).ids.shape == (2, 77)
+    for wrong, message in (
+        (b"a dog", "a bytes"),
+        ({"a dog": 1}, "a dict"),
+        ({"a dog"}, "a set"),
+        (3, "a int"),
+        (["a dog", None], "a NoneType"),
+        ([["a dog"]], "a list"),
+        ([b"a dog"], "a bytes"),
+    ):
+        # The type checkers of the tests refuse some of these before the tokenizer does.
+        with pytest.raises(TypeError, match=f"{message}|Type-check"):
+            clip(wrong)
+
+
+def test_texts_of_which_cleaning_changes_tokens_are_counted(clip):
+    plain = ["a dog", "A  Dog.", "cafe\u0301", "x" * 400, "a\u00a0dog"]
+    assert clip.notices(plain) == []
+    (notice,) = clip.notices([*plain, "Tom &amp; Jerry", "a dog\u2019s ball"])
+    assert "2 of 7 texts have other tokens" in notice
+    assert "'Tom &amp; Jerry' is read as 'tom & jerry'" in notice
+    assert notice.isascii()
+
+
+@pytest.mark.parametrize("mark", ["<|endoftext|>", "<end_of_text>", "<|StartOfText|>"])
+def test_marks_of_an_end_inside_a_text_are_noticed(clip, mark):
+    (notice,) = clip.notices(["a dog", f"a dog {mark} and a cat"])
+    assert "1 of 2 texts hold a mark of a text's start or end" in notice
+
+
 def test_no_texts(clip):
     ids, truncated = clip([])
     assert ids.shape == (0, 77)
@@ -86,7 +130,7 @@ def test_every_text_is_framed(clip, text):
     assert row[0] == START
     assert first_end > 0
     assert (row[first_end + 1 :] == END).all() or "<|" in text
-    assert cut == (len(clip.backend(text)["input_ids"]) > 77)
+    assert cut == (len(clip.backend(repaired(text).lower())["input_ids"]) > 77)
 
 
 def test_a_short_context_cuts(clip):

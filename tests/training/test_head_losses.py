@@ -15,7 +15,7 @@ from jclip.training.head_losses import (
     triplet_loss,
     wrong_pairs,
 )
-from jclip.training.losses import info_nce
+from jclip.training.losses import info_nce, pair_log_likelihoods
 
 N = 5
 ALL = jnp.ones(N, bool)
@@ -73,11 +73,13 @@ def test_info_nce_of_cosines_is_info_nce():
     a, b = (drawn(N, 3, seed=s) - 0.5 for s in (0, 1))
     a, b = (jnp.asarray(x / np.linalg.norm(x, axis=1, keepdims=True)) for x in (a, b))
     together = jnp.zeros((N, N), bool).at[0, 1].set(True)
-    expected = info_nce(a, b, jnp.log(jnp.float32(1 / 0.07)), together)
-    wrong = wrong_pairs(ALL) & ~together
-    assert float(score_info_nce(a @ b.T, wrong, ALL, 0.07)) == pytest.approx(
-        float(expected), rel=1e-4
-    )
+    wrong = wrong_pairs(ALL)
+    expected = info_nce(a, b, jnp.log(jnp.float32(1 / 0.07)))
+    found = score_info_nce(a @ b.T, wrong, ALL, 0.07)
+    assert float(found) == pytest.approx(float(expected), rel=1e-4)
+    expected = -pair_log_likelihoods(jnp.where(together, -jnp.inf, a @ b.T / 0.07)).mean()
+    found = score_info_nce(a @ b.T, wrong & ~together, ALL, 0.07)
+    assert float(found) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_info_nce_of_a_batch_that_is_not_full_is_that_of_its_rows():

@@ -1,26 +1,100 @@
-"""Training an adapter: the step of a recipe, the run over a set of panoramas, and its memory."""
+"""Training an adapter: loss and step of a recipe, the run over a set of panoramas, its memory."""
 
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jclip.adapters import add_adapter
+from jclip.adapters import add_adapter, with_dropout
 from jclip.checkpoints import Checkpoint, ImageConfig
 from jclip.checkpoints.peft import is_adapter, save_adapter
 from jclip.data.images import ImageFile
 from jclip.data.training_batches import image_batches, steps_per_epoch
 from jclip.distributed import data_mesh, is_lead, replicate, shard_batch, wait_for_all
-from jclip.images import Fit, plan_views
+from jclip.images import Fit, ViewPlan, circular_shift, plan_views, shift_views
 from jclip.models import CLIP
-from jclip.training.loop import TrainState, TrainStep, init_state, make_train_step, train
-from jclip.training.lora.loss import TuningConstants, make_shift_invariance_loss
-from jclip.training.lora.recipe import LoRARecipe
+from jclip.probes.embed import embed_tiles
+from jclip.training.loop import (
+    LossFunction,
+    TrainState,
+    TrainStep,
+    init_state,
+    make_train_step,
+    train,
+)
+from jclip.training.lora.recipe import Anchor, DropoutMasks, LoRARecipe
+from jclip.training.losses import charbonnier, stability_loss
+
+
+class TuningConstants(NamedTuple):
+    """What every step of training an adapter reads and none changes, on the device.
+
+    `parameters` are those of the network. `texts` `[N, E]` are normalised and `scores_before` `[N]`
+    are of the untuned network at shift 0; a batch names its rows. `unshifted` is the plan of no
+    shift. `lam` is the weight of the shifted against the original score; the rest anchors it to the
+    score before. An array, so that one compilation serves all.
+    """
+
+    parameters: Any
+    texts: Float[Array, "n e"]
+    scores_before: Float[Array, " n"]
+    unshifted: ViewPlan
+    lam: Float[Array, ""]
+
+
+def make_shift_invariance_loss(
+    graph: nnx.GraphDef,
+    image_config: ImageConfig,
+    fit: Fit,
+    dropout_masks: DropoutMasks = "same",
+    anchor: Anchor = "both",
+) -> LossFunction:
+    """The loss of a batch `{"images": [N, H, W, 3] uint8, "rows": [N] int32}`, for `train`.
+
+    Each panorama is scored as it is and turned by a new uniform random shift, drawn and applied on
+    the device; `stability_loss` compares the two. Its `frozen` argument is a `TuningConstants`.
+
+    Args:
+        graph: of a network with an adapter, from `init_state`.
+        image_config: how the network's input is made.
+        fit: how a panorama becomes a square; `tiles` averages the embeddings of both.
+        anchor: which scores are held to the one before, with weight 1 - lam: the shifted alone, as
+            in the paper's code, or the original too.
+        dropout_masks: whether a panorama and its shifted copy share their dropout masks; in the
+            paper's code they do not.
+    """
+
+    def loss(trainable, frozen: TuningConstants, batch, key):
+        clip = nnx.merge(graph, trainable, frozen.parameters)
+        images = jnp.asarray(batch["images"])
+        shift_key, dropout_key = jax.random.split(key)
+        shifts = jax.random.randint(shift_key, (len(images),), 0, images.shape[2])
+        # Versions behind images: these are split over devices, and would have to be gathered.
+        both = jnp.stack([images, jax.vmap(circular_shift)(images, shifts)], axis=1)
+        flat = both.reshape(-1, *images.shape[1:])
+        views = shift_views(flat, frozen.unshifted, image_config.size, fit)
+        halves = jnp.moveaxis(views.reshape(len(images), 2, *views.shape[1:]), 1, 0)
+        embed = functools.partial(embed_tiles, with_dropout(clip, dropout_key), image_config)
+        if dropout_masks == "same":
+            # Mapped over the two versions, the masks are those of one batch.
+            embeddings = jax.vmap(embed)(halves)
+        else:
+            embeddings = embed(halves.reshape(views.shape)).reshape(2, len(images), 1, -1)
+        texts = frozen.texts[batch["rows"]]
+        seen = embeddings[:, :, 0]
+        original, shifted = 100 * jnp.einsum("vne,ne->vn", seen, texts, precision="highest")
+        before = frozen.scores_before[batch["rows"]]
+        value = stability_loss(shifted, original, before, frozen.lam)
+        if anchor == "both":
+            value += (1 - frozen.lam) * charbonnier(original, before)
+        return value, {"change": jnp.abs(shifted - original).mean()}
+
+    return loss
 
 
 def adapter_step(
@@ -101,9 +175,8 @@ def train_adapter(
     shape = images[0].height, images[0].width
     unshifted = plan_views(*shape, (0,), config.size, fit, config.interpolation)
     constants = TuningConstants(parameters, texts, scores_before, unshifted, jnp.float32(lam))
-    batches = image_batches(
-        images, size, recipe.epochs, seed, lambda batch: shard_batch(mesh, batch)
-    )
+    to_device = functools.partial(shard_batch, mesh)
+    batches = image_batches(images, size, recipe.epochs, seed, to_device)
     folder.mkdir(exist_ok=True)
     state = train(
         step,
@@ -122,11 +195,7 @@ def train_adapter(
 def memory_held(clip: CLIP, recipe: LoRARecipe) -> dict[str, str]:
     """What stays on the device while an adapter is trained, and the peak where JAX knows it.
 
-    The frozen network has no optimiser state.
-
-    Args:
-        clip: without an adapter.
-        recipe: how it is trained.
+    The frozen network, which has no adapter yet, has no optimiser state.
     """
     clip = add_adapter(clip, recipe.adapter, nnx.Rngs(0))
     _, state, parameters = init_state(clip, recipe.optimizer, jax.random.key(0), nnx.LoRAParam)
