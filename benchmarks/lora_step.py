@@ -18,7 +18,7 @@ from flax import nnx
 
 from benchmarks.timing import Work, take_turns, timed
 from benchmarks.torch_process import torch_process
-from jclip.adapters import add_adapter
+from jclip.adapters.lora import add_adapter
 from jclip.checkpoints import load_checkpoint
 from jclip.images import plan_views
 from jclip.models.unit_norm import normalised

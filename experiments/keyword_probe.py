@@ -113,16 +113,14 @@ def _contents(options: Options, opened: ImageSet) -> list[str]:
     """What the captions say without a format word."""
     if options.captions_hold == "content":
         return list(opened.captions)
-    contents = []
-    for line, caption in zip(opened.lines, opened.captions, strict=True):
-        content = content_of(caption, options.words)
-        if content is None:
-            raise InputError(
-                f"{opened.caption_file}, line {line}: {caption!r} begins with none of the format "
-                f"words {', '.join(options.words)}"
-            )
-        contents.append(content)
-    return contents
+    contents = [content_of(caption, options.words) for caption in opened.captions]
+    if None in contents:
+        row = contents.index(None)
+        raise InputError(
+            f"{opened.caption_file}, line {opened.lines[row]}: {opened.captions[row]!r} begins "
+            f"with none of the format words {', '.join(options.words)}"
+        )
+    return [content for content in contents if content is not None]
 
 
 def _report(
@@ -169,14 +167,11 @@ def _level(options: Options, run: Run, result: KeywordScores) -> float | None:
 
 def _adjusted(results: Sequence[KeywordScores], p: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Holm over identifiers x generics x models x fits x sets, the control a family of its own."""
-    adjusted: list[np.ndarray] = list(p)
-    for control in (False, True):
-        family = [i for i, result in enumerate(results) if result.control == control]
-        if family:
-            together = holm(np.stack([p[i] for i in family]))
-            for i, own in zip(family, together, strict=True):
-                adjusted[i] = own
-    return adjusted
+    adjusted = np.stack(p)
+    control = np.array([result.control for result in results])
+    for family in (control, ~control):
+        adjusted[family] = holm(adjusted[family])
+    return list(adjusted)
 
 
 def _line(row: dict) -> str:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import tyro
 from flax import nnx
 
-from jclip.adapters import add_adapter, check_targets, parameter_counts
+from jclip.adapters.lora import add_adapter, check_targets, parameter_counts
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.checkpoints.adapted import with_adapter
 from jclip.data.image_sets import ImageSet, not_two_to_one, split_image_set

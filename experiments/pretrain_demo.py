@@ -21,9 +21,8 @@ from flax import nnx
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription, Identity, ImageConfig, save_clip
 from jclip.demo.captions import EARLY_STYLE, STYLE, CaptionStyle
-from jclip.demo.model import IMAGE_SIZE, demo_config
+from jclip.demo.model import IMAGE_SIZE, demo_config, train_tokenizer
 from jclip.demo.pairs import Composition, draw_pairs, pair_batches
-from jclip.demo.tokenizer import train_tokenizer
 from jclip.errors import InputError
 from jclip.images import CLIP_MEAN, CLIP_STD, normalise
 from jclip.models import CLIP
@@ -163,18 +162,13 @@ def _optimizer(options: Options) -> optax.GradientTransformation:
 
 def _save(folder: Path, clip: CLIP, tokenizer: Tokenizer) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    activation = clip.config.vision.activation
+    own = clip.config.vision.activation
+    identity = Identity(
+        name="demo", source=str(folder), layout="transformers", activation=own, own_activation=own
+    )
+    images = ImageConfig(size=IMAGE_SIZE)
     description = CheckpointDescription(
-        config=clip.config,
-        image_config=ImageConfig(size=IMAGE_SIZE),
-        identity=Identity(
-            name="demo",
-            source=str(folder),
-            layout="transformers",
-            activation=activation,
-            own_activation=activation,
-        ),
-        location=None,
+        config=clip.config, image_config=images, identity=identity, location=None
     )
     save_clip(folder, Checkpoint(clip=clip, description=description), dtype="float16")
     tokenizer.backend.save_pretrained(folder)

@@ -161,8 +161,10 @@ def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound
     if options.beta is None:
         return None
     if images < needed:
-        why = f"no test can reach p < {options.alpha:g} with fewer than {needed} images"
-        run.note(f"{result.image_set}: not tested against beta; {why}, and there are {images}.")
+        run.note(
+            f"{result.image_set}: no test against beta, which cannot reach p < {options.alpha:g} "
+            f"with fewer than {needed} images; there are {images}."
+        )
         return None
     if options.beta != "flip":
         return options.beta

@@ -7,8 +7,7 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
-from jclip.adapters import LoRAConfig, add_adapter
-from jclip.adapters.lora import adapted_layers
+from jclip.adapters.lora import LoRAConfig, adapted_layers, add_adapter
 from jclip.checkpoints import load_checkpoint
 from jclip.checkpoints.peft import save_adapter
 

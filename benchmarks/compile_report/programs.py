@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.sweep import SHIFTS, equal_shifts
 from benchmarks.tower_flops import tower_flops
-from jclip.adapters import add_adapter
+from jclip.adapters.lora import add_adapter
 from jclip.checkpoints import CheckpointDescription
 from jclip.distributed import DATA
 from jclip.heads import HeadConfig

@@ -87,16 +87,12 @@ class InertFactor(nnx.Variable):
 class LoRALinear(nnx.Module):
     """`base(x) + scale * dropout(x) @ A @ B`, stacked over the blocks as `base` is.
 
-    Operands are in the kernel's dtype, as in `Linear`; the factors are kept in float32.
+    Operands are in the kernel's dtype, as in `Linear`; the factors are kept in float32. The base,
+    with kernel `[L, I, O]`, is owned from now on.
 
-    Args:
-        base: a dense layer with kernel `[L, I, O]`; owned from now on.
-        lora_a: `[L, I, R]`.
-        lora_b: `[L, R, O]`.
-        config: rank, scale and dropout.
-        layers: the blocks the adapter covers, all if None. In the others both factors have to be
-            zero, and so are their gradients: training leaves them alone.
-        inert: whether the factors are only kept, neither applied nor trained.
+    `layers` are the blocks that the adapter covers, all if None. In the others both factors have to
+    be zero, and so are their gradients: training leaves them alone. The factors of an `inert` one
+    are only kept, neither applied nor trained.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from jclip.adapters import merge_adapter
+from jclip.adapters.lora import merge_adapter
 from jclip.checkpoints.checkpoint import Checkpoint, CheckpointDescription
 from jclip.checkpoints.peft import load_adapter
 

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from jclip.checkpoints.locate import DEMO, DEMO_FOLDER, Location
 from jclip.models import CLIPConfig
-from jclip.text import Tokenizer, load_tokenizer
 from jclip.text.cleaning import TextChoice
 from jclip.text.formats import CLIP_TEXTS, TextFormat
 from jclip.text.pieces import PieceTokenizer, byte_pieces, load_pieces
+from jclip.text.tokenizer import Tokenizer, load_tokenizer
 
 DEMO_NOTICE = "The demo model knows rendered scenes only: its scores of photographs mean nothing."
 """For whoever gives it other images than those of the demo world."""
@@ -138,11 +138,7 @@ class Loaded[Images]:
 
     @property
     def tokenizer(self) -> Tokenizer | PieceTokenizer:
-        """The checkpoint's tokenizer, read at first use.
-
-        Raises:
-            InputError: there is none, or it does not fit the network.
-        """
+        """The checkpoint's tokenizer; see `Description.tokenizer`."""
         return self.description.tokenizer
 
     def __repr__(self) -> str:

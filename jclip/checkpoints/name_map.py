@@ -46,18 +46,14 @@ class TensorRule:
 
 def norm_rules(source: str, target: str) -> list[TensorRule]:
     """Those of a layer norm."""
-    return [
-        TensorRule(f"{source}.weight", f"{target}.scale"),
-        TensorRule(f"{source}.bias", f"{target}.bias"),
-    ]
+    bias = TensorRule(f"{source}.bias", f"{target}.bias")
+    return [TensorRule(f"{source}.weight", f"{target}.scale"), bias]
 
 
 def linear_rules(source: str, target: str) -> list[TensorRule]:
     """Those of a dense layer, whose kernel PyTorch keeps as [outputs, inputs]."""
-    return [
-        TensorRule(f"{source}.weight", f"{target}.kernel", "transposed"),
-        TensorRule(f"{source}.bias", f"{target}.bias"),
-    ]
+    bias = TensorRule(f"{source}.bias", f"{target}.bias")
+    return [TensorRule(f"{source}.weight", f"{target}.kernel", "transposed"), bias]
 
 
 def filled_module[Module: nnx.Module](

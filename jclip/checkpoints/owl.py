@@ -49,9 +49,8 @@ def describe_detector(
 ) -> DetectorDescription:
     """Find a detector and check its configuration; no weights are read or downloaded.
 
-    Args:
-        source: a folder or a hub id, such as `google/owlv2-base-patch16`.
-        allow_pickle: whether weights may come from `.bin` or `.pt` files.
+    The source is a folder or a hub id, such as `google/owlv2-base-patch16`. With `allow_pickle`
+    weights may come from `.bin` or `.pt` files.
 
     Raises:
         InputError: there is no such checkpoint, or it describes what is not supported.
@@ -79,11 +78,9 @@ def describe_detector(
 def load_detector(
     source: str | os.PathLike[str] | DetectorDescription, *, dtype=jnp.float32
 ) -> DetectorCheckpoint:
-    """Load OWL-ViT or OWLv2.
+    """Load OWL-ViT or OWLv2, from what `describe_detector` takes or from what it returned.
 
-    Args:
-        source: what `describe_detector` takes, or what it returned.
-        dtype: of the dense kernels; all other parameters are float32.
+    The dense kernels are of `dtype`; all other parameters are float32.
 
     Raises:
         InputError: there is no such checkpoint, it describes what is not supported, or its weights

@@ -59,11 +59,8 @@ def load_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> Adapter:
 
     Both towers and both libraries' names are read, whether peft wrapped the whole model or one
     tower. Blocks that the adapter leaves out stay as they are, in training too. What open_clip's
-    attention bypasses (`attn.out_proj`) is kept but not applied, and a notice says so.
-
-    Args:
-        clip: the network, without an adapter; left as it is.
-        folder: with `adapter_config.json` and `adapter_model.safetensors`.
+    attention bypasses (`attn.out_proj`) is kept but not applied, and a notice says so. The network
+    itself is left as it is.
 
     Raises:
         InputError: files are missing or damaged, the configuration asks for more than plain LoRA,
@@ -218,12 +215,7 @@ def save_adapter(
     peft loads `transformers` on a `CLIPModel`, and `open_clip` on the `visual` of an open_clip
     model, which is what paper 1 wraps. The factors are in float32; their file holds the digests of
     both. Inert factors are written to `open_clip` only: in transformers they would act.
-
-    Args:
-        clip: a network with an adapter.
-        folder: where to write; it must not hold an adapter yet.
-        layout: whose names to use.
-        base_model_name: where peft finds the network itself, such as a hub id.
+    `base_model_name` is where peft finds the network itself, such as a hub id.
 
     Raises:
         InputError: the folder holds an adapter, a factor is not finite, or open_clip cannot express

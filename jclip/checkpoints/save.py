@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -19,14 +19,8 @@ from jclip.errors import InputError
 from jclip.files.atomic import replacing
 from jclip.files.digests import sha256, write_tensors
 from jclip.files.json_files import write_json
-from jclip.text import Tokenizer
 from jclip.text.pieces import PIECE_FILES
-
-_DTYPES = {
-    "float32": np.dtype(np.float32),
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-}
+from jclip.text.tokenizer import Tokenizer
 
 
 def save_clip(
@@ -63,7 +57,7 @@ def save_clip(
         _save_tokenizer(checkpoint, partial)
         written = [file for file in sorted(partial.iterdir()) if file.name in SMALL_FILES]
         beside = {file.name: sha256(file) for file in written}
-        tensors = _tensors(checkpoint, _DTYPES[dtype])
+        tensors = _tensors(checkpoint, jnp.dtype(dtype))
         write_tensors(partial / "model.safetensors", tensors, beside=beside)
 
 

@@ -181,21 +181,17 @@ def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
     )
     check_expressible(config, plain)
     kind = "siglip2" if vision.flexible else "siglip"
-    size = {"num_patches": vision.tokens} if vision.flexible else {"image_size": vision.image_size}
+    images = tower_values(config, "vision", kind) | {"num_channels": 3}
+    if vision.flexible:
+        images |= {"num_patches": vision.tokens}
+        del images["image_size"]
     return {
         "architectures": [f"{kind.capitalize()}Model"],
         "model_type": kind,
         "dtype": dtype,
-        "text_config": tower_values(text)
-        | {
-            "model_type": f"{kind}_text_model",
-            "vocab_size": text.vocabulary_size,
-            "max_position_embeddings": text.context_length,
-            "projection_size": config.embedding_width,
-        },
-        "vision_config": tower_values(vision)
-        | {"model_type": f"{kind}_vision_model", "patch_size": vision.patch_size, "num_channels": 3}
-        | size,
+        "text_config": tower_values(config, "text", kind)
+        | {"projection_size": config.embedding_width},
+        "vision_config": images,
     }
 
 

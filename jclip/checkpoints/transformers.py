@@ -23,26 +23,36 @@ METACLIP_2 = "metaclip_2"
 # Configs written before `eos_token_id` was right hold 2; the library then pools at the largest id.
 _LEGACY_END_OF_TEXT = 2
 
-_TEXT_DEFAULTS = {
-    "vocab_size": 49408,
-    "hidden_size": 512,
-    "intermediate_size": 2048,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 8,
-    "max_position_embeddings": 77,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-    "eos_token_id": 49407,
+_BOTH = {"num_hidden_layers": 12, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "text": {
+        **_BOTH,
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_attention_heads": 8,
+        "vocab_size": 49408,
+        "max_position_embeddings": 77,
+        "eos_token_id": 49407,
+    },
+    "vision": {
+        **_BOTH,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_attention_heads": 12,
+        "image_size": 224,
+        "patch_size": 32,
+    },
 }
-_VISION_DEFAULTS = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "image_size": 224,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
+# The whole numbers of a tower, and what they are called here.
+_SIZES = {
+    "hidden_size": "width",
+    "num_hidden_layers": "layers",
+    "num_attention_heads": "heads",
+    "intermediate_size": "mlp_width",
+}
+_NUMBERS = {
+    "text": _SIZES | {"vocab_size": "vocabulary_size", "max_position_embeddings": "context_length"},
+    "vision": _SIZES | {"image_size": "image_size", "patch_size": "patch_size"},
 }
 
 # Bookkeeping, initialisation, training and generation: nothing that an embedding depends on.
@@ -74,8 +84,9 @@ def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
     if kind is None:
         fields.refuse("model_type", None, "supported: 'clip'")
     kind = kind if kind == METACLIP_2 else "clip"
-    text, vision = _tower(fields, "text", kind), _tower(fields, "vision", kind)
-    text, vision = _read_text(text, kind), _read_vision(vision)
+    text, vision = (
+        _read_tower(_tower(fields, name, kind), name, kind) for name in ("text", "vision")
+    )
     embedding_width = fields.take_positive("projection_dim", 512)
     fields.ignore("eos_token_id", *IGNORED)
     refuse_decoders(fields)
@@ -91,7 +102,7 @@ def _tower(fields: Fields, name: str, kind: str) -> Fields:
     values = fields.take(f"{name}_config", {})
     older = fields.take(f"{name}_config_dict", {})
     if older:
-        values = values | (_TEXT_DEFAULTS if name == "text" else _VISION_DEFAULTS) | older
+        values = values | _DEFAULTS[name] | older
     tower = Fields(values, f"{name}_config.", fields.problems)
     tower.only("model_type", f"{kind}_{name}_model")
     # The towers' own copy of this is not what the projections are built from.
@@ -106,43 +117,27 @@ def refuse_decoders(fields: Fields) -> None:
     fields.only("pruned_heads", {})
 
 
-def _read_tower(fields: Fields, defaults: dict[str, Any]) -> dict[str, Any]:
-    def positive(name):
-        return fields.take_positive(name, defaults[name])
-
-    tower = {
-        "width": positive("hidden_size"),
-        "layers": positive("num_hidden_layers"),
-        "heads": positive("num_attention_heads"),
-        "mlp_width": positive("intermediate_size"),
-        "activation": fields.choose("hidden_act", defaults["hidden_act"], ACTIVATIONS),
-        "norm_epsilon": fields.take("layer_norm_eps", defaults["layer_norm_eps"]),
+def _read_tower(fields: Fields, name: str, kind: str) -> dict[str, Any]:
+    defaults = _DEFAULTS[name]
+    tower: dict[str, Any] = {
+        ours: fields.take_positive(theirs, defaults[theirs])
+        for theirs, ours in _NUMBERS[name].items()
     }
+    tower["activation"] = fields.choose("hidden_act", defaults["hidden_act"], ACTIVATIONS)
+    tower["norm_epsilon"] = fields.take("layer_norm_eps", defaults["layer_norm_eps"])
     if tower["width"] % tower["heads"]:
         reason = f"it does not divide hidden_size = {tower['width']}"
         fields.refuse("num_attention_heads", tower["heads"], reason)
-    return tower
-
-
-def _read_text(fields: Fields, kind: str) -> dict[str, Any]:
-    tower = _read_tower(fields, _TEXT_DEFAULTS)
-    end = fields.take("eos_token_id", _TEXT_DEFAULTS["eos_token_id"])
-    tower["vocabulary_size"] = fields.take_positive("vocab_size", _TEXT_DEFAULTS["vocab_size"])
-    tower["context_length"] = fields.take_positive("max_position_embeddings", 77)
-    # Of MetaCLIP 2, token 2 is the end of text.
-    tower["end_of_text"] = None if end == _LEGACY_END_OF_TEXT and kind == "clip" else end
-    if not 0 <= end < tower["vocabulary_size"]:
-        fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
-    fields.finish()
-    return tower
-
-
-def _read_vision(fields: Fields) -> dict[str, Any]:
-    tower = _read_tower(fields, _VISION_DEFAULTS)
-    tower["image_size"] = fields.take_positive("image_size", 224)
-    tower["patch_size"] = fields.take_positive("patch_size", 32)
-    fields.only("num_channels", 3)
-    fields.ignore("eos_token_id")
+    if name == "text":
+        end = fields.take("eos_token_id", defaults["eos_token_id"])
+        # Of MetaCLIP 2, token 2 is the end of text.
+        legacy = end == _LEGACY_END_OF_TEXT and kind == "clip"
+        tower["end_of_text"] = None if legacy else end
+        if not 0 <= end < tower["vocabulary_size"]:
+            fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
+    else:
+        fields.only("num_channels", 3)
+        fields.ignore("eos_token_id")
     fields.finish()
     return tower
 
@@ -169,7 +164,7 @@ def check_expressible(config: CLIPConfig, plain: CLIPConfig) -> None:
 
 def kept_fields(tower: TransformerConfig, *more: str) -> dict[str, Any]:
     """Sizes, activation and epsilon of a tower, which every family says itself, and more fields."""
-    names = ("width", "layers", "heads", "mlp_width", "activation", "norm_epsilon", *more)
+    names = (*_SIZES.values(), "activation", "norm_epsilon", *more)
     return {name: getattr(tower, name) for name in names}
 
 
@@ -180,46 +175,30 @@ def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
         ValueError: the network has what this layout cannot express, such as layer scale.
     """
     vision = VisionConfig(**kept_fields(config.vision, "image_size", "patch_size"))
-    text = TextConfig(
-        **kept_fields(config.text, "context_length", "vocabulary_size", "end_of_text")
-    )
-    check_expressible(config, dataclasses.replace(config, vision=vision, text=text))
+    sizes = kept_fields(config.text, "context_length", "vocabulary_size", "end_of_text")
+    check_expressible(config, dataclasses.replace(config, vision=vision, text=TextConfig(**sizes)))
     end = config.text.end_of_text
     # Of CLIP, the library takes 2 for something else.
-    kind, model = ("clip", "CLIPModel")
-    if end == _LEGACY_END_OF_TEXT:
-        kind, model = (METACLIP_2, "MetaClip2Model")
-    text = tower_values(config.text) | {
-        "projection_dim": config.embedding_width,
-        "model_type": f"{kind}_text_model",
-        "vocab_size": config.text.vocabulary_size,
-        "max_position_embeddings": config.text.context_length,
-        "eos_token_id": _LEGACY_END_OF_TEXT if end is None else end,
-    }
-    vision = tower_values(config.vision) | {
-        "projection_dim": config.embedding_width,
-        "model_type": f"{kind}_vision_model",
-        "image_size": config.vision.image_size,
-        "patch_size": config.vision.patch_size,
-        "num_channels": 3,
-    }
+    two = end == _LEGACY_END_OF_TEXT
+    kind, model = (METACLIP_2, "MetaClip2Model") if two else ("clip", "CLIPModel")
+    width = {"projection_dim": config.embedding_width}
+    more = {"eos_token_id": _LEGACY_END_OF_TEXT if end is None else end} | width
     return {
         "architectures": [model],
         "model_type": kind,
         "dtype": dtype,
         "projection_dim": config.embedding_width,
-        "text_config": text,
-        "vision_config": vision,
+        "text_config": tower_values(config, "text", kind) | more,
+        "vision_config": tower_values(config, "vision", kind) | {"num_channels": 3} | width,
     }
 
 
-def tower_values(tower: TransformerConfig) -> dict[str, Any]:
+def tower_values(config: CLIPConfig, name: str, kind: str) -> dict[str, Any]:
     """What `config.json` holds for a tower of any family."""
+    tower = getattr(config, name)
     return {
-        "hidden_size": tower.width,
-        "num_hidden_layers": tower.layers,
-        "num_attention_heads": tower.heads,
-        "intermediate_size": tower.mlp_width,
+        "model_type": f"{kind}_{name}_model",
+        **{theirs: getattr(tower, ours) for theirs, ours in _NUMBERS[name].items()},
         "hidden_act": _ACTIVATION_NAMES.get(tower.activation, tower.activation),
         "layer_norm_eps": tower.norm_epsilon,
     }

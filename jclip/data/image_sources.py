@@ -17,6 +17,7 @@ from jclip.data.file_names import is_hidden, require_unicode, same_name, shown
 from jclip.data.images import SUFFIXES, ImageFile, files_of, inspect_images, list_images
 from jclip.data.tfds_images import TFDS, open_tfds_images
 from jclip.data.webdataset import open_shards
+from jclip.files.local import require_local
 
 DEMO_IMAGES = 96
 DEMO_HEIGHT = 128

@@ -60,19 +60,13 @@ _MOST_NAMED = 4
 _CLEARLY_IN_FRAME = 6.0  # degrees from the horizon to a photo's upper or lower border
 
 _COUNTS = ("", "", "two", "three", "four", "five")
-_SKY_NOUNS = {
-    "clear": "a clear sky",
-    "cloudy": "a cloudy sky",
-    "sunset": "a sunset sky",
-    "night": "a starry night sky",
-    "overcast": "an overcast sky",
-}
-_SKY_PHRASES = {
-    "clear": "on a clear day",
-    "cloudy": "on a cloudy day",
-    "sunset": "at sunset",
-    "night": "at night",
-    "overcast": "on an overcast day",
+# What a sky is called, and what its light is.
+_SKY_WORDS = {
+    "clear": ("a clear sky", "on a clear day"),
+    "cloudy": ("a cloudy sky", "on a cloudy day"),
+    "sunset": ("a sunset sky", "at sunset"),
+    "night": ("a starry night sky", "at night"),
+    "overcast": ("an overcast sky", "on an overcast day"),
 }
 _GROUND_NOUNS = {
     "grass": "a grassy field",
@@ -184,20 +178,20 @@ def _object_phrases(scene, rng, camera, visible, style: CaptionStyle) -> list[st
 
 def _content(scene, rng, objects: list[str], camera: Camera | None, style: CaptionStyle) -> str:
     """What the caption says after its format word; it always says something."""
-    sky, ground = SKIES[int(scene.sky)], GROUNDS[int(scene.ground)]
-    backdrop = BACKDROPS[int(scene.backdrop)]
+    ground, backdrop = GROUNDS[int(scene.ground)], BACKDROPS[int(scene.backdrop)]
+    sky, phrase = _SKY_WORDS[SKIES[int(scene.sky)]]
     sees_sky, sees_ground = _sees(camera)
     says_sky, says_ground, says_backdrop = (rng.random(3) < style.surroundings).tolist()
     says_sky, says_ground = says_sky and sees_sky, says_ground and sees_ground
     says_backdrop = says_backdrop and backdrop != "open" and sees_sky and sees_ground
-    light = f"under {_SKY_NOUNS[sky]}" if rng.random() < 0.5 else _SKY_PHRASES[sky]
+    light = f"under {sky}" if rng.random() < 0.5 else phrase
     place_first = rng.random() < 0.4
     distance = f"{backdrop} in the distance"
     if objects and not (place_first and says_ground):
         parts = [_listed(objects)]
         parts += [f"on {ground}"] * says_ground + [light] * says_sky
         return " ".join(parts + [f"with {distance}"] * says_backdrop)
-    subject = _GROUND_NOUNS[ground] if sees_ground else _SKY_NOUNS[sky]
+    subject = _GROUND_NOUNS[ground] if sees_ground else sky
     things = objects + [distance] * says_backdrop
     parts = [subject] + [light] * (says_sky and sees_ground)
     return " ".join(parts + ([f"with {_listed(things)}"] if things else []))

@@ -27,20 +27,16 @@ shares are of 1, semantics in score units (100 x cosine), ranks count from 1.
 
 
 def write_model_card(path: Path, measured: Mapping[str, Any]) -> None:
-    """Write the card, in Markdown, from the measurements that `experiments.evaluate_demo` prints.
-
-    Values are shares of 1 for right captions, score units (100 x cosine) for both semantics, and
-    ranks from 1 for the fine-grained sets.
-    """
+    """Write the card, in Markdown, from what `experiments.evaluate_demo` prints, in its units."""
     parts = [
         _INTRODUCTION,
         _table("Right caption (share of images)", ("images", "share"), measured["right caption"]),
     ]
     for heading, rows in measured.items():
         if heading != "right caption":
-            names = list(next(iter(rows.values())))
+            columns = ("", *next(iter(rows.values())))
             cells = {name: list(values.values()) for name, values in rows.items()}
-            parts.append(_table(heading.capitalize(), ("", *names), cells))
+            parts.append(_table(heading.capitalize(), columns, cells))
     path.write_text("\n".join(parts), encoding="utf-8")
 
 

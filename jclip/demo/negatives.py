@@ -63,18 +63,15 @@ def hard_negatives(words: ObjectWords, name: str, rng: np.random.Generator) -> l
     attributes, changes = change
     wrong = {key: [word for word in ATTRIBUTES[key] if word != getattr(words, key)]
              for key in attributes}  # fmt: skip
-    options = [
-        dict(zip(names, values, strict=True))
-        for names in itertools.combinations(attributes, changes)
-        for values in itertools.product(*(wrong[key] for key in names))
-    ]
-    # An attribute with many words would otherwise crowd out the others.
-    weights = np.concatenate([
-        np.full(size := int(np.prod([len(wrong[key]) for key in names])), 1.0 / size)
-        for names in itertools.combinations(attributes, changes)
-    ])  # fmt: skip
+    options, weights = [], []
+    for names in itertools.combinations(attributes, changes):
+        own = [dict(zip(names, values, strict=True))
+               for values in itertools.product(*(wrong[key] for key in names))]  # fmt: skip
+        options += own
+        # An attribute with many words would otherwise crowd out the others.
+        weights += [1.0 / len(own)] * len(own)
     count = min(_MOST_NEGATIVES, len(options))
-    chosen = rng.choice(len(options), count, replace=False, p=weights / weights.sum())
+    chosen = rng.choice(len(options), count, replace=False, p=np.array(weights) / np.sum(weights))
     return [words._replace(**options[index]) for index in chosen]
 
 

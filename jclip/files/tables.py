@@ -30,13 +30,8 @@ def write_table(folder: Path, name: str, table: pa.Table) -> None:
     """Write `NAME.parquet` and, up to 100,000 rows, `NAME.csv` too."""
     write_parquet(folder / f"{name}.parquet", table)
     if len(table) <= CSV_ROWS:
-        write_csv(folder / f"{name}.csv", table)
-
-
-def write_csv(path: Path, table: pa.Table) -> None:
-    """Write a table as CSV with a header."""
-    with replacing(path) as partial:
-        pa_csv.write_csv(table, partial)
+        with replacing(folder / f"{name}.csv") as partial:
+            pa_csv.write_csv(table, partial)
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

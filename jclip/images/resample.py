@@ -52,13 +52,9 @@ def _bicubic(x: np.ndarray) -> np.ndarray:
     return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
 
 
-def _bilinear(x: np.ndarray) -> np.ndarray:
-    return np.maximum(1.0 - np.abs(x), 0.0)
-
-
 _FILTERS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
     "bicubic": (_bicubic, 2.0),
-    "bilinear": (_bilinear, 1.0),
+    "bilinear": (lambda x: np.maximum(1.0 - np.abs(x), 0.0), 1.0),
 }
 
 

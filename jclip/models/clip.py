@@ -24,11 +24,8 @@ class CLIP(nnx.Module):
 
     Which family it is is a matter of the configuration; see `jclip.models`.
 
-    Args:
-        config: the network.
-        rngs: where initial parameters come from.
-        dtype: of the dense kernels and so of every matrix product's operands. All other parameters,
-            every accumulation, the residual stream and the outputs are float32.
+    The dense kernels are of `dtype`, and so are every matrix product's operands. All other
+    parameters, every accumulation, the residual stream and the outputs are float32.
     """
 
     def __init__(self, config: CLIPConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
@@ -58,7 +55,7 @@ class CLIP(nnx.Module):
         tower = self.image_tower
         return _encode(
             tower,
-            lambda: tower.embed_patches(pixels),
+            lambda: tower.embed(pixels),
             jnp.zeros(len(pixels), jnp.int32),
             tower.project,
             return_intermediates,
@@ -134,7 +131,7 @@ class CLIP(nnx.Module):
         tower = self.text_tower
         return _encode(
             tower,
-            lambda: tower.embed_tokens(token_ids, kind),
+            lambda: tower.embed(token_ids, kind),
             tower.positions_of(jnp.asarray(token_ids)),
             lambda pooled: tower.project(pooled, kind),
             return_intermediates,
@@ -158,12 +155,7 @@ def _encode(
         blocks = tower.transformer.every_token(x, keep)
         pooled = tower.pool(blocks[-1], at, keep)
         embedding = project(pooled)
-        found = {
-            "patch_embedding": x,
-            "blocks": blocks,
-            "pooled": pooled,
-            "projected": embedding,
-        }
+        found = {"patch_embedding": x, "blocks": blocks, "pooled": pooled, "projected": embedding}
         if isinstance(tower, VisionTower) and tower.config.dense is not None:
             before = x if len(blocks) == 1 else blocks[-2]
             found["dense"] = tower.dense(before, blocks[-1], keep)

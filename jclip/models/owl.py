@@ -125,7 +125,7 @@ class OWL(nnx.Module):
         """
         tower = self.clip.image_tower
         with jax.default_matmul_precision("highest"):
-            tokens = tower.post_norm(tower.transformer.last_tokens(tower.embed_patches(pixels)))
+            tokens = tower.post_norm(tower.transformer.last_tokens(tower.embed(pixels)))
             return self.patch_norm(tokens[:, 1:] * tokens[:, :1])
 
     def predict(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Predictions:

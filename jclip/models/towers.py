@@ -60,7 +60,7 @@ class VisionTower(Tower):
         self.dense_head = MapHead(config.pool, **how) if config.dense == "head" else None
         self.config = config
 
-    def embed_patches(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Float[Array, "n t d"]:
+    def embed(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Float[Array, "n t d"]:
         """Normalised pixels to what enters block 0: class token first, then patches row by row."""
         patch, size = self.config.patch_size, self.config.image_size
         n, height, width, _ = pixels.shape
@@ -157,7 +157,7 @@ class TextTower(Tower):
         self.long_embedding = table(long.context_length) if long else None
         self.config = config
 
-    def embed_tokens(
+    def embed(
         self, token_ids: Int[Array | np.ndarray, "n l"], kind: TextKind = "short"
     ) -> Float[Array, "n l d"]:
         """Token ids to what enters block 0."""

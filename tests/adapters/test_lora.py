@@ -10,8 +10,16 @@ import optax
 import pytest
 from flax import nnx
 
-from jclip.adapters import LoRAConfig, add_adapter, parameter_counts, with_dropout
-from jclip.adapters.lora import InertFactor, LoRALinear, adapted_layers, map_dense_layers
+from jclip.adapters.lora import (
+    InertFactor,
+    LoRAConfig,
+    LoRALinear,
+    adapted_layers,
+    add_adapter,
+    map_dense_layers,
+    parameter_counts,
+    with_dropout,
+)
 from jclip.checkpoints import load_clip
 from jclip.errors import InputError
 from jclip.models.transformer import Linear

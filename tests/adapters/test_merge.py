@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jclip.adapters import LoRAConfig, add_adapter, merge_adapter
-from jclip.adapters.lora import adapted_layers, map_dense_layers
+from jclip.adapters.lora import (
+    LoRAConfig,
+    adapted_layers,
+    add_adapter,
+    map_dense_layers,
+    merge_adapter,
+)
 from jclip.checkpoints.network import random_clip
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 

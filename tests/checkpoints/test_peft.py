@@ -12,8 +12,13 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from jclip.adapters import LoRAConfig, add_adapter, merge_adapter, parameter_counts
-from jclip.adapters.lora import adapted_layers
+from jclip.adapters.lora import (
+    LoRAConfig,
+    adapted_layers,
+    add_adapter,
+    merge_adapter,
+    parameter_counts,
+)
 from jclip.checkpoints import load_clip
 from jclip.checkpoints.peft import describe_adapter, load_adapter, save_adapter
 from jclip.errors import InputError

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from safetensors import safe_open
 
-from jclip.adapters import LoRAConfig, add_adapter, merge_adapter
+from jclip.adapters.lora import LoRAConfig, add_adapter, merge_adapter
 from jclip.checkpoints import load_checkpoint, save_clip
 from jclip.errors import InputError
 

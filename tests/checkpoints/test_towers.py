@@ -10,8 +10,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from jclip.adapters import LoRAConfig, add_adapter
-from jclip.adapters.lora import adapted_layers
+from jclip.adapters.lora import LoRAConfig, adapted_layers, add_adapter
 from jclip.checkpoints import load_checkpoint, save_clip
 from jclip.errors import InputError
 from jclip.files.json_files import read_json

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from experiments import detector_ranks
 from jclip.data.features import Features, Origin, write_features
 from jclip.data.fg_ovd import read_fg_ovd
-from jclip.demo.tokenizer import train_tokenizer
+from jclip.demo.model import train_tokenizer
 from jclip.runs.command import run_command
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from jclip.adapters import LoRAConfig, add_adapter
+from jclip.adapters.lora import LoRAConfig, add_adapter
 from jclip.checkpoints import load_checkpoint, load_clip, save_clip
 from jclip.checkpoints.peft import load_adapter, save_adapter
 from jclip.errors import InputError

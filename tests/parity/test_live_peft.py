@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jclip.adapters import LoRAConfig, add_adapter
+from jclip.adapters.lora import LoRAConfig, add_adapter
 from jclip.checkpoints import load_checkpoint, save_clip
 from jclip.checkpoints.peft import load_adapter, save_adapter
 

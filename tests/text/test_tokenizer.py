@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jclip.checkpoints import describe_checkpoint
 from jclip.errors import InputError
 from jclip.models import ARCHITECTURES
-from jclip.text import load_tokenizer
 from jclip.text.cleaning import repaired
+from jclip.text.tokenizer import load_tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 START, END = 49406, 49407

@@ -5,7 +5,7 @@ from typing import Literal
 
 import optax
 
-from jclip.adapters import LoRAConfig
+from jclip.adapters.lora import LoRAConfig
 from jclip.errors import InputError
 
 DropoutMasks = Literal["same", "different"]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jclip.adapters import add_adapter, with_dropout
+from jclip.adapters.lora import add_adapter, with_dropout
 from jclip.checkpoints import Checkpoint, ImageConfig
 from jclip.checkpoints.peft import is_adapter, save_adapter
 from jclip.data.images import ImageFile

@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jclip.adapters import LoRAConfig, add_adapter
+from jclip.adapters.lora import LoRAConfig, add_adapter
 from jclip.checkpoints import ImageConfig
 from jclip.errors import InputError
 from jclip.images import circular_shift, plan_views, preprocess
