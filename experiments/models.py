@@ -115,7 +115,7 @@ def _told(cleaning: str) -> str:
 
 def table(entries: dict[str, RegisteredCheckpoint]) -> list[str]:
     """The rows of checkpoints as Markdown."""
-    rows = [(*_HEADINGS, *_TEXT_HEADINGS)]
+    rows: list[tuple[str, ...]] = [(*_HEADINGS, *_TEXT_HEADINGS)]
     rows.append(("---",) * len(rows[0]))
     rows += [row(name, entry) for name, entry in entries.items()]
     return [f"| {' | '.join(cells)} |" for cells in rows]
