@@ -13,7 +13,7 @@ Without arguments the demo model scores its own rendered world in half a minute:
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -24,17 +24,21 @@ from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.probes.keyword import KeywordProbe, KeywordScores
 from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
+from jclip.probes.reference_files import check_reference_layout, write_keyword_text_files
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
-from jclip.runs.options import Fits, ImageOptions, ModelOptions, Names, OutputOptions
+from jclip.runs.options import Fits, Flag, ImageOptions, ModelOptions, Names, OutputOptions
 from jclip.runs.processes import ProcessOptions
+from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
 from jclip.runs.sets import check_sets, score_sets
 from jclip.statistics.bound_tests import minimum_images
 from jclip.statistics.keyword import keyword_statistics
 from jclip.statistics.multiple import holm
 from jclip.text.prompts import GENERICS, IDENTIFIERS, content_of
+
+NONE = ("none",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +51,9 @@ class Options:
     processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
         default_factory=ProcessOptions
     )
-    control: Names = ("demo-photos",)
-    """Sets of perspective photos, of which the identifiers are not true; none for no control."""
+    control: Annotated[Names | None, Silent] = None
+    """Sets of perspective photos, of which the identifiers are not true; none for no control, the
+    default but for the demo world, which has demo-photos."""
     identifiers: Names = IDENTIFIERS
     """Words that say a picture is a 360-degree panorama (V* in the paper)."""
     generics: Names = GENERICS
@@ -59,6 +64,8 @@ class Options:
     fits: Fits = (OWN,)
     alpha: float = 0.01
     """Level of the tests."""
+    reference_text_files: Annotated[Flag, Silent] = False
+    """Also write the text files that the paper's script reads, of the sets but for the control."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -68,9 +75,10 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then load, score, test and tell; returns the exit status."""
-    control = () if options.control == ("none",) else options.control
     probed = options.image.open()
-    controls = open_image_sets(control, None, options.image.pixel_limit)
+    own = ("demo-photos",) if all(opened.demo_world for opened in probed) else NONE
+    control = options.control or own
+    controls = open_image_sets(() if control == NONE else control, None, options.image.pixel_limit)
     sets, models = [*probed, *controls], describe_models(options.model)
     _check_words(options)
     contents = {opened.name: _contents(options, opened) for opened in probed}
@@ -85,14 +93,19 @@ def main(options: Options) -> int:
     )
     check_sets(sets, models, probe)
     minimum_images(options.alpha)
-    with open_run(
-        "keyword_probe", options, models=models, image_sets=sets, out=options.output.out
-    ) as run:
+    if options.reference_text_files:
+        check_reference_layout([r for r in probe.results(sets, models) if not r.control])
+    facts = {"models": models, "image_sets": sets, "control": control}
+    with open_run("keyword_probe", options, out=options.output.out, **facts) as run:
         checkpoints = run.load(options.model, models)
         results = score_sets(
             run, sets, checkpoints, probe, options.output, record_failures=options.image.record
         )
-        return DONE if results is None else _report(options, run, results, models)
+        if results is None:
+            return DONE
+        if options.reference_text_files:
+            write_keyword_text_files(run.folder, [r for r in results if not r.control])
+        return _report(options, run, results, models)
 
 
 def _check_words(options: Options) -> None:
