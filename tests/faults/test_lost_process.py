@@ -71,7 +71,8 @@ def test_the_other_ends_and_the_run_goes_on_alone(command, undisturbed, victim, 
     parts = tmp_path / "run" / "parts"
     until = time.monotonic() + 120
     while len(list(parts.glob("000-*.parquet"))) < 2 or not list(parts.glob("001-*.parquet")):
-        assert time.monotonic() < until and both[victim].poll() is None
+        assert time.monotonic() < until
+        assert both[victim].poll() is None, both[victim].communicate()[1]
         time.sleep(0.1)
     both[victim].kill()
     killed_at = time.monotonic()
