@@ -116,9 +116,10 @@ def _contents(options: Options, opened: ImageSet) -> list[str]:
     contents = [content_of(caption, options.words) for caption in opened.captions]
     if None in contents:
         row = contents.index(None)
+        where = f"{opened.name}: {opened.caption_file}, line {opened.lines[row]}"
         raise InputError(
-            f"{opened.caption_file}, line {opened.lines[row]}: {opened.captions[row]!r} begins "
-            f"with none of the format words {', '.join(options.words)}"
+            f"{where}: {opened.captions[row]!r} begins with none of the format words "
+            f"{', '.join(options.words)}"
         )
     return [content for content in contents if content is not None]
 

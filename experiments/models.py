@@ -8,7 +8,7 @@ Question: what can be asked for, and how are its images and texts prepared? Prin
 registry: name, hub id, layout, activation (image and text tower where they differ), size in pixels,
 fit, filter, mean and standard deviation, positions of a text, and how texts are cleaned, in
 training and by the library. With --check, every one of them whose files are in the hub's cache is
-loaded, and what is wrong with one is told. Takes seconds; 126 checkpoints are to be expected.
+loaded, and what is wrong with one is told. Takes seconds; 107 checkpoints are to be expected.
 """
 
 import dataclasses
@@ -42,11 +42,12 @@ _CHANNELS = {0.5: "0.5", 0.485: "ImageNet's"}
 _INTRODUCTION = """\
 # Checkpoints by name
 
-Written by `python -m experiments.models --out docs/models.md`. Facts are those of open_clip 3.3.0,
-of whose {total} tags with a tower that jclip reads this is the list. Other checkpoints are given by
-a folder or a hub id, in the layout of transformers (`clip`, `metaclip_2`, `siglip`, `siglip2` of
-any shape, FG-CLIP 1 and 2) or of open_clip. What jclip does not read, such as ResNets, ConvNeXt,
-ViTamin, FastViT and CoCa, it refuses by the name of the family. Licences are on the hub's pages.
+Written by `python -m experiments.models --out docs/models.md`. Facts are those of open_clip 3.3.0:
+these are its tags whose towers jclip reads ({total}; its second names, `-quickgelu`, are left out).
+Other checkpoints are given by a folder or a hub id, in the layout of transformers (`clip`,
+`metaclip_2`, `siglip`, `siglip2` of any shape, FG-CLIP 1 and 2) or of open_clip. What jclip does not
+read, such as ResNets, ConvNeXt, ViTamin, FastViT and CoCa, it refuses by the name of the family.
+Licences are on the hub's pages.
 
 Texts are cleaned as in training unless `--text-cleaning reference` asks for what the library does:
 `none` leaves them as they are, `lower` makes them lower case, `canonical` also drops punctuation,

@@ -172,7 +172,8 @@ ARCHITECTURES: dict[str, CLIPConfig] = {
 
 
 def text_format_of(name: str) -> TextFormat:
-    """How texts become token ids in front of an architecture."""
+    """How texts become token ids in front of an architecture, whichever its activation."""
+    name = name.removesuffix("-quickgelu")
     if name in _NAFLEX:
         return NAFLEX_TEXTS
     return open_clip.text_format(_MODEL_CONFIGS.get(name, {}).get("text_cfg", {}), name)

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jclip.checkpoints import fgclip, open_clip, siglip, transformers
-from jclip.checkpoints.locate import CONFIG_FILES, Location
+from jclip.checkpoints.causes import common_prefix
+from jclip.checkpoints.location import CONFIG_FILES, PREPROCESSING, Location
 from jclip.checkpoints.name_map import TensorRule
 from jclip.checkpoints.preprocessing import (
     ImageConfig,
     read_open_clip_preprocessing,
     read_transformers_preprocessing,
 )
+from jclip.checkpoints.unsupported import object_in
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
 from jclip.files.tensors import SafetensorsTensors
@@ -50,6 +52,7 @@ def describe_files(location: Location) -> Described:
     Raises:
         InputError: it describes what is not supported, or contradicts a tensor.
     """
+    location.require(*PREPROCESSING)
     path = location.folder / CONFIG_FILES[location.layout]
     return (_open_clip if location.layout == "open_clip" else _transformers)(path, location)
 
@@ -59,7 +62,9 @@ def _shapes(location: Location) -> Shapes | None:
     paths = [location.folder / name for name in location.weights]
     if location.pickled or not all(path.is_file() for path in paths):
         return None
-    return SafetensorsTensors(paths).shapes
+    shapes = SafetensorsTensors(paths).shapes
+    prefix = common_prefix(shapes) or ""
+    return {name.removeprefix(prefix): shape for name, shape in shapes.items()}
 
 
 def _open_clip(path: Path, location: Location) -> Described:
@@ -67,9 +72,9 @@ def _open_clip(path: Path, location: Location) -> Described:
     network = values.get("model_cfg")
     if not isinstance(network, dict):
         raise InputError(f"{path} holds no model_cfg")
-    trunk = (network.get("vision_cfg") or {}).get("timm_model_name") is not None
+    trunk = object_in(network, "vision_cfg").get("timm_model_name")
     config = open_clip.read_config(network, str(path), _shapes(location) if trunk else None)
-    texts = open_clip.text_format(network.get("text_cfg") or {}, str(path))
+    texts = open_clip.text_format(object_in(network, "text_cfg"), str(path))
     preprocessing = values.get("preprocess_cfg")
     if not preprocessing:
         return Described(config, None, texts)
@@ -88,7 +93,9 @@ def _transformers(path: Path, location: Location) -> Described:
     else:
         config = transformers.read_config(values, str(path))
         texts = METACLIP2_TEXTS if kind == transformers.METACLIP_2 else CLIP_TEXTS
-    images = read_transformers_preprocessing(path.parent, tower_size(config))
+    images = read_transformers_preprocessing(
+        path.parent, tower_size(config), square=config.logit_bias
+    )
     if images is not None and fgclip.is_fgclip(values):
         # The authors' code squashes pictures before the processor sees them.
         images = dataclasses.replace(images, fit="squash")

@@ -7,8 +7,8 @@ from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
 from jclip.checkpoints.timm_trunk import TRUNK, read_trunk, trunk_rules
-from jclip.checkpoints.unsupported import refuse_families
-from jclip.files.json_fields import Fields
+from jclip.checkpoints.unsupported import object_in, refuse_families
+from jclip.files.json_fields import DEEPEST, Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation
 from jclip.text.cleaning import Cleaning
@@ -46,7 +46,7 @@ def read_config(
     if values.get("embed_dim") is None:
         fields.refuse("embed_dim", None, "it is required")
     vision_fields = fields.nested("vision_cfg")
-    if (values.get("vision_cfg") or {}).get("timm_model_name") is None:
+    if not object_in(values, "vision_cfg").get("timm_model_name"):
         vision = _read_vision(vision_fields, quick)
     else:
         vision = read_trunk(vision_fields, embedding_width, shapes)
@@ -71,11 +71,11 @@ def _read_tower(fields: Fields, quick: bool, width: int) -> dict[str, Any]:
     epsilon = fields.nested("norm_kwargs")
     tower = {
         "width": width,
-        "layers": fields.take_positive("layers", 12),
-        "mlp_width": int(width * fields.take("mlp_ratio", 4.0)),
+        "layers": fields.take_positive("layers", 12, DEEPEST),
+        "mlp_width": max(1, int(width * fields.take_positive("mlp_ratio", 4.0))),
         "activation": _read_activation(fields, quick),
         "layer_scale": fields.take("ls_init_value", -1.0) != -1.0,
-        "norm_epsilon": epsilon.take("eps", 1e-5),
+        "norm_epsilon": epsilon.take_positive("eps", 1e-5),
     }
     epsilon.finish()
     fields.only("block_type", "default")
@@ -108,7 +108,10 @@ def _read_vision(fields: Fields, quick: bool) -> dict[str, Any]:
     _check_heads(fields, "head_width", head_width, tower)
     tower["image_size"] = fields.take_positive("image_size", 224)
     tower["patch_size"] = fields.take_positive("patch_size", 16)
-    fields.refuse_switches("attentional_pool")
+    if tower["patch_size"] > tower["image_size"]:
+        fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
+    fields.only("timm_model_name", "")
+    fields.refuse_switches("attentional_pool", "global_average_pool", "input_patchnorm")
     tower["pre_norm"] = not fields.take("no_ln_pre", False)
     pooling = fields.choose("pool_type", "tok", {"tok": "class", "avg": "mean"})
     norm_last = fields.take("final_ln_after_pool", False)
@@ -128,6 +131,7 @@ def _read_text(fields: Fields, quick: bool, embedding_width: int) -> dict[str, A
     _check_heads(fields, "heads", tower["heads"], tower)
     tower["context_length"] = fields.take_positive("context_length", 77)
     tower["vocabulary_size"] = fields.take_positive("vocab_size", 49408)
+    fields.only("hf_model_name", "")
     # What these say of texts is read by `text_format`.
     fields.ignore("hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode")
     fields.refuse_switches("embed_cls", "use_pad_mask", "final_ln_after_pool")
@@ -147,6 +151,9 @@ def _read_text(fields: Fields, quick: bool, embedding_width: int) -> dict[str, A
     fields.ignore("hf_model_pretrained", "hf_proj_type", "hf_pooler_type")
     fields.finish()
     return tower
+
+
+_FACTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def _blocks(source: str, target: str) -> list[TensorRule]:
@@ -186,6 +193,8 @@ def rules_for(names: Collection[str]) -> tuple[TensorRule, ...]:
         projection,
         TensorRule(f"{text}text_projection.bias", "text_tower.projection.bias"),
         TensorRule(f"{text}attn_mask", ignored=True),
+        # What OpenAI's files say of themselves, and the library drops.
+        *(TensorRule(name, ignored=True) for name in _FACTS),
     )
 
 
@@ -208,10 +217,14 @@ def text_format(text_cfg: dict[str, Any], file: str) -> TextFormat:
     Raises:
         InputError: the tokenizer is one that is not supported.
     """
-    name = text_cfg.get("hf_tokenizer_name")
-    if name is None:
+    name = str(text_cfg.get("hf_tokenizer_name") or "")
+    if not name:
+        only_clip = Fields(text_cfg, "text_cfg.")
+        for field in ("tokenizer_kwargs", "tokenizer_mode"):
+            only_clip.only(field, "", {})
+        only_clip.raise_problems(file)
         return CLIP_TEXTS
-    fields = Fields(text_cfg.get("tokenizer_kwargs") or {}, "text_cfg.tokenizer_kwargs.")
+    fields = Fields(object_in(text_cfg, "tokenizer_kwargs"), "text_cfg.tokenizer_kwargs.")
     clean = fields.choose("clean", "whitespace", _CLEANINGS)
     separator = fields.take("strip_sep_token", False)
     fields.finish()

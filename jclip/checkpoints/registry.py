@@ -2,22 +2,21 @@
 
 Activation, mean, standard deviation and fit belong to a checkpoint, not to an architecture. Facts
 and names (`registry.csv`) are those of open_clip 3.3.0 (`open_clip.pretrained`): all of its tags
-whose towers load.
+whose towers load, but for its second names (`-quickgelu`) of what is here with its own activation.
 """
 
 import csv
 import dataclasses
 from importlib import resources
-from typing import Literal, cast
+from typing import cast
 
 from jclip.checkpoints.architectures import ARCHITECTURES, text_format_of
+from jclip.checkpoints.causes import Layout
 from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
 from jclip.models import CLIPConfig
 from jclip.models.config import Activation
 from jclip.text.formats import TextFormat
-
-Layout = Literal["open_clip", "transformers"]
 
 Channels = tuple[float, float, float]
 
@@ -26,8 +25,6 @@ _CHANNELS: dict[str, tuple[Channels, Channels]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-# open_clip's names for an architecture with the other activation.
-_QUICK = "-quickgelu"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +51,7 @@ class RegisteredCheckpoint:
     @property
     def config(self) -> CLIPConfig:
         """The architecture with this checkpoint's activation."""
-        return self.with_activation(ARCHITECTURES[self.architecture.removesuffix(_QUICK)])
+        return self.with_activation(ARCHITECTURES[self.architecture])
 
     @property
     def image_config(self) -> ImageConfig:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from jclip.data.file_names import existing
+from jclip.data.file_names import FilesBelow
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, inspect_images
 from jclip.errors import InputError
 
@@ -135,8 +135,8 @@ def inspect_box_images(
     Raises:
         InputError: one is missing, no image, too large, or not of the size that was annotated.
     """
-    paths = [existing(folder, image.file) for image in table.images]
-    found = inspect_images(paths, pixel_limit)
+    below = FilesBelow(folder)
+    found = inspect_images([below.find(image.file) for image in table.images], pixel_limit)
     for row, (image, file) in enumerate(zip(table.images, found, strict=True)):
         if (image.width, image.height) != (file.width, file.height):
             name = table.sets[np.argmax(table.image_rows == row)]

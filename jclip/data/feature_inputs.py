@@ -13,7 +13,7 @@ from jclip.checkpoints import ImageConfig
 from jclip.data.boxes import BoxTable, inspect_box_images
 from jclip.data.coco_captions import CaptionSet
 from jclip.data.features import Features, Origin, no_rows
-from jclip.data.file_names import existing
+from jclip.data.file_names import FilesBelow
 from jclip.data.images import (
     DEFAULT_PIXEL_LIMIT,
     ImageFile,
@@ -149,7 +149,8 @@ def caption_inputs(
         InputError: an image is missing or cannot be fitted.
     """
     files = [image.file for image in captions.images]
-    found = inspect_images([existing(folder, file) for file in files], pixel_limit)
+    below = FilesBelow(folder)
+    found = inspect_images([below.find(file) for file in files], pixel_limit)
     named = dict(zip(files, found, strict=True))
     texts: dict[str, int] = {}
     pairs = [

@@ -83,24 +83,36 @@ class KnownFiles:
         return ends or [row for row, whole, own in candidates if whole[-own:] == parts[-own:]]
 
 
-def existing(folder: Path, name: str) -> Path:
-    """The file that a path below a folder means, whatever the system that wrote it.
+class FilesBelow:
+    """The files of a folder and of those below it, by paths that any system may have written."""
 
-    It is `folder / name` where nothing fits, or that is there.
-    """
-    path = folder / name
-    # Unlike Path's, os.path's takes any name: a NUL, a thousand letters.
-    if os.path.exists(path):
-        return path
-    found = folder
-    for part in re.split(r"[/\\]+", name):
-        if not os.path.exists(found / part):
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._listed: dict[Path, dict[str, list[str]]] = {}
+
+    def find(self, name: str) -> Path:
+        """The file that a path means; `folder / name` where that is there, or nothing fits."""
+        path = self._folder / name
+        # Unlike Path's, os.path's takes any name: a NUL, a thousand letters.
+        if os.path.exists(path):
+            return path
+        found = self._folder
+        for part in re.split(r"[/\\]+", name):
+            if not os.path.exists(found / part):
+                same = self._names(found).get(same_name(part), [])
+                if len(same) != 1:
+                    return path
+                part = same[0]
+            found = found / part
+        return found
+
+    def _names(self, folder: Path) -> dict[str, list[str]]:
+        """The names in a folder by `same_name`, listed once."""
+        if folder not in self._listed:
+            own = self._listed[folder] = defaultdict(list)
             try:
-                same = [own for own in os.listdir(found) if same_name(own) == same_name(part)]
+                for name in os.listdir(folder):
+                    own[same_name(name)].append(name)
             except (OSError, ValueError):
-                return path
-            if len(same) != 1:
-                return path
-            part = same[0]
-        found = found / part
-    return found
+                pass
+        return self._listed[folder]

@@ -54,6 +54,7 @@ def open_image_sets(
         InputError: two sets have one name, captions without names are given for several sets, or
             see `open_image_set`.
     """
+    sources = [sources] if isinstance(sources, str) else sources
     found = [find_images(source, pixel_limit) for source in sources]
     names = [each.name for each in found]
     for source, name in zip(sources, names, strict=True):

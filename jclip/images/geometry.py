@@ -5,6 +5,7 @@ import math
 from typing import Literal, NamedTuple, get_args
 
 from jclip.errors import InputError
+from jclip.images.arguments import whole_number
 
 Fit = Literal["crop", "squash", "pad", "tiles", "native"]
 
@@ -93,11 +94,13 @@ def place(height: int, width: int, size: Size, fit: Fit) -> Placement:
         InputError: one side is more than `LARGEST_RATIO` times the other, `pad` leaves nothing of
             the shorter side, `tiles` is asked of an image narrower than high, or `native` of a
             tower that takes squares or with too small a budget.
+        TypeError: A length is no whole number.
         ValueError: The fit is unknown, or a length is not positive.
     """
+    height, width = whole_number("height", height, None), whole_number("width", width, None)
     if fit == "native":
         return _native(height, width, size)
-    size = size.square if isinstance(size, Patches) else size
+    size = size.square if isinstance(size, Patches) else whole_number("size", size, None)
     if min(height, width, size) < 1:
         raise ValueError(f"cannot fit {height} x {width} pixels into {size} x {size}")
     if max(height, width) > LARGEST_RATIO * min(height, width):

@@ -39,4 +39,4 @@ def write_reference_text_files(folder: Path, result: ShiftScores) -> None:
         target = folder / f"shift_{pixels}_imgs_scores"
         target.mkdir(exist_ok=True)
         lines = "".join(f"{score:.4f}\n" for score in result.scores[:, column])
-        (target / reference_file_name(result.model)).write_text(lines)
+        (target / reference_file_name(result.model)).write_text(lines, encoding="utf-8")

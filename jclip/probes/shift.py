@@ -189,7 +189,9 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             shifts_at_once=at_once,
         )
         unshifted = self._plans(shape, (0,), config, fit)[0] if self.mirror else None
-        found = jnp.concatenate([*map(embed, chunks[:-1]), embed(chunks[-1], unshifted)], axis=1)
+        # None is passed where it is the default, too: without it the program is another one.
+        mirrors = [None] * (len(chunks) - 1) + [unshifted]
+        found = jnp.concatenate(list(map(embed, chunks, mirrors)), axis=1)
         # The last chunk was filled up with shifts; the mirror image is the last view of all.
         wanted = [*range(len(shifts)), *[found.shape[1] - 1] * self.mirror]
         return found[:, np.array(wanted)]

@@ -18,6 +18,7 @@ _NO_MEMORY = re.compile(
     "|failed to map segment",
     re.IGNORECASE,
 )
+_OUT_OF_MEMORY = "out of memory"
 _OURS = ("jclip", "experiments", "benchmarks")
 
 
@@ -36,10 +37,13 @@ def ending(error: Exception, options: Any, folder: Path | None = None) -> InputE
     """
     said, go_on = _one_line(error), f"to go on: {typed_command()}"
     kept = f"what was computed is kept in {folder}" if folder else "what was kept is kept"
-    if _is_out_of_memory(error):
+    told = isinstance(error, RunStopped) and str(error).startswith(_OUT_OF_MEMORY)
+    if _is_out_of_memory(error) and not told:
         sizes = [flag for flag, _ in each_option(options) if flag.startswith("--batch-size")]
         fewer = " or ".join(sizes or ["--batch-size"])
-        return RunStopped(f"out of memory ({said}); a smaller {fewer} needs less; {kept}; {go_on}")
+        return RunStopped(
+            f"{_OUT_OF_MEMORY} ({said}); a smaller {fewer} needs less; {kept}; {go_on}"
+        )
     if isinstance(error, InputError | RunStopped):
         return error
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] not in _OURS:
@@ -54,14 +58,22 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return any(
         isinstance(one, MemoryError)
         or (isinstance(one, OSError) and one.errno == errno.ENOMEM)
-        or (not isinstance(one, InputError | RunStopped) and _NO_MEMORY.search(str(one)))
+        or (not isinstance(one, InputError | RunStopped) and _says_no_memory(str(one)))
         for one in _causes(error)
     )
 
 
+def _says_no_memory(said: str) -> bool:
+    # A full disk exhausts a resource, too.
+    return bool(_NO_MEMORY.search(said)) and "No space left on device" not in said
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    # Some libraries raise an error from itself.
+    seen = set()
+    while error is not None and id(error) not in seen:
         yield error
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
 
 

@@ -28,6 +28,7 @@ def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
             activation=options.activation,
             text_cleaning=options.text_cleaning,
             allow_pickle=options.allow_pickle,
+            architecture=options.architecture,
         )
         for name in expand_names(options.models)
     ]

@@ -16,63 +16,55 @@ from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images.fits import FitOption
 from jclip.models.config import Activation
 from jclip.runs.record import Silent
-from jclip.text.cleaning import TextChoice, is_unicode
+from jclip.text.cleaning import TextChoice
 
 
-def comma_separated(
-    kind: Callable[[str], Any], metavar: str, split: Callable[[str], list[str]] | None = None
-) -> PrimitiveConstructorSpec:
-    """How tyro reads a tuple of `kind` from one argument, its parts separated by commas.
-
-    Args:
-        kind: makes a part of a text.
-        metavar: what the help calls it.
-        split: finds the parts; at every comma by default.
-    """
-
-    def read(argument: str) -> tuple[Any, ...]:
-        if not is_unicode(argument):
-            raise ValueError(f"{os.fsencode(argument)!r} is not UTF-8")
-        parts = argument.split(",") if split is None else split(argument)
-        return tuple(kind(part.strip()) for part in parts)
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=lambda args: read(args[0]),
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda value: [",".join(map(str, value)) or "none"],
-    )
+def split_at_commas(argument: str) -> list[str]:
+    """The parts of `A,B` without blanks around them."""
+    return [part.strip() for part in argument.split(",")]
 
 
 def split_sources(argument: str) -> list[str]:
-    """The parts of `A,B`, where an existing path is one part whatever commas are in it.
+    """The parts of `A,B`, where an existing path is one part whatever commas and blanks it has.
 
     `~` and `~NAME` are the homes that a shell makes of them, in every part and after `NAME=`.
 
     Raises:
         ValueError: a part is blank.
     """
-    pieces = argument.split(",")
-    parts = []
+    pieces, parts = argument.split(","), []
     while pieces:
-        sizes = range(len(pieces), 1, -1)
-        size = next((n for n in sizes if _exists(",".join(pieces[:n]))), 1)
-        parts.append(_at_home(",".join(pieces[:size]).strip()))
-        pieces = pieces[size:]
+        longest_first = [",".join(pieces[:n]) for n in range(len(pieces), 0, -1)]
+        written = [path for joined in longest_first for path in (joined, joined.strip())]
+        part = next(filter(_exists, written), pieces[0].strip())
+        parts.append(_at_home(part))
+        pieces = pieces[part.count(",") + 1 :]
     if not all(parts):
         raise ValueError(f"{argument!r} has an empty part")
     return parts
 
 
 def _exists(source: str) -> bool:
-    path = _at_home(source.strip())
+    path = _at_home(source)
     return os.path.exists(path) or os.path.exists(path.partition("=")[2])
 
 
 def _at_home(source: str) -> str:
     name, equals, path = os.path.expanduser(source).partition("=")
     return name + equals + os.path.expanduser(path)
+
+
+def comma_separated(
+    kind: Callable[[str], Any], metavar: str, split: Callable[[str], list[str]] = split_at_commas
+) -> PrimitiveConstructorSpec:
+    """How tyro reads a tuple of `kind` from one argument, its parts separated by commas."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda args: tuple(map(kind, split(args[0]))),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value)) or "none"],
+    )
 
 
 Names = Annotated[tuple[str, ...], comma_separated(str, "A,B,..")]
@@ -104,22 +96,6 @@ Fits = Annotated[
 ]
 
 
-def _unicode(arguments: list[str]) -> str:
-    if not is_unicode(arguments[0]):
-        raise ValueError(f"{os.fsencode(arguments[0])!r} is not UTF-8")
-    return arguments[0]
-
-
-Text = Annotated[
-    str,
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="TEXT",
-        instance_from_str=_unicode,
-        is_instance=lambda value: isinstance(value, str),
-        str_from_instance=lambda value: [value],
-    ),
-]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Precision = Literal["auto", "float32", "bfloat16"]
 OutFolder = Annotated[
@@ -153,8 +129,8 @@ class ModelOptions:
     """Which checkpoints are probed, and how they compute."""
 
     models: Annotated[Sources, tyro.conf.arg(aliases=["--model"]), Silent] = ("demo",)
-    """Registry names, demo (a small CLIP of the rendered world), random:ARCHITECTURE, hub ids or
-    folders; paper1 is the paper's nine."""
+    """Registry names, demo (a small CLIP of the rendered world), random:ARCHITECTURE, hub ids,
+    folders or files of weights; paper1 is the paper's nine."""
     precision: Precision = "auto"
     """Of matrix products; auto is float32 on CPUs and bfloat16 elsewhere."""
     activation: Activation | None = None
@@ -163,6 +139,8 @@ class ModelOptions:
     """Corrected: as in training; reference: as the checkpoint's library does it."""
     allow_pickle: Flag = False
     """Read .bin and .pt weights too, through torch with weights_only."""
+    architecture: Annotated[str | None, Silent] = None
+    """Of models that are files of weights without a configuration beside them, as ViT-B-32."""
     adapter: Path | None = None
     """Folder of a LoRA adapter in peft's layout, merged into every model."""
 
@@ -192,7 +170,7 @@ class ImageOptions:
     """CSV or JSONL with columns file and caption, for all sets; or for one, prompts.txt with one
     line per image in natural order, or a folder with a .txt per image. Default: captions.csv,
     captions.jsonl, prompts.txt or a .txt per image beside the images."""
-    prompt_prefix: Text = "This is "
+    prompt_prefix: str = "This is "
     """Put before every caption."""
     pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
     on_error: OnError = "stop"

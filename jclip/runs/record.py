@@ -155,7 +155,10 @@ def _earlier(record: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The identity of an earlier run, and what it confirmed."""
     try:
         found = read_json(record)
-        return dict(found["identity"]), dict(found.get("confirmed", {}))
+        earlier = found["identity"], found.get("confirmed", {})
+        if not all(isinstance(part, dict) for part in earlier):
+            raise TypeError("identity and confirmed have to be objects")
+        return earlier
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{record}: not the record of a run ({error})") from None
 

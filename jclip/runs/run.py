@@ -91,6 +91,8 @@ def open_run(
             end = ending(error, options, folder)
             if run.computed and isinstance(end, InputError):
                 end = RunStopped(f"{end}; what was computed is kept in {folder}")
+            if end is error:
+                raise
             raise end from error
 
 

@@ -30,7 +30,7 @@ def content_of(prompt: str, words: Iterable[str]) -> str | None:
     Upper and lower case, a leading "This is", the article of the format word and how it is spelt
     (`360-degree`, `360\u00b0`, quotation marks around it) do not matter.
     """
-    prompt = repaired(prompt)
+    prompt, words = repaired(prompt), [words] if isinstance(words, str) else words
     if quoted := re.fullmatch(r"([\"'`])((?:(?!\1).)*)\1[.,;!?]?", prompt):
         prompt = quoted[2]
     for word in sorted(words, key=len, reverse=True):

@@ -55,7 +55,10 @@ def test_faults_are_named(tmp_path, name, text, message):
         read_captions(write(tmp_path, name, text), NAMES)
 
 
-@given(content=st.binary(max_size=200), suffix=st.sampled_from([".csv", ".jsonl", ".txt"]))
+@given(
+    content=st.binary(max_size=200),
+    suffix=st.sampled_from([".csv", ".tsv", ".jsonl", ".json", ".txt"]),
+)
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content, suffix):
     path = write(tmp_path_factory.mktemp("any"), "c" + suffix, content)
     try:

@@ -122,3 +122,26 @@ def test_whole_images_keep_every_caption(folder):
     fewer = source.features(embedded, texts, [0], ORIGIN)
     assert (fewer.texts, fewer.splits, fewer.image_names) == (("x",), ("train",), ("val/a.png",))
     np.testing.assert_array_equal(fewer.caption_images, [0])
+
+
+def test_names_of_other_systems_are_found_and_what_fails_is_named(sets, folder):
+    renamed = folder / "val" / "A.PNG"
+    (folder / "val" / "a.png").rename(renamed)
+    expected = np.asarray(Image.open(renamed))
+    source = box_inputs(sets, folder, CONFIG, "crop", 1.0)
+    np.testing.assert_array_equal(decode(source.squares[0]), fit_square(expected, 16, "crop"))
+    windows = (CaptionedImage(4, r"val\b.png", "test", ("x",)),)
+    source = caption_inputs(CaptionSet("coco", windows, "ab"), folder, CONFIG, "squash")
+    assert decode(source.squares[0]).shape == (16, 16, 3) and source.notices == ()
+    with pytest.raises(InputError, match=r"^1_attributes, annotation 10, A.PNG: box scale"):
+        box_inputs(sets, folder, CONFIG, "crop", 0.0)
+    Image.new("RGB", (1, 90)).save(folder / "val" / "thin.png")
+    tall = (CaptionedImage(4, "val/thin.png", "test", ("x",)),)
+    with pytest.raises(InputError, match=r"^val/thin.png: an image of 1 x 90 pixels is too narrow"):
+        caption_inputs(CaptionSet("coco", tall, "ab"), folder, CONFIG, "pad")
+
+
+def test_what_a_viewer_would_show_otherwise_is_noticed(sets, folder):
+    Image.new("RGBA", (40, 30)).save(folder / "val" / "a.png")
+    (notice,) = box_inputs(sets, folder, CONFIG, "crop", 1.0).notices
+    assert notice.startswith("1 of 2 images may have transparent pixels") and "a.png" in notice

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jclip.data.file_names import (
+    FilesBelow,
     KnownFiles,
-    existing,
     is_hidden,
     natural_order,
     require_unicode,
@@ -52,11 +52,11 @@ def test_files_of_other_systems_are_there(tmp_path):
     (tmp_path / "val").mkdir()
     for name in ("a.png", "Cafe\u0301.PNG", "B.png", "b.png"):
         (tmp_path / "val" / name).write_text("")
-    assert existing(tmp_path, "val\\a.png") == tmp_path / "val" / "a.png"
-    assert existing(tmp_path, "VAL/caf\u00e9.png") == tmp_path / "val" / "Cafe\u0301.PNG"
-    assert existing(tmp_path, "val/b.png") == tmp_path / "val" / "b.png"
+    assert FilesBelow(tmp_path).find("val\\a.png") == tmp_path / "val" / "a.png"
+    assert FilesBelow(tmp_path).find("VAL/caf\u00e9.png") == tmp_path / "val" / "Cafe\u0301.PNG"
+    assert FilesBelow(tmp_path).find("val/b.png") == tmp_path / "val" / "b.png"
     for name in ("val/c.png", "other/a.png", "val/a.png/x", "a\0.png", "x" * 3000, ""):
-        assert existing(tmp_path, name) == tmp_path / name
+        assert FilesBelow(tmp_path).find(name) == tmp_path / name
 
 
 def test_hidden_and_unreadable_names():

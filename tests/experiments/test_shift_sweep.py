@@ -84,6 +84,21 @@ def test_a_run_writes_everything_and_says_what_it_used(sweep, panorama_folder):
     assert not (out / "parts").exists()
 
 
+def test_captions_that_were_mended_and_pairs_are_told_before_anything_is_computed(
+    sweep, panorama_folder
+):
+    folder = panorama_folder(captions=False)
+    texts = ["Tom &amp; Jerry", "a dog\u2019s ball", "a lake"]
+    (folder / "prompts.txt").write_text("\n".join(texts))
+    status, out, said, _ = sweep("--images", folder)
+    assert status == 0
+    captions = zip(("first a", "second b", "last c"), texts, strict=True)
+    pairs = ", ".join(f"{which}.png = {text!r}" for which, text in captions)
+    assert said.index(pairs) < said.index("loading hf_full")
+    assert "note: hf_full: 2 of 3 texts have other tokens than their letters give" in said
+    assert "2 of 3 texts have other tokens" in (out / "report.html").read_text()
+
+
 def test_an_interrupted_sweep_goes_on_where_it_was(sweep, panorama_folder, monkeypatch):
     folder = panorama_folder([f"{i}.png" for i in range(8)], size=LARGE)
     arguments = ("--images", folder, "--shifts", "4", "--batch-size", "8")

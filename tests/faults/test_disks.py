@@ -58,7 +58,7 @@ def on_disk(tmp_path):
 
 @pytest.mark.parametrize(
     ("run", "kilobytes"),
-    [(SWEEP, 60), (FEATURES, 160), (TUNING, 1500)],
+    [(SWEEP, 60), (FEATURES, 36), (TUNING, 1500)],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_a_full_disk_ends_the_run_and_loses_nothing(run, kilobytes, on_disk, undisturbed):

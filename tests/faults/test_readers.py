@@ -1,15 +1,21 @@
 """Whatever stands in a text file, its reader returns or says in an `InputError` what is wrong."""
 
 import copy
+import io
 import json
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from jclip.data.captions import read_captions
 from jclip.data.coco_captions import read_coco_captions
 from jclip.data.fg_ovd import read_fg_ovd
+from jclip.data.image_sets import open_image_set
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
 from jclip.runs.record import open_record
@@ -44,6 +50,12 @@ READERS = {
 }
 LINES = (
     "file,caption",
+    "file;caption",
+    "sep=;",
+    ",",
+    "[",
+    r'{"a.png": "a cup \ud83d"}',
+    r"images\a.png,a cup",
     "a.png,a cup",
     "b.png,a cat",
     'b.png,"a cat',
@@ -103,7 +115,7 @@ def test_what_cannot_be_parsed_is_refused(name, content, tmp_path):
             read_json(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["captions.csv", "captions.jsonl", "prompts.txt"])
+@pytest.mark.parametrize("name", ["captions.csv", "captions.jsonl", "captions.json", "prompts.txt"])
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -123,3 +135,32 @@ def test_any_lines_in_a_caption_file(name, lines, ending, tmp_path):
         assert str(path) in str(error)
     else:
         assert len(captions.texts) == 2 and all(text.strip() for text in captions.texts)
+
+
+PICTURE = io.BytesIO()
+Image.new("RGB", (4, 2)).save(PICTURE, "png")
+NAMES = st.binary(min_size=1, max_size=9).map(lambda name: name.replace(b"/", b"\\").strip(b"\0."))
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    names=st.lists(NAMES.filter(lambda name: b"\0" not in name), min_size=1, max_size=4),
+    suffix=st.sampled_from([b".png", b".PNG", b".jfif", b".txt", b""]),
+    captions=st.lists(st.text(max_size=9), max_size=3),
+)
+def test_any_names_in_a_folder(names, suffix, captions, tmp_path):
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        for name in names:
+            with open(os.path.join(os.fsencode(folder), b"x" + name + suffix), "wb") as file:
+                file.write(PICTURE.getvalue())
+        lines = "\n".join(captions).encode(errors="surrogatepass")
+        Path(folder, "prompts.txt").write_bytes(lines)
+        try:
+            opened = open_image_set(folder)
+        except InputError as error:
+            assert folder in str(error)
+        else:
+            assert len(opened.images) == len(opened.captions) > 0
+            assert len(opened.digest) == 64

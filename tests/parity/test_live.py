@@ -57,8 +57,7 @@ def test_registry_agrees_with_open_clip(name):
     architecture, tag = name.split("/")
     facts = open_clip.get_pretrained_cfg(architecture, tag)
     assert facts["hf_hub"].rstrip("/") == entry.hub_id
-    quick = facts.get("quick_gelu", False) or architecture.endswith("-quickgelu")
-    assert quick == (entry.activation == "quick_gelu")
+    assert facts.get("quick_gelu", False) == (entry.activation == "quick_gelu")
     assert (tuple(facts["mean"]), tuple(facts["std"])) == (entry.mean, entry.std)
     resize_mode = {"crop": "shortest", "squash": "squash"}[entry.fit]
     assert (facts["interpolation"], facts["resize_mode"]) == (entry.interpolation, resize_mode)

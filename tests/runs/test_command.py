@@ -8,7 +8,7 @@ import pytest
 
 from jclip.errors import InputError, RunStopped
 from jclip.runs.command import run_command
-from jclip.runs.options import Integers, Names
+from jclip.runs.options import Integers, Names, split_sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,32 @@ def status_of(monkeypatch, arguments, main=lambda options: 0):
     with pytest.raises(SystemExit) as end:
         run_command(Options, main)
     return end.value.code
+
+
+def test_a_path_that_is_there_is_one_part_whatever_commas_it_has(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    for name in ("Rome, Italy", "a", "a,b", " c", "x=y, z"):
+        (home / name).mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    for argument, parts in (
+        ("Rome, Italy", ["Rome, Italy"]),
+        ("a,Rome, Italy,demo", ["a", "Rome, Italy", "demo"]),
+        ("mine=Rome, Italy, a", ["mine=Rome, Italy", "a"]),
+        ("a,b", ["a,b"]),
+        (" c", [" c"]),
+        ("a, c,demo", ["a", " c", "demo"]),
+        ("a, b", ["a", "b"]),
+        ("x=y, z,a", ["x=y, z", "a"]),
+        ("~/a,~/Rome, Italy", [f"{home}/a", f"{home}/Rome, Italy"]),
+        ("mine=~/a,demo", [f"mine={home}/a", "demo"]),
+        ("~nobody-of-that-name/x", ["~nobody-of-that-name/x"]),
+        ("ViT-B-32/openai,demo:480", ["ViT-B-32/openai", "demo:480"]),
+    ):
+        assert split_sources(argument) == parts, argument
+    for empty in ("", "a,,b", "a,", ","):
+        with pytest.raises(ValueError, match="has an empty part"):
+            split_sources(empty)
 
 
 def test_lists_are_separated_by_commas(monkeypatch):

@@ -101,6 +101,18 @@ def test_exhausted_memory_says_which_options_need_less(error, tmp_path):
     assert "a smaller --batch-size needs less" in str(ending(error, None))
 
 
+def test_exhausted_memory_is_told_once(tmp_path):
+    told = caught(ending(exhausted(), Options(), tmp_path), exhausted())
+    assert ending(told, Options()) is told
+
+
+def test_a_full_disk_is_not_exhausted_memory():
+    # What Orbax says of it, and a run that kept what it had.
+    full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: [OS error 28: No space left on device]")
+    stopped = caught(RunStopped("checkpoints: cannot be written"), full)
+    assert ending(stopped, Options()) is stopped
+
+
 def test_a_text_that_speaks_of_memory_is_not_an_error_of_memory():
     error = InputError("out of memory.png: no such file")
     assert ending(error, Options()) is error

@@ -191,10 +191,10 @@ def test_what_is_not_finite_is_never_written(folder):
 def test_a_step_that_could_not_be_written_is_not_the_latest(folder):
     """A limit on the size of files stands for a full disk."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    noise = jax.random.normal(jax.random.key(0), (5000,))
     with Checkpoints(folder) as checkpoints:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, unlimited[1]))
         try:
-            noise = jax.random.normal(jax.random.key(0), (5000,))
             with pytest.raises(RunStopped, match=r"step 3 could not be written .*there: 1, 2"):
                 checkpoints.save(3, make_state(noise=noise))
                 checkpoints.wait()

@@ -9,9 +9,8 @@ import optax
 import pytest
 from flax import nnx
 
-from jclip.errors import InputError
+from jclip.errors import InputError, RunStopped
 from jclip.heads import HeadConfig, create_head
-from jclip.runs.command import RunStopped
 from jclip.training import head_training
 from jclip.training.head_batches import (
     RECIPES,
