@@ -45,7 +45,7 @@ _INTRODUCTION = """\
 Written by `python -m experiments.models --out docs/models.md`. Facts are those of open_clip 3.3.0:
 these are its tags whose towers jclip reads ({total}; its second names, `-quickgelu`, are left out).
 Other checkpoints are given by a folder or a hub id, in the layout of transformers (`clip`,
-`metaclip_2`, `siglip`, `siglip2` of any shape, FG-CLIP 1 and 2) or of open_clip. What jclip does not
+`metaclip_2`, `siglip`, `siglip2` of any shape, FG-CLIP 1 and 2) or of open_clip. What jclip cannot
 read, such as ResNets, ConvNeXt, ViTamin, FastViT and CoCa, it refuses by the name of the family.
 Licences are on the hub's pages.
 
