@@ -8,7 +8,7 @@ import functools
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +23,11 @@ from jclip.checkpoints import (
     load_checkpoint,
 )
 from jclip.checkpoints.adapted import with_adapter, with_adapter_name
-from jclip.data.arguments import images_argument, texts_argument
+from jclip.data.arguments import images_argument, one_of, texts_argument
 from jclip.data.feature_inputs import square_part
 from jclip.data.images import ImageFile, check_fit
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches
 from jclip.distributed import local_mesh, shard_batch
-from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.models.config import Activation
 from jclip.models.unit_norm import normalised
@@ -53,16 +52,18 @@ def load(
     activation: Activation | None = None,
     dtype=jnp.float32,
     allow_pickle: bool = False,
+    architecture: str | None = None,
 ) -> "Model":
     """Load a model; nothing is printed, what a reader of its numbers should know is in `notices`.
 
     Args:
         source: a name of the registry (`ViT-B-32/openai`), `demo`, `random:` and an architecture, a
-            folder, or a hub id.
+            folder, a file of weights, or a hub id.
         adapter: folder of a LoRA adapter in peft's layout, merged into the kernels.
         activation: used in both towers instead of the checkpoint's own.
         dtype: of the dense kernels; all other parameters are float32.
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
+        architecture: of a file of weights without a configuration beside it; see `load_checkpoint`.
 
     Raises:
         InputError: see `load_checkpoint` and `load_adapter`.
@@ -74,7 +75,11 @@ def load(
         >>> model.notices
         ('The demo model knows rendered scenes only: its scores of photographs mean nothing.',)
     """
-    description = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"dtype: {dtype!r} is no type of floating-point numbers")
+    description = describe_checkpoint(
+        source, activation=activation, allow_pickle=allow_pickle, architecture=architecture
+    )
     if adapter is None:
         return Model(load_checkpoint(description, dtype=dtype))
     checkpoint = load_checkpoint(with_adapter_name(description, adapter), dtype=dtype)
@@ -92,6 +97,10 @@ class Model:
     """
 
     def __init__(self, checkpoint: Checkpoint):
+        if not isinstance(checkpoint, Checkpoint):
+            raise TypeError(
+                f"checkpoint: a {type(checkpoint).__name__}; jclip.load makes a model from a name"
+            )
         self.checkpoint = checkpoint
         self._plans = functools.cache(device_plans)
 
@@ -166,7 +175,8 @@ class Model:
             >>> model.embed_texts(["a red ball", "two blue boxes under a clear sky"]).shape
             (2, 128)
         """
-        tokens = self.checkpoint.tokenizer(texts_argument(texts, "texts"))
+        texts = texts_argument(texts, "texts")
+        tokens = self.checkpoint.tokenizer(texts)
         if cut := int(tokens.truncated.sum()):
             context = self.checkpoint.tokenizer.context_length
             warnings.warn(
@@ -181,9 +191,7 @@ class Model:
         Raises:
             InputError: there is no such fit, or it is impossible for an image.
         """
-        settled = self.fit if fit is None else fit
-        if settled not in get_args(Fit):
-            raise InputError(f"fit: {fit!r} is none of {', '.join(get_args(Fit))}")
+        settled = one_of("fit", self.fit if fit is None else fit, Fit)
         for file in files:
             check_fit(file.name, file.height, file.width, self.image_config.size, settled)
         return settled

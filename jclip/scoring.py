@@ -11,12 +11,14 @@ from jclip.data.arguments import (
     captions_of_boxes,
     image_argument,
     images_argument,
+    one_of,
     texts_argument,
 )
 from jclip.data.images import decode
 from jclip.data.pipeline import stream_batches
 from jclip.errors import InputError
 from jclip.images import Fit
+from jclip.images.arguments import whole_number
 from jclip.images.boxes import crop_box
 from jclip.model import Model, rounded_plans
 from jclip.probes.probe import stream_scores
@@ -25,6 +27,11 @@ from jclip.probes.subjects import Subject
 from jclip.statistics.ranks import Ties, positive_ranks
 
 _VIEWS_PER_STEP = 16
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, Model):
+        raise TypeError(f"model: a {type(model).__name__} where what jclip.load returns is meant")
 
 
 def score(
@@ -46,9 +53,10 @@ def score(
         >>> jclip.score(model, ["photo.jpg"], ["a red ball on sand under a clear sky"]).shape
         (1,)
     """
+    _check_model(model)
     files = images_argument(images)
     captions = texts_argument(captions, count=len(files))
-    seen, texts = model.embed_images(images, fit), model.embed_texts(captions)
+    seen, texts = model.embed_files(files, fit), model.embed_texts(captions)
     return 100 * np.sum(seen * texts, axis=1)
 
 
@@ -80,7 +88,8 @@ def shift_scores(
         >>> jclip.shift_scores(model, ["panorama.jpg"], captions, fit="squash").shape
         (1, 8)
     """
-    files = images_argument(panoramas, "panoramas")
+    _check_model(model)
+    files, shifts = images_argument(panoramas, "panoramas"), whole_number("shifts", shifts, None)
     captions, fit = texts_argument(captions, count=len(files)), model.settled_fit(fit, files)
     widths = [file.width for file in files]
     probe = ShiftProbe(widths, shifts, fits=(fit,), views_per_step=_VIEWS_PER_STEP)
@@ -125,7 +134,8 @@ def caption_ranks(
         >>> jclip.caption_ranks(model, "photo.jpg", [[40, 30, 50, 50]], captions).shape
         (1,)
     """
-    file = image_argument(image)
+    _check_model(model)
+    file, ties = image_argument(image), one_of("ties", ties, Ties)
     boxes = boxes_argument(boxes, file)
     if (fit or model.fit) == "tiles":
         raise InputError("fit: 'tiles' is for panoramas, and a box is no circle")
@@ -174,6 +184,7 @@ def zero_shot(
         >>> scores.argmax(axis=1).shape
         (1,)
     """
+    _check_model(model)
     classes, templates = texts_argument(classes, "classes"), texts_argument(templates, "templates")
     for row, template in enumerate(templates):
         if template.count("{}") != 1:

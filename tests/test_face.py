@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 from documents import write_documents_files
@@ -238,6 +239,9 @@ REFUSED = {
     "a set": ({"a.jpg"}, "images: a set where a list"),
     "a number": (3, "images: a int where a list"),
     "no image": ([IMAGES[0], 3], r"images\[1\]: a int is no image"),
+    "a picture of floats": ([Image.fromarray(FLOATS[..., 0])], r"images\[0\]: 16-bit image"),
+    "an array of floats": (FLOATS[None], r"images\[0\]: float32 values"),
+    "an array without images": (np.zeros((0, 9, 8, 3), np.uint8), "images: an empty list"),
     "floats": ([FLOATS], r"images\[0\]: float32 values; pixels are uint8"),
     "channels first": (
         [np.zeros((3, 9, 8), np.uint8)],
@@ -297,6 +301,10 @@ def ranks(model, boxes=((0, 0, 9, 9),), captions=(("a", "b"),), image=IMAGES[0],
         (lambda m: ranks(m, boxes=[[0, 0, np.nan, 9]]), r"boxes\[0\]: .* has no size"),
         (lambda m: ranks(m, boxes=[[99, 9, 128, 60]]), r"boxes\[0\]: .* reaches out .* 128 x 64"),
         (lambda m: ranks(m, boxes=[[-1, 0, 9, 9]]), r"boxes\[0\]: .* reaches out"),
+        (lambda m: ranks(m, boxes=[["0", "0", "9", "9"]]), "boxes: not a list of boxes"),
+        (lambda m: ranks(m, boxes=np.ones((1, 4), bool)), "boxes: not a list of boxes"),
+        (lambda m: ranks(m, captions=[["a", "b\ud83d"]]), r"captions\[0\]\[1\]: .* surrogate"),
+        (lambda m: m.embed_texts(["a dog \ud83d"]), r"texts\[0\]: half a surrogate pair.* 'a dog"),
         (lambda m: ranks(m, fit="tiles"), "fit: 'tiles' is for panoramas"),
         (lambda m: ranks(m, captions="ab"), "captions: a list of captions for every box"),
         (lambda m: ranks(m, captions=["a", "b"]), "captions: 2 lists for 1 boxes"),
@@ -311,3 +319,49 @@ def ranks(model, boxes=((0, 0, 9, 9),), captions=(("a", "b"),), image=IMAGES[0],
 def test_what_cannot_be_used_is_refused_by_name(model, call, message):
     with pytest.raises(jclip.InputError, match=message):
         call(model)
+
+
+@pytest.fixture
+def as_users_have_it():
+    """Without the checks of types that only tests make."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda m: jclip.score("demo", IMAGES, CAPTIONS), TypeError, "model: a str where"),
+        (lambda m: jclip.shift_scores(None, IMAGES, CAPTIONS), TypeError, "model: a NoneType"),
+        (lambda m: jclip.caption_ranks(m.checkpoint, IMAGES[0], [], []), TypeError, "model: a Ch"),
+        (lambda m: jclip.zero_shot(1, IMAGES, ["a"]), TypeError, "model: a int"),
+        (lambda m: jclip.Model("demo"), TypeError, "checkpoint: a str; jclip.load makes"),
+        (lambda m: jclip.load("demo", dtype=np.int8), TypeError, "dtype: .*int8.* is no type of"),
+        (lambda m: jclip.load("demo", activation="relu"), ValueError, "activation: 'relu' is none"),
+        (lambda m: jclip.load(3), TypeError, "int"),
+        (lambda m: jclip.save_clip("x", m.checkpoint, dtype="int8"), ValueError, "dtype: 'int8'"),
+        (
+            lambda m: jclip.shift_scores(m, IMAGES, CAPTIONS, shifts=2.5),
+            TypeError,
+            "shifts: 2.5 is no whole number",
+        ),
+        (
+            lambda m: jclip.caption_ranks(m, IMAGES[0], [[0, 0, 9, 9]], [CAPTIONS], ties="none"),
+            jclip.InputError,
+            "ties: 'none' is none of reference, averaged",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_name(
+    model, as_users_have_it, call, kind, message
+):
+    with pytest.raises(kind, match=message):
+        call(model)
+
+
+def test_images_and_texts_may_come_from_generators(model, as_users_have_it):
+    expected = jclip.score(model, IMAGES, CAPTIONS)
+    found = jclip.score(model, (image for image in IMAGES), (text for text in CAPTIONS))
+    np.testing.assert_array_equal(found, expected)

@@ -3,13 +3,15 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import get_args
 
 import jax.numpy as jnp
 from flax import nnx
 
 from jclip.checkpoints import open_clip, transformers
 from jclip.checkpoints.description import Description, Identity, Loaded, activation_name, identify
-from jclip.checkpoints.locate import CONFIG_FILES, Location, locate
+from jclip.checkpoints.locate import locate
+from jclip.checkpoints.location import CONFIG_FILES, PREPROCESSING, Location
 from jclip.checkpoints.network import random_clip, read_network
 from jclip.checkpoints.preprocessing import (
     ImageConfig,
@@ -43,23 +45,30 @@ def describe_checkpoint(
     *,
     activation: Activation | None = None,
     allow_pickle: bool = False,
+    architecture: str | None = None,
 ) -> CheckpointDescription:
     """Find a checkpoint and check its configuration; quick, as no weights are read or downloaded.
 
     Args:
         source: a name of the registry (`ViT-B-32/laion400m_e32`), `demo`, `random:` and an
-            architecture (`random:ViT-B-32`), a folder, or a hub id.
+            architecture (`random:ViT-B-32`), a folder, a file of weights, or a hub id.
         activation: used in both towers instead of the checkpoint's own.
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
+        architecture: of a file of weights without a configuration beside it, such as `ViT-B-32`, or
+            `ViT-B-32-quickgelu` where it was trained with that activation.
 
     Raises:
         InputError: there is no such checkpoint, or it describes what is not supported.
     """
     source = os.fspath(source)
+    if activation is not None and activation not in get_args(Activation):
+        known = ", ".join(get_args(Activation))
+        raise InputError(f"activation: {activation!r:.60} is none of {known}")
     if source.startswith(RANDOM):
         description = _describe_random(source)
     else:
-        description = _describe_files(locate(source, allow_pickle=allow_pickle))
+        location = locate(source, allow_pickle=allow_pickle, architecture=architecture)
+        description = _describe_files(location)
     if activation is None:
         return description
     config = description.config.with_activation(activation)
@@ -79,30 +88,34 @@ def load_checkpoint(
     activation: Activation | None = None,
     dtype=jnp.float32,
     allow_pickle: bool = False,
+    architecture: str | None = None,
 ) -> Checkpoint:
     """Load a checkpoint.
 
     Args:
         source: what `describe_checkpoint` takes, or what it returned (the activation is then
-            settled, and `activation` and `allow_pickle` are not looked at).
+            settled, and the other arguments but `dtype` are not looked at).
         activation: see `describe_checkpoint`.
         dtype: of the dense kernels; all other parameters are float32.
         allow_pickle: see `describe_checkpoint`.
+        architecture: see `describe_checkpoint`.
 
     Raises:
         InputError: there is no such checkpoint, it describes what is not supported, or its weights
             are not those of the network it describes (every such tensor is named).
     """
     if not isinstance(source, CheckpointDescription):
-        source = describe_checkpoint(source, activation=activation, allow_pickle=allow_pickle)
+        source = describe_checkpoint(
+            source, activation=activation, allow_pickle=allow_pickle, architecture=architecture
+        )
     if source.location is None:
         return Checkpoint(clip=random_clip(source.config, dtype), description=source)
-    clip, digests = read_network(
+    clip, identity = read_network(
         lambda: CLIP(source.config, dtype=dtype, rngs=nnx.Rngs(0)),
         open_clip.rules_for if source.location.layout == "open_clip" else transformers.rules_for,
         source.location,
+        source.identity,
     )
-    identity = dataclasses.replace(source.identity, sha256=digests)
     return Checkpoint(clip=clip, description=dataclasses.replace(source, identity=identity))
 
 
@@ -111,12 +124,17 @@ def load_clip(source: str | os.PathLike[str]) -> CLIP:
     return load_checkpoint(source).clip
 
 
-def _describe_random(source: str) -> CheckpointDescription:
-    name = source.removeprefix(RANDOM)
-    if name not in ARCHITECTURES:
+def _architecture(source: str, name: str) -> CLIPConfig:
+    """An architecture by its name, or by open_clip's for the one with the other activation."""
+    config = ARCHITECTURES.get(name.removesuffix("-quickgelu"))
+    if config is None:
         known = ", ".join(ARCHITECTURES)
-        raise InputError(f"{source}: {name!r} is no known architecture; known: {known}")
-    config = ARCHITECTURES[name]
+        raise InputError(f"{source}: {name!r:.60} is no known architecture; known: {known}")
+    return config.with_activation("quick_gelu") if name.endswith("-quickgelu") else config
+
+
+def _describe_random(source: str) -> CheckpointDescription:
+    config = _architecture(source, source.removeprefix(RANDOM))
     activation = activation_name(config)
     return CheckpointDescription(
         config=config,
@@ -135,9 +153,17 @@ def _describe_random(source: str) -> CheckpointDescription:
 
 
 def _describe_files(location: Location) -> CheckpointDescription:
-    path = location.folder / CONFIG_FILES[location.layout]
-    config, image_config = (_open_clip if location.layout == "open_clip" else _transformers)(path)
-    notices = []
+    path, notices = location.folder / CONFIG_FILES[location.layout], list(location.notices)
+    if location.architecture is not None:
+        config, image_config = _architecture(location.source, location.architecture), None
+        notices.append(
+            f"{location.source} does not say which activation it was trained with: "
+            f"{activation_name(config)} is taken, as its architecture is {location.architecture}."
+        )
+    else:
+        location.require(*PREPROCESSING)
+        read = _open_clip if location.layout == "open_clip" else _transformers
+        config, image_config = read(path)
     if image_config is None:
         image_config = ImageConfig(size=config.vision.image_size)
         notices.append(f"{path.parent} does not say how images are prepared: CLIP's way is taken.")

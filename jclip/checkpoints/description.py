@@ -4,7 +4,9 @@ import dataclasses
 import functools
 from typing import Any, Literal
 
-from jclip.checkpoints.locate import DEMO, DEMO_FOLDER, Location
+from jclip.checkpoints.locate import DEMO_FOLDER
+from jclip.checkpoints.location import Location
+from jclip.checkpoints.names import DEMO
 from jclip.models import CLIPConfig
 from jclip.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -47,7 +49,9 @@ def identify(
 ) -> Identity:
     """The identity of a checkpoint of files; a folder that is not `registered` gives its name."""
     name, source = location.source, str(location.folder.resolve())
-    if location.repository is not None:
+    if location.file is not None:
+        name, source = location.file.stem, str(location.file.resolve())
+    elif location.repository is not None:
         source = f"{location.repository}@{location.folder.name}"
     elif not registered and name != DEMO:
         name = location.folder.resolve().name
@@ -90,6 +94,8 @@ class Description[Config: CLIPConfig, Images]:
         Raises:
             InputError: there is none, or it does not fit the network.
         """
+        if self.location is not None:
+            self.location.require(*self.location.absent)
         return load_tokenizer(self.location and self.location.folder, self.config.text)
 
     def __repr__(self) -> str:

@@ -11,10 +11,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
+from jclip.checkpoints.causes import likely_cause
 from jclip.errors import InputError
-from jclip.files.tensors import PickledTensors, SafetensorsTensors
+from jclip.files.tensors import PickledTensors, SafetensorsTensors, UnwrappedTensors
 
-TensorSource = SafetensorsTensors | PickledTensors
+TensorSource = SafetensorsTensors | PickledTensors | UnwrappedTensors
+_LONGEST = 480
+"""Characters of what an error says of a file's tensors."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +85,12 @@ def assign(
 
     Raises:
         InputError: tensors are missing, unexpected, misshapen, not floating-point or not finite;
-            all of them are named.
+            of each kind the first are named, and the likely cause where one is seen.
     """
     expected = _expected(rules, parameters)
     known = expected.keys() | {rule.source for rule in rules if rule.ignored}
     held = {name: one for name, one in expected.items() if name in tensors.shapes}
-    fitting = {name: one for name, one in held.items() if tensors.shapes[name] == one[2]}
+    fitting = {name: one for name, one in held.items() if _fits(tensors.shapes[name], one[2])}
     filled, unfit = _fill(fitting, tensors, parameters)
     problems = {
         "missing": [name for name in expected if name not in held],
@@ -99,10 +102,33 @@ def assign(
         ],
         "not finite": unfit,
     }
-    found = [f"{kind}: {_merge_layers(names)}" for kind, names in problems.items() if names]
-    if found:
-        raise InputError(f"{file} does not hold the network it describes; {'; '.join(found)}")
+    if any(problems.values()):
+        differs = problems["missing"] or problems["unexpected"]
+        cause = likely_cause(expected, tensors.shapes) if differs else None
+        cause = f" ({cause})" if cause else ""
+        raise InputError(f"{file} does not hold the network it describes{cause}; {_said(problems)}")
     return filled
+
+
+def _said(problems: Mapping[str, Sequence[str]]) -> str:
+    """The first names of each kind; of many problems fewer."""
+    groups = {kind: _merge_layers(names) for kind, names in problems.items() if names}
+    said = ""
+    for shown in (3, 1):
+        parts = [
+            f"{kind}: {', '.join(group[:shown])}"
+            + (f" and {len(group) - shown} more" if len(group) > shown else "")
+            for kind, group in groups.items()
+        ]
+        said = "; ".join(parts)
+        if len(said) <= _LONGEST:
+            break
+    return said
+
+
+def _fits(found: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    """Whether the shapes are the same; PyTorch has scalars in vectors of one element too."""
+    return found == expected or (expected == () and math.prod(found) == 1)
 
 
 def _expected(rules, parameters):
@@ -146,6 +172,8 @@ def _fill(expected, tensors: TensorSource, parameters):
             if tensor.dtype.kind not in "fV" or not np.isfinite(tensor).all():
                 unfit.append(name)
                 continue
+            if not parameter.shape:
+                tensor = tensor.reshape(())
             buffer[... if layer is None else layer] = _converted(rule, tensor, part)
         filled[target] = jax.device_put(buffer)
     return filled, list(dict.fromkeys(unfit))
@@ -185,14 +213,18 @@ def _restored(rule: TensorRule, value: np.ndarray) -> np.ndarray:
     return value
 
 
-def _merge_layers(names: Iterable[str]) -> str:
+def _merge_layers(names: Iterable[str]) -> list[str]:
     """All names, merged where only the number of the layer differs: `layers.{0,1,2}.bias`."""
     merged: dict[str, list[str]] = {}
     for name in names:
         number = re.search(r"(?<=\.)\d+(?=\.)", name)
         key = name if number is None else f"{name[: number.start()]}*{name[number.end() :]}"
         merged.setdefault(key, []).append("" if number is None else number.group())
-    return ", ".join(
-        key.replace("*", numbers[0] if len(numbers) == 1 else f"{{{','.join(numbers)}}}", 1)
+    return [
+        key.replace("*", numbers[0] if len(numbers) == 1 else f"{{{_listed(numbers)}}}", 1)
         for key, numbers in merged.items()
-    )
+    ]
+
+
+def _listed(numbers: list[str]) -> str:
+    return ",".join(numbers if len(numbers) <= 4 else [*numbers[:2], "...", numbers[-1]])

@@ -1,5 +1,6 @@
 """Networks with values in them: drawn at random, or read from files that are checked first."""
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -9,11 +10,14 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jclip.checkpoints.locate import SMALL_FILES, Location
+from jclip.checkpoints.causes import common_prefix
+from jclip.checkpoints.description import Identity
+from jclip.checkpoints.hub import listed_files
+from jclip.checkpoints.location import Location
 from jclip.checkpoints.name_map import TensorRule, assign, filled_module
 from jclip.errors import InputError
 from jclip.files.digests import sha256
-from jclip.files.tensors import PickledTensors, SafetensorsTensors
+from jclip.files.tensors import SafetensorsTensors, UnwrappedTensors, open_tensors
 from jclip.models import CLIP, CLIPConfig
 
 _CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07)}
@@ -46,53 +50,64 @@ def read_network[Module: nnx.Module](
     make: Callable[[], Module],
     rules_for: Callable[[Collection[str]], Sequence[TensorRule]],
     location: Location,
-) -> tuple[Module, dict[str, str]]:
-    """The network of a checkpoint, and the SHA-256 of each file with its tensors, by name.
+    identity: Identity,
+) -> tuple[Module, Identity]:
+    """The network of a checkpoint, and its identity with what its files have shown.
 
     `make` builds the network; `rules_for` says what each tensor becomes, from the names of all.
+    What a wrapping module put before every name is left out.
 
     Raises:
         InputError: the files cannot be fetched, are damaged, are not what their index lists, or
             hold something else.
     """
-    paths = location.fetch_weights()
+    paths, notices = location.fetch_weights(), identity.notices
     digests = {path.name: sha256(path) for path in paths}
-    beside = [path for name in SMALL_FILES if (path := location.folder / name).is_file()]
-    for path in (*beside, *paths):
+    for path in (*(location.folder / name for name in location.beside), *paths):
         _check_blob(location, path, digests.get(path.name))
-    if location.pickled:
-        tensors = PickledTensors(paths)
-    else:
-        tensors = SafetensorsTensors(paths)
+    tensors = open_tensors(paths, pickled=location.pickled)
+    if isinstance(tensors, SafetensorsTensors):
         _check_index(location, tensors)
+    if prefix := common_prefix(tensors.shapes):
+        tensors = UnwrappedTensors(tensors, prefix)
+        notices += (f"The names of all tensors begin with {prefix}, which was left out.",)
     rules = rules_for(tensors.shapes)
     network = filled_module(
         make, lambda parameters: assign(rules, tensors, parameters, location.source)
     )
-    return network, digests
+    return network, dataclasses.replace(identity, sha256=digests, notices=notices)
 
 
 def _check_blob(location: Location, path: Path, digest: str | None) -> None:
     """Compare a file of the hub's cache with the digest by which the cache calls it.
 
     Neither the download nor the format checks the bytes. A large file is called by its SHA-256, a
-    small one by its id in git, a SHA-1 (as `hf cache verify` has it).
+    small one by its id in git, a SHA-1 (as `hf cache verify` has it); mirrors call files by their
+    plain SHA-1, or by something else, of which nothing can be said. Where the cache remembers the
+    ids in git, a small file may be called anything.
     """
     blob = path.resolve()
     if blob.parent.name != "blobs" or not path.is_symlink():
         return
     if re.fullmatch("[0-9a-f]{64}", blob.name):
-        found = digest or sha256(blob)
+        found = [digest or sha256(blob)]
     elif re.fullmatch("[0-9a-f]{40}", blob.name):
         content = blob.read_bytes()
-        found = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        found = [_git_id(content), hashlib.sha1(content).hexdigest()]
     else:
         return
-    if found != blob.name:
-        raise InputError(
-            f"{location.repository or location.folder}: {path.name} is damaged (its digest is "
-            f"{found}); delete {blob} and run again to download it anew"
-        )
+    if blob.name in found:
+        return
+    if digest is None and listed_files(path.parent).get(path.name) == _git_id(blob.read_bytes()):
+        return
+    raise InputError(
+        f"{location.repository or location.folder}: {path.name} is damaged (its digest is "
+        f"{found[0]}); delete {blob} and run again to download it anew"
+    )
+
+
+def _git_id(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _check_index(location: Location, tensors: SafetensorsTensors) -> None:

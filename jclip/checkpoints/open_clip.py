@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
-from jclip.files.json_fields import Fields
+from jclip.files.json_fields import DEEPEST, Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation
 
@@ -39,11 +39,11 @@ def _read_tower(fields: Fields, quick: bool, width: int) -> dict[str, Any]:
     epsilon = fields.nested("norm_kwargs")
     tower = {
         "width": width,
-        "layers": fields.take_positive("layers", 12),
-        "mlp_width": int(width * fields.take("mlp_ratio", 4.0)),
+        "layers": fields.take_positive("layers", 12, DEEPEST),
+        "mlp_width": max(1, int(width * fields.take_positive("mlp_ratio", 4.0))),
         "activation": _read_activation(fields, quick),
         "layer_scale": fields.take("ls_init_value", -1.0) != -1.0,
-        "norm_epsilon": epsilon.take("eps", 1e-5),
+        "norm_epsilon": epsilon.take_positive("eps", 1e-5),
     }
     epsilon.finish()
     fields.only("block_type", "default")
@@ -76,8 +76,11 @@ def _read_vision(fields: Fields, quick: bool) -> dict[str, Any]:
     _check_heads(fields, "head_width", head_width, tower)
     tower["image_size"] = fields.take_positive("image_size", 224)
     tower["patch_size"] = fields.take_positive("patch_size", 16)
-    fields.only("timm_model_name")
+    if tower["patch_size"] > tower["image_size"]:
+        fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
+    fields.only("timm_model_name", "")
     fields.refuse_switches("attentional_pool", "no_ln_pre")
+    fields.refuse_switches("global_average_pool", "input_patchnorm")
     fields.only("pool_type", "tok")
     # Both kinds are stored as one table of positions.
     fields.only("pos_embed_type", "learnable", "sin_cos_2d")
@@ -95,7 +98,7 @@ def _read_text(fields: Fields, quick: bool) -> dict[str, Any]:
     tower["context_length"] = fields.take_positive("context_length", 77)
     tower["vocabulary_size"] = fields.take_positive("vocab_size", 49408)
     for name in ("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "tokenizer_mode"):
-        fields.only(name)
+        fields.only(name, "", {})
     fields.refuse_switches("embed_cls", "no_causal_mask", "proj_bias", "use_pad_mask")
     fields.only("pool_type", "argmax")
     fields.only("proj_type", "linear")
@@ -103,6 +106,9 @@ def _read_text(fields: Fields, quick: bool) -> dict[str, Any]:
     fields.ignore("hf_model_pretrained", "hf_proj_type", "hf_pooler_type")
     fields.finish()
     return tower
+
+
+_FACTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def _blocks(source: str, target: str) -> list[TensorRule]:
@@ -140,4 +146,6 @@ def rules_for(names: Collection[str]) -> tuple[TensorRule, ...]:
         *norm_rules(f"{text}ln_final", "text_tower.post_norm"),
         TensorRule(f"{text}text_projection", "text_tower.projection.kernel"),
         TensorRule(f"{text}attn_mask", ignored=True),
+        # What OpenAI's files say of themselves, and the library drops.
+        *(TensorRule(name, ignored=True) for name in _FACTS),
     )

@@ -12,13 +12,15 @@ from flax import nnx
 from jclip.checkpoints import transformers
 from jclip.checkpoints.description import Description, Loaded, identify
 from jclip.checkpoints.locate import locate
+from jclip.checkpoints.location import PREPROCESSING
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
 from jclip.checkpoints.network import read_network
 from jclip.checkpoints.preprocessing import (
     IGNORED_BY_PROCESSORS,
     channels_of,
-    processor_values,
+    processor_fields,
     read_transformers_preprocessing,
+    take_size,
 )
 from jclip.errors import InputError
 from jclip.files.json_fields import Fields
@@ -60,7 +62,8 @@ def describe_detector(
         raise InputError(f"{source}: detectors are read from config.json, which is not there")
     path = location.folder / "config.json"
     kind, config = _read_config(read_json(path), str(path))
-    size, notices = config.vision.image_size, []
+    size, notices = config.vision.image_size, list(location.notices)
+    location.require(*PREPROCESSING)
     images = _read_images(kind, location.folder, size)
     if images is None:
         images = DetectorImages(size=size, mean=CLIP_MEAN, std=CLIP_STD, padded=kind == "owlv2")
@@ -91,12 +94,12 @@ def load_detector(
     config = source.config
     if source.location is None:
         raise ValueError("a detector is read from files")
-    detector, digests = read_network(
+    detector, identity = read_network(
         lambda: OWL(config, dtype=dtype, rngs=nnx.Rngs(0)),
         lambda names: rules_for("owlv2" if config.objectness else "owlvit"),
         source.location,
+        source.identity,
     )
-    identity = dataclasses.replace(source.identity, sha256=digests)
     description = dataclasses.replace(source, identity=identity)
     return DetectorCheckpoint(detector=detector, description=description)
 
@@ -104,9 +107,9 @@ def load_detector(
 def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
     """Which of the two it is, and its network: towers of CLIP with other defaults."""
     kind = values.get("model_type")
-    if kind not in _PATCH_SIZES:
+    if not isinstance(kind, str) or kind not in _PATCH_SIZES:
         raise InputError(
-            f"{file} describes no detector: model_type = {kind!r} (supported: owlvit, owlv2)"
+            f"{file} describes no detector: model_type = {kind!r:.60} (supported: owlvit, owlv2)"
         )
     defaults = {
         # The library pools texts at the largest id, which is what 2 stands for in CLIP's configs.
@@ -115,7 +118,8 @@ def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
     }
     as_clip = values | {"model_type": "clip"}
     for name, (missing, settled) in defaults.items():
-        tower = {k: v for k, v in (values.get(f"{name}_config") or {}).items() if v is not None}
+        tower = Fields(values).take(f"{name}_config", {})
+        tower = {field: value for field, value in tower.items() if value is not None}
         if tower.pop("model_type", own := f"{kind}_{name}_model") != own:
             raise InputError(f"{file}: {name}_config.model_type is not {own}")
         as_clip[f"{name}_config"] = missing | tower | settled
@@ -133,9 +137,9 @@ def _read_config(values: dict[str, Any], file: str) -> tuple[Kind, OWLConfig]:
 def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
     """`preprocessor_config.json` or `processor_config.json`; None if there is neither."""
     if kind == "owlv2":
-        found = processor_values(folder)
-        return found and _read_owlv2_images(found[0], size, found[1])
-    config = read_transformers_preprocessing(folder, size)
+        path, fields = processor_fields(folder)
+        return None if fields is None else _read_owlv2_images(fields, size, str(path))
+    config = read_transformers_preprocessing(folder, size, square=True)
     if config is None:
         return None
     if (config.fit, config.interpolation) != ("squash", "bicubic"):
@@ -146,9 +150,8 @@ def _read_images(kind: Kind, folder: Path, size: int) -> DetectorImages | None:
     return DetectorImages(size=size, mean=config.mean, std=config.std, padded=False)
 
 
-def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> DetectorImages:
-    fields = Fields(values)
-    fields.only("size", {"height": size, "width": size})
+def _read_owlv2_images(fields: Fields, size: int, file: str) -> DetectorImages:
+    take_size(fields, "size", size, ("one number", "two sides"))
     for step in ("do_resize", "do_rescale", "do_normalize", "do_pad", "do_convert_rgb"):
         fields.only(step, True)
     fields.only("rescale_factor", 1 / 255, 0.00392156862745098)
@@ -157,7 +160,7 @@ def _read_owlv2_images(values: dict[str, Any], size: int, file: str) -> Detector
     fields.only("do_center_crop", False)
     mean = channels_of(fields, "image_mean", CLIP_MEAN)
     std = channels_of(fields, "image_std", CLIP_STD)
-    fields.ignore("crop_size", "pad_size", *IGNORED_BY_PROCESSORS)
+    fields.ignore("crop_size", "pad_size", "default_to_square", *IGNORED_BY_PROCESSORS)
     fields.finish()
     fields.raise_problems(file)
     return DetectorImages(size=size, mean=mean, std=std, padded=True)

@@ -21,23 +21,23 @@ from jclip.adapters.lora import (
     map_dense_layers,
 )
 from jclip.checkpoints.name_map import TensorRule, assign
-from jclip.checkpoints.peft_names import INERT, TensorName, read_names, write_name
+from jclip.checkpoints.peft_config import CONFIG, read_peft_config
+from jclip.checkpoints.peft_names import (
+    INERT,
+    TensorName,
+    Tower,
+    modules_outside,
+    read_names,
+    tower_of_bare_names,
+    write_name,
+)
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
 from jclip.files.digests import sha256, write_tensors
-from jclip.files.json_fields import Fields
-from jclip.files.json_files import read_json
 from jclip.files.tensors import SafetensorsTensors
 from jclip.models import CLIP
 
-_CONFIG, _TENSORS = "adapter_config.json", "adapter_model.safetensors"
-
-# Bookkeeping, and where adapters were put, which the tensors show by themselves.
-_IGNORED = """
-    auto_mapping base_model_name_or_path ensure_weight_tying eva_config exclude_modules
-    inference_mode layers_pattern layers_to_transform megatron_core peft_version qalora_group_size
-    revision target_modules task_type
-""".split()
+_TENSORS = "adapter_model.safetensors"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,18 +65,15 @@ def load_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> Adapter:
     Raises:
         InputError: files are missing or damaged, the configuration asks for more than plain LoRA,
             the adapter is for another architecture, or tensors are unexpected, without their
-            partner, misshapen or not finite (all are named).
+            partner, misshapen or not finite; or which tower it is of is not to be told.
         ValueError: the network has an adapter.
     """
     if adapted_layers(clip):
         raise ValueError("the network has an adapter already; merge it first")
     path = _find(Path(folder))
-    config, wrapped = _read_config(path.with_name(_CONFIG))
+    config, wrapped = read_peft_config(path.with_name(CONFIG))
     tensors = SafetensorsTensors([path])
-    names = read_names(tensors.shapes, wrapped)
-    if not names:
-        raise InputError(f"{path} holds no LoRA of a CLIP: {', '.join(tensors.shapes) or 'empty'}")
-    _check_architecture(clip, path, names, tensors.shapes)
+    names = _read_names(clip, path, tensors.shapes, wrapped)
     rules, parameters = _rules(clip, names, config.rank)
     factors = assign(rules, tensors, parameters, str(path))
     paths = dict.fromkeys(tensor.path for tensor in names.values())
@@ -111,12 +108,12 @@ def describe_adapter(folder: str | os.PathLike[str]) -> LoRAConfig:
     Raises:
         InputError: files are missing, or the configuration asks for more than plain LoRA.
     """
-    return _read_config(_find(Path(folder)).with_name(_CONFIG))[0]
+    return read_peft_config(_find(Path(folder)).with_name(CONFIG))[0]
 
 
 def is_adapter(folder: Path) -> bool:
     """Whether `save_adapter` has come to its end here: the configuration is written last."""
-    return (folder / _CONFIG).exists()
+    return (folder / CONFIG).exists()
 
 
 def _find(folder: Path) -> Path:
@@ -125,46 +122,47 @@ def _find(folder: Path) -> Path:
         raise InputError(
             f"{folder / 'adapter_model.bin'} is a pickle, which is not read; peft writes {_TENSORS}"
         )
-    for file in (folder / _CONFIG, path):
+    for file in (folder / CONFIG, path):
         if not file.is_file():
             raise InputError(f"{file} is missing")
     return path
 
 
-def _read_config(path: Path) -> tuple[LoRAConfig, str | None]:
-    """The adapter's settings, and the class that peft wrapped, if it says so."""
-    values = read_json(path)
-    # peft adds fields with every version; one that is switched off changes nothing.
-    on = {k: v for k, v in values.items() if v is not False and v not in ([], {})}
-    fields = Fields(on)
-    fields.only("peft_type", "LORA")
-    fields.only("bias", "none")
-    # Other initialisations (pissa, olora, corda, loftq) change the weights beside the adapter.
-    fields.only("init_lora_weights", True, "gaussian", "eva", "orthogonal")
-    settings = {
-        "rank": fields.take_positive("r", 8),
-        "alpha": fields.take("lora_alpha", 8.0),
-        "dropout": fields.take("lora_dropout", 0.0),
-        "use_rslora": fields.take("use_rslora", False),
-    }
-    fields.ignore(*_IGNORED)
-    fields.finish()
-    fields.raise_problems(str(path))
+def _read_names(
+    clip: CLIP, path: Path, shapes: Mapping[str, tuple[int, ...]], wrapped: str | None
+) -> dict[str, TensorName]:
+    """What the names say; of which tower they are, where neither they nor peft do, shapes show."""
+    if outside := modules_outside(shapes):
+        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+        raise InputError(
+            f"{path} adapts {', '.join(outside[:3])}{more}, which is not supported: LoRA of the "
+            "attention and MLP layers in the blocks of a CLIP is"
+        )
+    bare = tower_of_bare_names(shapes, wrapped)
+    towers: tuple[Tower, ...] = ("image_tower", "text_tower") if bare is None else (bare,)
     try:
-        config = LoRAConfig(**settings)
+        read = [read_names(shapes, tower) for tower in towers]
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    mapping = values.get("auto_mapping")
-    wrapped = mapping.get("base_model_class") if isinstance(mapping, dict) else None
-    if not isinstance(wrapped, str | None):
-        raise InputError(f"{path}: base_model_class is {wrapped!r:.80}, not the name of a class")
-    return config, wrapped
+    if not read[0]:
+        some = ", ".join(list(shapes)[:3]) or "it is empty"
+        raise InputError(f"{path} holds no LoRA of a CLIP: {some} ({len(shapes)} tensors)")
+    problems = [_differences(clip, names, shapes) for names in read]
+    fitting = [names for names, found in zip(read, problems, strict=True) if not found]
+    if len(fitting) > 1:
+        raise InputError(
+            f"{path} does not say of which tower it is, and it fits both: auto_mapping in "
+            f"{CONFIG} can say so, as in {{'base_model_class': 'CLIPTextModel'}}"
+        )
+    if not fitting:
+        raise InputError(f"{path} is for another architecture: {'; '.join(problems[0][:4])}")
+    return fitting[0]
 
 
-def _check_architecture(
-    clip: CLIP, path: Path, names: Mapping[str, TensorName], shapes: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Tell an adapter for another network from one that is damaged: there, nothing fits."""
+def _differences(
+    clip: CLIP, names: Mapping[str, TensorName], shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """What shows that an adapter is for another network, and not damaged: there, nothing fits."""
     kernels = {target: layer.kernel.shape for target, layer in dense_layers(clip).items()}
     problems: dict[str, None] = {}
     for target in dict.fromkeys(tensor.path for tensor in names.values()):
@@ -181,8 +179,7 @@ def _check_architecture(
             }
             if found and side not in found:
                 problems[f"width {min(found)} where {target} has {side}"] = None
-    if problems:
-        raise InputError(f"{path} is for another architecture: {'; '.join(problems)}")
+    return list(problems)
 
 
 def _rules(
@@ -244,9 +241,9 @@ def save_adapter(
     config = (json.dumps(values, indent=2) + "\n").encode()
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / _TENSORS) as partial:
-        write_tensors(partial, tensors, beside={_CONFIG: hashlib.sha256(config).hexdigest()})
+        write_tensors(partial, tensors, beside={CONFIG: hashlib.sha256(config).hexdigest()})
     # Last, since without it there is no adapter: stopped midway, saving can be repeated.
-    with replacing(folder / _CONFIG) as partial:
+    with replacing(folder / CONFIG) as partial:
         partial.write_bytes(config)
 
 

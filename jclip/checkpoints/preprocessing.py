@@ -1,15 +1,17 @@
 """How a checkpoint wants its images prepared, and the two forms in which the libraries store it."""
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
+from jclip.images.arguments import channel_values
 
 IGNORED_BY_PROCESSORS = """
-    _valid_processor_keys data_format default_to_square device disable_grouping
+    _valid_processor_keys data_format device disable_grouping
     feature_extractor_type image_processor_type input_data_format processor_class return_tensors
 """.split()
 """What no pixel of a transformers processor depends on."""
@@ -39,13 +41,13 @@ class ImageConfig:
     fit: Fit = "crop"
 
 
-def read_open_clip_preprocessing(values: dict[str, Any], size: int, file: str) -> ImageConfig:
+def read_open_clip_preprocessing(values: Any, size: int, file: str) -> ImageConfig:
     """`preprocess_cfg` of open_clip; what it leaves out is CLIP's, as in that library.
 
     Raises:
         InputError: a field describes what is not supported.
     """
-    fields = Fields(values, "preprocess_cfg.")
+    fields = Fields({"preprocess_cfg": values}).nested("preprocess_cfg")
     config = ImageConfig(
         size=size,
         mean=channels_of(fields, "mean", CLIP_MEAN),
@@ -56,43 +58,54 @@ def read_open_clip_preprocessing(values: dict[str, Any], size: int, file: str) -
     # The library replaces the stored size by the image tower's own.
     fields.ignore("size")
     fields.only("mode", "RGB")
-    fields.only("fill_color", 0)
+    fields.only("fill_color", 0, [0, 0, 0])
     fields.finish()
     fields.raise_problems(file)
     return config
 
 
-def read_transformers_preprocessing(folder: Path, size: int) -> ImageConfig | None:
+def read_transformers_preprocessing(
+    folder: Path, size: int, *, square: bool = False
+) -> ImageConfig | None:
     """`preprocessor_config.json` or `processor_config.json` of a folder; None if it has neither.
+
+    Args:
+        folder: of the checkpoint.
+        size: the image tower's.
+        square: what the processor does where nothing is said: squash the image, as OWL-ViT's does,
+            or fit its shortest edge and crop, as CLIP's. A `size` that is one number means that.
 
     Raises:
         InputError: a field describes what is not supported.
     """
-    found = processor_values(folder)
-    return found and _image_processor(found[0], size, found[1])
+    path, fields = processor_fields(folder)
+    return None if fields is None else _image_processor(fields, size, str(path), square)
 
 
-def processor_values(folder: Path) -> tuple[dict[str, Any], str] | None:
-    """What a folder says of image preparation, and the file that says it; None if none does."""
+def processor_fields(folder: Path) -> tuple[Path, Fields | None]:
+    """The fields of a folder's image processor, and the file that holds them, if one does.
+
+    Raises:
+        InputError: the file is no JSON object.
+    """
     path = folder / "preprocessor_config.json"
     if path.exists():
-        return read_json(path), str(path)
+        return path, Fields(read_json(path))
     path = folder / "processor_config.json"
-    values = read_json(path).get("image_processor") if path.exists() else None
-    return (values, str(path)) if values else None
+    if not path.exists() or (values := read_json(path)).get("image_processor") is None:
+        return path, None
+    return path, Fields(values).nested("image_processor")
 
 
-def _image_processor(values: dict[str, Any], size: int, file: str) -> ImageConfig:
-    fields = Fields(values)
-    fit = _transformers_fit(fields, values, size)
+def _image_processor(fields: Fields, size: int, file: str, square: bool) -> ImageConfig:
+    fit = _transformers_fit(fields, size, square)
     config = ImageConfig(
         size=size,
         mean=channels_of(fields, "image_mean", CLIP_MEAN),
         std=channels_of(fields, "image_std", CLIP_STD),
-        interpolation=_FILTERS.get(values.get("resample", 3), "bicubic"),
+        interpolation=fields.choose("resample", 3, _FILTERS),
         fit=fit,
     )
-    fields.only("resample", *_FILTERS)
     for step in ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb"):
         fields.only(step, True)
     fields.only("rescale_factor", 1 / 255, 0.00392156862745098)
@@ -103,20 +116,42 @@ def _image_processor(values: dict[str, Any], size: int, file: str) -> ImageConfi
     return config
 
 
-def _transformers_fit(fields: Fields, values: dict[str, Any], size: int) -> Fit:
-    resize, crop = values.get("size", size), values.get("crop_size", size)
-    crops = values.get("do_center_crop", True)
-    fields.ignore("size", "crop_size", "do_center_crop")
-    square = {"height": size, "width": size}
-    if crops and crop not in (size, square):
-        fields.refuse("crop_size", crop, f"the image tower takes {size} pixels")
-    if resize == square:
-        return "squash"
-    if resize not in (size, {"shortest_edge": size}):
-        fields.refuse("size", resize, f"the image tower takes {size} pixels")
-    elif not crops:
+def _transformers_fit(fields: Fields, size: int, square: bool) -> Fit:
+    crops, plain = fields.take("do_center_crop", not square), not square
+    square = fields.take("default_to_square", square)
+    of_size: dict[Any, Fit] = {
+        "one number": "squash" if square else "crop",
+        "two sides": "squash",
+        "shortest edge": "crop",
+    }
+    if crops:
+        take_size(fields, "crop_size", size, ("one number", "two sides"))
+    else:
+        fields.ignore("crop_size")
+    spelled = take_size(fields, "size", size, of_size)
+    fit = of_size[spelled or "one number"]
+    if fit == "crop" and not crops and spelled and plain:
         fields.refuse("do_center_crop", crops, "without it images are not square")
-    return "crop"
+    return fit
+
+
+def take_size(fields: Fields, name: str, size: int, allowed: Collection[str]) -> str | None:
+    """Which of the forms a size is written in, all of which the library reads; None if refused."""
+    value = fields.pop(name, size)
+    if isinstance(value, dict):
+        # Newer versions write every field of a size, most of them null.
+        value = {side: length for side, length in value.items() if length is not None}
+    forms = {
+        "one number": size,
+        "two sides": {"height": size, "width": size},
+        "shortest edge": {"shortest_edge": size},
+    }
+    found = [name for name in allowed if forms[name] == value and not isinstance(value, bool)]
+    if value == [size, size]:
+        found = ["two sides"]
+    if not found:
+        fields.refuse(name, value, f"the image tower takes {size} pixels")
+    return found[0] if found else None
 
 
 def transformers_preprocessing(config: ImageConfig) -> dict[str, Any]:
@@ -147,10 +182,14 @@ def transformers_preprocessing(config: ImageConfig) -> dict[str, Any]:
 def channels_of(
     fields: Fields, name: str, default: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """A number per RGB channel of values in 0 .. 1, as a field has it."""
-    values = fields.take(name, list(default))
-    if len(values) != 3 or not all(isinstance(v, (int, float)) for v in values):
+    """A mean or standard deviation per RGB channel, of values in 0 .. 1; a number counts thrice."""
+    values = fields.pop(name, list(default))
+    listed = values if isinstance(values, list) else [values] * 3
+    if len(listed) != 3 or not all(type(value) in (int, float) for value in listed):
         fields.refuse(name, values, "three numbers are expected")
         return default
-    red, green, blue = map(float, values)
-    return red, green, blue
+    try:
+        return channel_values(name, listed)
+    except (TypeError, ValueError) as error:
+        fields.refuse(name, values, f"{error}".removeprefix(f"{name}: "))
+        return default

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from jclip.checkpoints.checkpoint import Checkpoint
-from jclip.checkpoints.locate import SMALL_FILES
+from jclip.checkpoints.location import SMALL_FILES
 from jclip.checkpoints.name_map import restore
 from jclip.checkpoints.preprocessing import transformers_preprocessing
 from jclip.checkpoints.transformers import RULES, config_values
@@ -35,9 +35,11 @@ def save_clip(
     Raises:
         InputError: the folder holds something, the layout cannot express the checkpoint (layer
             scale, the fit `pad`), or a value is not finite in `dtype`.
-        ValueError: the network has an adapter beside its kernels.
+        ValueError: the network has an adapter beside its kernels, or there is no such dtype.
     """
     folder = Path(folder)
+    if dtype not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f"dtype: {dtype!r:.60} is none of float32, float16, bfloat16")
     if jax.tree.leaves(nnx.state(checkpoint.clip, nnx.LoRAParam)):
         raise ValueError("the network has an adapter; merge it first, or use save_adapter")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

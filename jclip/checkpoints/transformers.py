@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
-from jclip.files.json_fields import Fields
+from jclip.files.json_fields import DEEPEST, LARGEST, Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
 from jclip.models.config import Activation
 
@@ -47,6 +47,7 @@ _SIZES = {
     "num_attention_heads": "heads",
     "intermediate_size": "mlp_width",
 }
+_MOST = {"layers": DEEPEST}
 _NUMBERS = {
     "text": _SIZES | {"vocab_size": "vocabulary_size", "max_position_embeddings": "context_length"},
     "vision": _SIZES | {"image_size": "image_size", "patch_size": "patch_size"},
@@ -112,11 +113,11 @@ def _refuse_decoders(fields: Fields) -> None:
 def _read_tower(fields: Fields, name: str) -> dict[str, Any]:
     defaults = _DEFAULTS[name]
     tower: dict[str, Any] = {
-        ours: fields.take_positive(theirs, defaults[theirs])
+        ours: fields.take_positive(theirs, defaults[theirs], _MOST.get(ours, LARGEST))
         for theirs, ours in _NUMBERS[name].items()
     }
     tower["activation"] = fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS)
-    tower["norm_epsilon"] = fields.take("layer_norm_eps", defaults["layer_norm_eps"])
+    tower["norm_epsilon"] = fields.take_positive("layer_norm_eps", defaults["layer_norm_eps"])
     if tower["width"] % tower["heads"]:
         reason = f"it does not divide hidden_size = {tower['width']}"
         fields.refuse("num_attention_heads", tower["heads"], reason)
@@ -126,6 +127,8 @@ def _read_tower(fields: Fields, name: str) -> dict[str, Any]:
         if not 0 <= end < tower["vocabulary_size"]:
             fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
     else:
+        if tower["patch_size"] > tower["image_size"]:
+            fields.refuse("patch_size", tower["patch_size"], f"image_size is {tower['image_size']}")
         fields.only("num_channels", 3)
         fields.ignore("eos_token_id")
     fields.finish()

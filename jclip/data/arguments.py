@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -107,6 +107,18 @@ def texts_argument(texts: Any, name: str = "captions", count: int | None = None)
     return found
 
 
+def one_of(name: str, value: Any, choices: Any) -> Any:
+    """The value, if a `Literal` allows it.
+
+    Raises:
+        InputError: it does not.
+    """
+    known = get_args(choices)
+    if value not in known:
+        raise InputError(f"{name}: {value!r:.60} is none of {', '.join(map(str, known))}")
+    return value
+
+
 def boxes_argument(boxes: Any, image: ImageFile) -> Float64[np.ndarray, "b 4"]:
     """Boxes `[x, y, w, h]` in pixels of an image, x and y of the upper left corner.
 
@@ -114,9 +126,11 @@ def boxes_argument(boxes: Any, image: ImageFile) -> Float64[np.ndarray, "b 4"]:
         InputError: not four numbers each, no box, or one that is empty or not inside the image.
     """
     try:
-        found = np.asarray(boxes, np.float64)
+        found = np.asarray(boxes)
     except (TypeError, ValueError):
         found = np.empty((0, 4))
+    # Words and truth values would be taken for numbers.
+    found = found.astype(np.float64) if found.dtype.kind in "iuf" else np.empty((0, 4))
     if found.ndim != 2 or found.shape[1] != 4 or len(found) == 0:
         raise InputError("boxes: not a list of boxes [x, y, w, h]")
     inside = np.array([image.width, image.height]) + BOX_ROUNDING

@@ -9,13 +9,19 @@ from jclip.files.atomic import replacing
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """The JSON object in a file, in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
     Raises:
-        InputError: the file is not JSON, or not an object.
+        FileNotFoundError: there is no such file.
+        InputError: the file cannot be read, is not JSON, or not an object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        # Given bytes, the parser looks for the marks that editors on Windows leave.
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -10,6 +11,15 @@ from safetensors import SafetensorError, safe_open
 
 from jclip.errors import InputError
 from jclip.files.digests import recorded_digests, tensor_digest
+
+
+def open_tensors(paths: Sequence[Path], *, pickled: bool) -> "SafetensorsTensors | PickledTensors":
+    """The tensors of files of one kind.
+
+    Raises:
+        InputError: see both classes.
+    """
+    return PickledTensors(paths) if pickled else SafetensorsTensors(paths)
 
 
 class SafetensorsTensors:
@@ -81,12 +91,10 @@ class PickledTensors:
                     f"{path} is damaged or holds more than tensors, and is not read "
                     f"({type(error).__name__})"
                 ) from error
-            # Training checkpoints keep the weights beside the optimiser's state.
-            state = state.get("state_dict", state) if isinstance(state, dict) else state
+            state = _state_dict(state)
             if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
                 raise InputError(f"{path} is not a state dict of tensors")
-            # Weights saved while training on several devices have this in front of every name.
-            self._tensors |= {name.removeprefix("module."): t for name, t in state.items()}
+            self._tensors |= state
         self.shapes: dict[str, tuple[int, ...]] = {
             name: tuple(tensor.shape) for name, tensor in self._tensors.items()
         }
@@ -95,6 +103,27 @@ class PickledTensors:
         """One tensor; bfloat16, which PyTorch does not give to numpy, as float32."""
         tensor = self._tensors[name].detach()
         return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+class UnwrappedTensors:
+    """Tensors of files, called without what stands before every name there."""
+
+    def __init__(self, tensors: "SafetensorsTensors | PickledTensors", prefix: str):
+        self._tensors, self._prefix = tensors, prefix
+        self.shapes = {name.removeprefix(prefix): s for name, s in tensors.shapes.items()}
+
+    def read(self, name: str) -> Shaped[np.ndarray, "..."]:
+        """One tensor."""
+        return self._tensors.read(self._prefix + name)
+
+
+def _state_dict(saved: Any) -> Any:
+    """The weights of a training checkpoint, which has them beside the optimiser's state."""
+    if isinstance(saved, dict):
+        for name in ("state_dict", "model_state_dict", "model", "module"):
+            if isinstance(saved.get(name), dict):
+                return _state_dict(saved[name])
+    return saved
 
 
 def _import_torch(path: Path):

@@ -21,7 +21,7 @@ from jclip.checkpoints.name_map import (
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
 from jclip.files.digests import write_tensors
-from jclip.files.tensors import PickledTensors, SafetensorsTensors
+from jclip.files.tensors import PickledTensors, SafetensorsTensors, UnwrappedTensors
 from jclip.heads.configuration import HeadConfig, HeadKind, ScoreFunction
 from jclip.heads.create import Head, create_head
 
@@ -136,7 +136,7 @@ def require_base(path: Path, base: Mapping[str, Any]) -> None:
         raise InputError(f"{path} was trained on features of {names[0]}, and these are {names[1]}")
 
 
-def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors:
+def _open(path: Path, allow_pickle: bool) -> TensorSource:
     if not path.is_file():
         raise InputError(f"{path} is no file")
     if path.suffix == ".safetensors":
@@ -145,12 +145,15 @@ def _open(path: Path, allow_pickle: bool) -> SafetensorsTensors | PickledTensors
         raise InputError(f"{path}: heads are .safetensors, .pt or .pth")
     if not allow_pickle:
         raise InputError(f"{path} is a pickle, which is read only where pickles are allowed")
-    return PickledTensors([path])
+    tensors = PickledTensors([path])
+    # Saved while training on several devices.
+    wrapped = all(name.startswith("module.") for name in tensors.shapes)
+    return UnwrappedTensors(tensors, "module.") if wrapped else tensors
 
 
-def _read_metadata(path: Path, tensors: SafetensorsTensors | PickledTensors) -> dict[str, Any]:
+def _read_metadata(path: Path, tensors: TensorSource) -> dict[str, Any]:
     """What `save_head` wrote beside the tensors; empty for other files."""
-    if isinstance(tensors, PickledTensors):
+    if not isinstance(tensors, SafetensorsTensors):
         return {}
     try:
         return dict(json.loads(tensors.metadata.get(_METADATA, "{}")))

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jclip.errors import InputError
+from jclip.images.arguments import check_pixels
 from jclip.images.geometry import Fit, place
 from jclip.images.resample import Interpolation
 
@@ -62,7 +63,12 @@ def fit_square(
 
     Raises:
         InputError: the fit is `tiles`, or impossible for this shape.
+        TypeError: the pixels are no array of uint8, or `size` is no whole number.
+        ValueError: the pixels are not `[H, W, 3]`, or there is no such fit or filter.
     """
+    check_pixels("pixels", pixels, "H W 3")
+    if interpolation not in _FILTERS:
+        raise ValueError(f"unknown interpolation {interpolation!r}; known: {', '.join(_FILTERS)}")
     if fit == "tiles":
         raise InputError("fit 'tiles' is for panoramas: a plain image is no circle")
     height, width = pixels.shape[:2]

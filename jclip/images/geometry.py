@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal, get_args
 
 from jclip.errors import InputError
+from jclip.images.arguments import whole_number
 
 Fit = Literal["crop", "squash", "pad", "tiles"]
 LARGEST_RATIO = 1000
@@ -42,8 +43,11 @@ def place(height: int, width: int, size: int, fit: Fit) -> Placement:
     Raises:
         InputError: one side is more than `LARGEST_RATIO` times the other, `pad` leaves nothing of
             the shorter side, or `tiles` is asked of an image narrower than high.
+        TypeError: A length is no whole number.
         ValueError: The fit is unknown, or a length is not positive.
     """
+    height, width = whole_number("height", height, None), whole_number("width", width, None)
+    size = whole_number("size", size, None)
     if min(height, width, size) < 1:
         raise ValueError(f"cannot fit {height} x {width} pixels into {size} x {size}")
     if max(height, width) > LARGEST_RATIO * min(height, width):

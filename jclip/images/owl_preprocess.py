@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from scipy import ndimage
 
+from jclip.images.arguments import channel_values, check_pixels
 from jclip.images.boxes import fit_square
 
 
@@ -38,7 +39,14 @@ def detector_pixels(
     (`scipy.ndimage`, borders mirrored) of the square with its bars. Two things differ elsewhere:
     older versions made the bars grey (0.5), also when paper 2 was written, which transformers
     corrected in its pull request 41938; and its PyTorch processor blurs with a shorter kernel.
+
+    Raises:
+        TypeError: the image is no array of uint8.
+        ValueError: it is not `[H, W, 3]`, or a mean or standard deviation is out of range.
     """
+    check_pixels("image", image, "H W 3")
+    channel_values("mean", config.mean)
+    channel_values("std", config.std)
     if config.padded:
         unit = _resized_square(image.astype(np.float32) / 255, config.size)
     else:

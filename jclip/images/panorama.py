@@ -17,6 +17,7 @@ import numpy as np
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Int, Shaped, UInt8
 
+from jclip.images.arguments import check_panorama, check_pixels, whole_number, whole_numbers
 from jclip.images.geometry import Fit, place
 from jclip.images.resample import (
     Interpolation,
@@ -35,14 +36,30 @@ def circular_shift(
     """Turn a panorama: its content moves `pixels` columns to the right, around the circle.
 
     `pixels` may be traced. Equals `numpy.roll(panorama, pixels, axis=-2)`.
+
+    Raises:
+        TypeError: It is no array, or `pixels` are no whole number.
+        ValueError: The channels come first, or it holds nothing.
     """
+    check_panorama("panorama", panorama)
+    if isinstance(pixels, np.ndarray | jax.Array):
+        if pixels.ndim or not jnp.issubdtype(pixels.dtype, jnp.integer):
+            raise TypeError(f"pixels: {pixels.dtype}{list(pixels.shape)} is no whole number")
+    else:
+        pixels = whole_number("pixels", pixels, None)
     return jnp.roll(panorama, pixels, axis=-2)
 
 
 def flip(
     panorama: Shaped[Array, "*batch height width channels"],
 ) -> Shaped[Array, "*batch height width channels"]:
-    """Mirror a panorama left to right."""
+    """Mirror a panorama left to right.
+
+    Raises:
+        TypeError: It is no array.
+        ValueError: The channels come first, or it holds nothing.
+    """
+    check_panorama("panorama", panorama)
     return jnp.flip(panorama, axis=-2)
 
 
@@ -100,10 +117,10 @@ def plan_views(
 
     Raises:
         InputError: The fit is impossible for this panorama.
+        TypeError: A shift or length is no whole number.
         ValueError: No shift is given, or a fit, interpolation or length is wrong.
     """
-    if len(shifts) == 0:
-        raise ValueError("no shifts given")
+    shifts = whole_numbers("shifts", shifts)
     placement = place(height, width, size, fit)
     columns = resize_lines(placement.tile_width, placement.resized[1], interpolation)
     columns = _window(columns, placement.offset[1], placement.window[1])
@@ -140,9 +157,11 @@ def plan_chunks(
 
     Raises:
         InputError: The fit is impossible for this panorama.
+        TypeError: A shift, chunk or length is no whole number.
         ValueError: No shift is given, or a chunk, fit, interpolation or length is wrong.
     """
-    if chunk < 1 or len(shifts) == 0:
+    shifts, chunk = whole_numbers("shifts", shifts), whole_number("chunk", chunk, None)
+    if chunk < 1:
         raise ValueError(f"cannot cut {len(shifts)} shifts into chunks of {chunk}")
     full = [*shifts, *[shifts[-1]] * (-len(shifts) % chunk)]
     plans = [
@@ -174,9 +193,11 @@ def _resize(words: jax.Array, plan: ViewPlan, vertical_first: bool) -> jax.Array
     return _settle(words.transpose((1, 2, 0) if vertical_first else (1, 0, 2)))
 
 
-@partial(jax.jit, static_argnames=("size", "fit"))
 def shift_views(
-    panoramas: UInt8[Array, "n height width 3"], plan: ViewPlan, size: int, fit: Fit = "crop"
+    panoramas: UInt8[Array, "n height width 3"] | UInt8[np.ndarray, "n height width 3"],
+    plan: ViewPlan,
+    size: int,
+    fit: Fit = "crop",
 ) -> UInt8[Array, "n s t {size} {size} 3"]:
     """All shifted views of a batch of panoramas, bit for bit what Pillow makes of rolled ones.
 
@@ -185,14 +206,25 @@ def shift_views(
     input and output: two copies of the panoramas at 4 bytes per pixel, and the resampled columns.
 
     Raises:
-        ValueError: The plan was made for another height, width, size or fit.
+        TypeError: The panoramas are no array of uint8, or the plan is none.
+        ValueError: The panoramas are not `[N, H, W, 3]`, or the plan was made for another height,
+            width, size or fit.
     """
+    check_pixels("panoramas", panoramas, "N H W 3")
+    if not isinstance(plan, ViewPlan):
+        raise TypeError(f"plan: a {type(plan).__name__} where what plan_views returns is meant")
     height, width = panoramas.shape[1:3]
     if plan.made_for != (height, width, size, fit):
         raise ValueError(
             f"the plan is for (height, width, size, fit) = {plan.made_for}, "
             f"not {(height, width, size, fit)}"
         )
+    return _shift_views(panoramas, plan, size, fit)
+
+
+@partial(jax.jit, static_argnames=("size", "fit"))
+def _shift_views(panoramas: jax.Array, plan: ViewPlan, size: int, fit: Fit) -> jax.Array:
+    height, width = panoramas.shape[1:3]
     placement = place(height, width, size, fit)
     vertical_first = rows_first(height, placement.tile_width, *placement.resized)
     words = _resize(pack_pixels(panoramas), plan, vertical_first)

@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8, UInt32
 
+from jclip.images.arguments import whole_number
+
 Interpolation = Literal["bicubic", "bilinear"]
 
 PRECISION_BITS = 22
@@ -66,11 +68,14 @@ def resize_lines(length: int, resized: int, interpolation: Interpolation = "bicu
     lengths and the filter only.
 
     Raises:
+        TypeError: A length is no whole number.
         ValueError: A length is not positive, or the interpolation is unknown.
     """
+    length = whole_number("length", length, None)
+    resized = whole_number("resized", resized, None)
     if length < 1 or resized < 1:
         raise ValueError(f"cannot resize an axis of {length} pixels to {resized} pixels")
-    if interpolation not in _FILTERS:
+    if not isinstance(interpolation, str) or interpolation not in _FILTERS:
         raise ValueError(f"unknown interpolation {interpolation!r}; known: {', '.join(_FILTERS)}")
     if length == resized:
         identity = np.full((resized, 1), 1 << PRECISION_BITS, np.int32)

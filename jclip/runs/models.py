@@ -23,7 +23,12 @@ def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
         InputError: see `describe_checkpoint` and `describe_adapter`.
     """
     described = [
-        describe_checkpoint(name, activation=options.activation, allow_pickle=options.allow_pickle)
+        describe_checkpoint(
+            name,
+            activation=options.activation,
+            allow_pickle=options.allow_pickle,
+            architecture=options.architecture,
+        )
         for name in expand_names(options.models)
     ]
     for model in described:

@@ -128,14 +128,16 @@ class ModelOptions:
     """Which checkpoints are probed, and how they compute."""
 
     models: Annotated[Sources, tyro.conf.arg(aliases=["--model"]), Silent] = ("demo",)
-    """Registry names, demo (a small CLIP of the rendered world), random:ARCHITECTURE, hub ids or
-    folders; paper1 is the paper's nine."""
+    """Registry names, demo (a small CLIP of the rendered world), random:ARCHITECTURE, hub ids,
+    folders or files of weights; paper1 is the paper's nine."""
     precision: Precision = "auto"
     """Of matrix products; auto is float32 on CPUs and bfloat16 elsewhere."""
     activation: Activation | None = None
     """Override the checkpoints' own activation; gelu repeats the paper's mismatch."""
     allow_pickle: Flag = False
     """Read .bin and .pt weights too, through torch with weights_only."""
+    architecture: Annotated[str | None, Silent] = None
+    """Of models that are files of weights without a configuration beside them, as ViT-B-32."""
     adapter: Path | None = None
     """Folder of a LoRA adapter in peft's layout, merged into every model."""
 

@@ -131,7 +131,7 @@ def registered(monkeypatch, folder, name):
     location = Location(
         source=name, layout="open_clip", folder=folder, weights=(), repository="some/where"
     )
-    monkeypatch.setattr(module, "locate", lambda source, allow_pickle: location)
+    monkeypatch.setattr(module, "locate", lambda source, **_: location)
     return describe_checkpoint(name)
 
 
