@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +13,9 @@ from jclip.checkpoints import open_clip, transformers
 from jclip.checkpoints.description import Description, Identity, Loaded, activation_name, identify
 from jclip.checkpoints.locate import locate
 from jclip.checkpoints.location import CONFIG_FILES, PREPROCESSING, Location
-from jclip.checkpoints.network import random_clip, read_network
+from jclip.checkpoints.name_map import TensorRule
+from jclip.checkpoints.network import check_network, random_clip, read_network
+from jclip.checkpoints.peft import check_adapter
 from jclip.checkpoints.preprocessing import (
     ImageConfig,
     read_open_clip_preprocessing,
@@ -112,11 +115,30 @@ def load_checkpoint(
         return Checkpoint(clip=random_clip(source.config, dtype), description=source)
     clip, identity = read_network(
         lambda: CLIP(source.config, dtype=dtype, rngs=nnx.Rngs(0)),
-        open_clip.rules_for if source.location.layout == "open_clip" else transformers.rules_for,
+        _rules_of(source.location),
         source.location,
         source.identity,
     )
     return Checkpoint(clip=clip, description=dataclasses.replace(source, identity=identity))
+
+
+def _rules_of(location: Location) -> Callable[[Collection[str]], Sequence[TensorRule]]:
+    return open_clip.rules_for if location.layout == "open_clip" else transformers.rules_for
+
+
+def check_weights(
+    description: CheckpointDescription, adapter: str | os.PathLike[str] | None = None
+) -> None:
+    """Compare what is in the files of weights here, and of an adapter, with what is described.
+
+    Raises:
+        InputError: names or shapes of tensors are not those of the network.
+    """
+    clip = nnx.eval_shape(lambda: CLIP(description.config, rngs=nnx.Rngs(0)))
+    if description.location is not None:
+        check_network(clip, _rules_of(description.location), description.location)
+    if adapter is not None:
+        check_adapter(clip, adapter)
 
 
 def load_clip(source: str | os.PathLike[str]) -> CLIP:
