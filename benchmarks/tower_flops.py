@@ -33,7 +33,7 @@ def image_flops(config: CLIPConfig) -> int:
     values. Products of attention weights are left out, as are norms and activations.
     """
     vision = config.vision
-    patches = Product(vision.tokens - 1, 3 * vision.patch_size**2, vision.width)
+    patches = Product(vision.grid**2, 3 * vision.patch_size**2, vision.width)
     whole = sum(one.flops for one in block_products(vision, vision.tokens))
     keys_and_values = 2 * Product(vision.tokens, vision.width, vision.width).flops
     pooled = sum(one.flops for one in block_products(vision, 1))

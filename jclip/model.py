@@ -40,6 +40,7 @@ from jclip.probes.embed import (
     embed_views,
     split_network,
 )
+from jclip.text.cleaning import TextChoice
 
 # Images per device and step of the network.
 _IMAGES_AT_ONCE = 64
@@ -50,6 +51,7 @@ def load(
     *,
     adapter: str | os.PathLike[str] | None = None,
     activation: Activation | None = None,
+    text_cleaning: TextChoice = "corrected",
     dtype=jnp.float32,
     allow_pickle: bool = False,
     architecture: str | None = None,
@@ -61,6 +63,8 @@ def load(
             folder, a file of weights, or a hub id.
         adapter: folder of a LoRA adapter in peft's layout, merged into the kernels.
         activation: used in both towers instead of the checkpoint's own.
+        text_cleaning: of texts, as in training (`corrected`) or as the checkpoint's library has it
+            (`reference`); they differ for SigLIP.
         dtype: of the dense kernels; all other parameters are float32.
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
         architecture: of a file of weights without a configuration beside it; see `load_checkpoint`.
@@ -78,7 +82,11 @@ def load(
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"dtype: {dtype!r} is no type of floating-point numbers")
     description = describe_checkpoint(
-        source, activation=activation, allow_pickle=allow_pickle, architecture=architecture
+        source,
+        activation=activation,
+        text_cleaning=text_cleaning,
+        allow_pickle=allow_pickle,
+        architecture=architecture,
     )
     if adapter is None:
         return Model(load_checkpoint(description, dtype=dtype))

@@ -27,9 +27,9 @@ from benchmarks.compile_report.programs import (
 from benchmarks.compile_report.topology import Topology, open_topology
 from benchmarks.sweep import SHIFTS
 from jclip.checkpoints import CheckpointDescription, describe_checkpoint
+from jclip.checkpoints.architectures import ARCHITECTURES
 from jclip.errors import InputError
 from jclip.images import Fit
-from jclip.models import ARCHITECTURES
 from jclip.runs.command import run_command
 from jclip.runs.options import Names, OutFolder
 from jclip.runs.run import open_run

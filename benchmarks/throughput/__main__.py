@@ -30,10 +30,10 @@ from benchmarks.throughput.speed_rows import speed_rows
 from benchmarks.timing import Work, peak_memory, take_turns, timed
 from benchmarks.torch_process import torch_process
 from jclip.checkpoints import Checkpoint, describe_checkpoint, load_checkpoint, save_clip
+from jclip.checkpoints.architectures import ARCHITECTURES
 from jclip.data.images import decode
 from jclip.errors import InputError
 from jclip.images.fits import fits_of
-from jclip.models import ARCHITECTURES
 from jclip.runs.command import run_command
 from jclip.runs.options import Fits, Integers, Names, OutFolder
 from jclip.runs.record import Silent

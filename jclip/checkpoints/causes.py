@@ -3,8 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Collection
+from typing import Literal
 
-from jclip.checkpoints.registry import Layout
+Layout = Literal["open_clip", "transformers"]
+"""Whose names the tensors and files of a checkpoint have."""
+
 
 _SIGNS: dict[Layout, re.Pattern] = {
     "transformers": re.compile(r"(^|\.)(vision_model|text_model)\."),

@@ -1,28 +1,28 @@
 """Checkpoints: a network with all that belongs to it."""
 
 import dataclasses
+import difflib
+import functools
 import os
-from pathlib import Path
 from typing import get_args
 
 import jax.numpy as jnp
 from flax import nnx
 
-from jclip.checkpoints import open_clip, transformers
+from jclip.checkpoints.architectures import ARCHITECTURES, text_format_of
 from jclip.checkpoints.description import Description, Identity, Loaded, activation_name, identify
+from jclip.checkpoints.layouts import describe_files, rules_for, tower_size
 from jclip.checkpoints.locate import locate
-from jclip.checkpoints.location import CONFIG_FILES, PREPROCESSING, Location
+from jclip.checkpoints.location import CONFIG_FILES, Location
 from jclip.checkpoints.network import random_clip, read_network
-from jclip.checkpoints.preprocessing import (
-    ImageConfig,
-    read_open_clip_preprocessing,
-    read_transformers_preprocessing,
-)
+from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.checkpoints.registry import REGISTRY, RegisteredCheckpoint
 from jclip.errors import InputError
-from jclip.files.json_files import read_json
-from jclip.models import ARCHITECTURES, CLIP, CLIPConfig
+from jclip.images import Fit
+from jclip.models import ARCHITECTURES as CLIP_ARCHITECTURES
+from jclip.models import CLIP, CLIPConfig
 from jclip.models.config import Activation
+from jclip.text.cleaning import TextChoice
 
 RANDOM = "random:"
 _UNTRAINED = "The network is untrained (seeded random weights): its numbers mean nothing."
@@ -44,6 +44,7 @@ def describe_checkpoint(
     source: str | os.PathLike[str],
     *,
     activation: Activation | None = None,
+    text_cleaning: TextChoice = "corrected",
     allow_pickle: bool = False,
     architecture: str | None = None,
 ) -> CheckpointDescription:
@@ -53,6 +54,8 @@ def describe_checkpoint(
         source: a name of the registry (`ViT-B-32/laion400m_e32`), `demo`, `random:` and an
             architecture (`random:ViT-B-32`), a folder, a file of weights, or a hub id.
         activation: used in both towers instead of the checkpoint's own.
+        text_cleaning: as in training (`corrected`), or as the library that the files are for does
+            it; they differ for SigLIP (`jclip.text.formats`).
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
         architecture: of a file of weights without a configuration beside it, such as `ViT-B-32`, or
             `ViT-B-32-quickgelu` where it was trained with that activation.
@@ -69,6 +72,7 @@ def describe_checkpoint(
     else:
         location = locate(source, allow_pickle=allow_pickle, architecture=architecture)
         description = _describe_files(location)
+    description = dataclasses.replace(description, text_cleaning=text_cleaning)
     if activation is None:
         return description
     config = description.config.with_activation(activation)
@@ -112,7 +116,7 @@ def load_checkpoint(
         return Checkpoint(clip=random_clip(source.config, dtype), description=source)
     clip, identity = read_network(
         lambda: CLIP(source.config, dtype=dtype, rngs=nnx.Rngs(0)),
-        open_clip.rules_for if source.location.layout == "open_clip" else transformers.rules_for,
+        functools.partial(rules_for, source.location, source.config),
         source.location,
         source.identity,
     )
@@ -128,17 +132,22 @@ def _architecture(source: str, name: str) -> CLIPConfig:
     """An architecture by its name, or by open_clip's for the one with the other activation."""
     config = ARCHITECTURES.get(name.removesuffix("-quickgelu"))
     if config is None:
-        known = ", ".join(ARCHITECTURES)
-        raise InputError(f"{source}: {name!r:.60} is no known architecture; known: {known}")
+        close = difflib.get_close_matches(name, ARCHITECTURES, n=4, cutoff=0.8)
+        known = ", ".join(close or CLIP_ARCHITECTURES)
+        raise InputError(f"{source}: {name!r:.60} is no known architecture; known: {known}, ...")
     return config.with_activation("quick_gelu") if name.endswith("-quickgelu") else config
 
 
 def _describe_random(source: str) -> CheckpointDescription:
-    config = _architecture(source, source.removeprefix(RANDOM))
+    name = source.removeprefix(RANDOM)
+    config = _architecture(source, name)
     activation = activation_name(config)
+    trained = [entry for entry in REGISTRY.values() if entry.architecture == name]
+    fit: Fit = "native" if config.vision.flexible else "crop"
+    image_config = ImageConfig(size=tower_size(config), fit=fit)
     return CheckpointDescription(
         config=config,
-        image_config=ImageConfig(size=config.vision.image_size),
+        image_config=trained[0].image_config if trained else image_config,
         identity=Identity(
             name=source,
             source=source,
@@ -149,51 +158,49 @@ def _describe_random(source: str) -> CheckpointDescription:
             notices=(_UNTRAINED,),
         ),
         location=None,
+        text_format=text_format_of(name),
     )
 
 
 def _describe_files(location: Location) -> CheckpointDescription:
-    path, notices = location.folder / CONFIG_FILES[location.layout], list(location.notices)
+    notices = list(location.notices)
     if location.architecture is not None:
-        config, image_config = _architecture(location.source, location.architecture), None
+        config = _architecture(location.source, location.architecture)
+        image_config, text_format = None, text_format_of(location.architecture)
         notices.append(
             f"{location.source} does not say which activation it was trained with: "
             f"{activation_name(config)} is taken, as its architecture is {location.architecture}."
         )
     else:
-        location.require(*PREPROCESSING)
-        read = _open_clip if location.layout == "open_clip" else _transformers
-        config, image_config = read(path)
+        config, image_config, text_format = describe_files(location)
     if image_config is None:
-        image_config = ImageConfig(size=config.vision.image_size)
-        notices.append(f"{path.parent} does not say how images are prepared: CLIP's way is taken.")
+        fit: Fit = "native" if config.vision.flexible else "crop"
+        image_config = ImageConfig(size=tower_size(config), fit=fit)
+        notices.append(
+            f"{location.folder} does not say how images are prepared: CLIP's way is taken."
+        )
     entry = REGISTRY.get(location.source)
     if entry is not None:
+        config = _at_size(config, entry.config.vision.image_size)
         notices = _contradictions(entry, config, image_config, location)
         # How the reference library runs a named checkpoint is what its results are compared with.
-        config = config.with_activation(entry.activation)
+        config = entry.with_activation(config)
         image_config = entry.image_config
     identity = identify(location, config, notices, registered=entry is not None)
     return CheckpointDescription(
-        config=config, image_config=image_config, identity=identity, location=location
+        config=config,
+        image_config=image_config,
+        identity=identity,
+        location=location,
+        text_format=text_format,
     )
 
 
-def _open_clip(path: Path) -> tuple[CLIPConfig, ImageConfig | None]:
-    values = read_json(path)
-    if not isinstance(values.get("model_cfg"), dict):
-        raise InputError(f"{path} holds no model_cfg")
-    config = open_clip.read_config(values["model_cfg"], str(path))
-    preprocessing = values.get("preprocess_cfg")
-    if not preprocessing:
-        return config, None
-    size = config.vision.image_size
-    return config, read_open_clip_preprocessing(preprocessing, size, str(path))
-
-
-def _transformers(path: Path) -> tuple[CLIPConfig, ImageConfig | None]:
-    config = transformers.read_config(read_json(path), str(path))
-    return config, read_transformers_preprocessing(path.parent, config.vision.image_size)
+def _at_size(config: CLIPConfig, size: int) -> CLIPConfig:
+    """The network for images of another size, where that makes as many patches of them."""
+    if config.vision.image_size // config.vision.patch_size != size // config.vision.patch_size:
+        return config
+    return dataclasses.replace(config, vision=dataclasses.replace(config.vision, image_size=size))
 
 
 def _contradictions(
@@ -208,12 +215,12 @@ def _contradictions(
     end = config.text.end_of_text
     text = dataclasses.replace(entry.config.text, end_of_text=end)
     expected = dataclasses.replace(entry.config, text=text)
-    if config.with_activation(entry.activation) != expected:
+    if entry.with_activation(config) != expected:
         raise InputError(
             f"{location.repository} does not hold the network of {location.source}: its "
             f"{CONFIG_FILES[location.layout]} describes {config}"
         )
-    pairs = {"activation": (activation_name(config), entry.activation)} | {
+    pairs = {"activation": (activation_name(config), activation_name(entry.config))} | {
         field.name: (getattr(image_config, field.name), getattr(entry.image_config, field.name))
         for field in dataclasses.fields(ImageConfig)
     }

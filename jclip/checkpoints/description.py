@@ -8,6 +8,9 @@ from jclip.checkpoints.locate import DEMO_FOLDER
 from jclip.checkpoints.location import Location
 from jclip.checkpoints.names import DEMO
 from jclip.models import CLIPConfig
+from jclip.text.cleaning import TextChoice
+from jclip.text.formats import CLIP_TEXTS, TextFormat
+from jclip.text.pieces import PieceTokenizer, byte_pieces, load_pieces
 from jclip.text.tokenizer import Tokenizer, load_tokenizer
 
 DEMO_NOTICE = "The demo model knows rendered scenes only: its scores of photographs mean nothing."
@@ -80,15 +83,19 @@ class Description[Config: CLIPConfig, Images]:
         image_config: how images are prepared for it.
         identity: which checkpoint this is.
         location: its files; None for an untrained network.
+        text_format: how its texts become token ids.
+        text_cleaning: whose cleaning of texts is in use.
     """
 
     config: Config
     image_config: Images
     identity: Identity
     location: Location | None
+    text_format: TextFormat = CLIP_TEXTS
+    text_cleaning: TextChoice = "corrected"
 
     @functools.cached_property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer | PieceTokenizer:
         """The checkpoint's tokenizer, read at first use.
 
         Raises:
@@ -96,7 +103,12 @@ class Description[Config: CLIPConfig, Images]:
         """
         if self.location is not None:
             self.location.require(*self.location.absent)
-        return load_tokenizer(self.location and self.location.folder, self.config.text)
+        folder, text = self.location and self.location.folder, self.config.text
+        if self.text_format.frame == "clip":
+            return load_tokenizer(folder, text)
+        if folder is None:
+            return byte_pieces(text, self.text_format, self.text_cleaning)
+        return load_pieces(folder, text, self.text_format, self.text_cleaning)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.summary}"
@@ -131,7 +143,7 @@ class Loaded[Images]:
         return self.description.identity
 
     @property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer | PieceTokenizer:
         """The checkpoint's tokenizer; see `Description.tokenizer`."""
         return self.description.tokenizer
 

@@ -7,7 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jclip.checkpoints.causes import layout_of
+from jclip.checkpoints.architectures import ARCHITECTURES
+from jclip.checkpoints.causes import Layout, layout_of
 from jclip.checkpoints.hub import fetch, list_files, listed_files
 from jclip.checkpoints.location import (
     CONFIG_FILES,
@@ -26,11 +27,10 @@ from jclip.checkpoints.names import (
     hub_id_of,
     path_of,
 )
-from jclip.checkpoints.registry import REGISTRY, Layout
+from jclip.checkpoints.registry import REGISTRY
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
 from jclip.files.tensors import open_tensors
-from jclip.models import ARCHITECTURES
 
 DEMO_FOLDER = Path(str(resources.files("jclip.demo") / "checkpoint"))
 """Of the small checkpoint that ships with the package."""

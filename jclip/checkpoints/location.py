@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from jclip.checkpoints.causes import Layout
 from jclip.checkpoints.hub import fetch
-from jclip.checkpoints.registry import Layout
 from jclip.errors import InputError
 
 CONFIG_FILES: dict[Layout, str] = {
@@ -22,13 +22,14 @@ PICKLES: dict[Layout, str] = {
 }
 INDEX = ".index.json"
 PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
-VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.json",
     "merges.txt",
+    "spiece.model",
 )
 SMALL_FILES = [
     *CONFIG_FILES.values(),

@@ -32,12 +32,14 @@ class TensorRule:
         form: how the tensor is stored: as the parameter is, `transposed`, or as the `patches` of a
             convolution [width, 3, rows, columns].
         ignored: whether the tensor, where present, is left out on purpose.
+        ones: how many axes of length 1 stand before the tensor's others.
     """
 
     source: str
     target: str | tuple[str, ...] = ()
     form: Literal["same", "transposed", "patches"] = "same"
     ignored: bool = False
+    ones: int = 0
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -153,7 +155,7 @@ def _stored_shape(rule: TensorRule, shape: tuple[int, ...]) -> tuple[int, ...]:
     if rule.form == "transposed":
         shape = shape[::-1]
     parts = len(rule.targets)
-    return shape if parts == 1 else (shape[0] * parts, *shape[1:])
+    return (1,) * rule.ones + (shape if parts == 1 else (shape[0] * parts, *shape[1:]))
 
 
 def _fill(expected, tensors: TensorSource, parameters):
@@ -180,6 +182,7 @@ def _fill(expected, tensors: TensorSource, parameters):
 
 
 def _converted(rule: TensorRule, tensor: np.ndarray, part: int) -> np.ndarray:
+    tensor = tensor.reshape(tensor.shape[rule.ones :])
     if len(rule.targets) > 1:
         tensor = np.split(tensor, len(rule.targets))[part]
     if rule.form == "transposed":
@@ -192,25 +195,27 @@ def _converted(rule: TensorRule, tensor: np.ndarray, part: int) -> np.ndarray:
 def restore(
     rules: Sequence[TensorRule], parameters: Mapping[str, Any]
 ) -> dict[str, Float[np.ndarray, "..."]]:
-    """The tensors that `assign` would fill these parameters from; no rule may split a tensor."""
+    """The tensors that `assign` would fill these parameters from."""
     tensors = {}
     for rule in rules:
-        if rule.ignored:
+        if rule.ignored or rule.targets[0] not in parameters:
             continue
-        (target,) = rule.targets
-        values = np.asarray(parameters[target])
-        for layer, value in enumerate(values if "{layer}" in rule.source else [values]):
-            tensors[rule.source.format(layer=layer)] = _restored(rule, value)
+        parts = [np.asarray(parameters[target]) for target in rule.targets]
+        layers = zip(*parts, strict=True) if "{layer}" in rule.source else [parts]
+        for layer, values in enumerate(layers):
+            tensors[rule.source.format(layer=layer)] = _restored(rule, values)
     return tensors
 
 
-def _restored(rule: TensorRule, value: np.ndarray) -> np.ndarray:
-    if rule.form == "transposed":
-        return value.T
+def _restored(rule: TensorRule, parts: Sequence[np.ndarray]) -> np.ndarray:
     if rule.form == "patches":
+        (value,) = parts
         _, _, patch, _ = _stored_shape(rule, value.shape)
         return value.reshape(patch, patch, 3, -1).transpose(3, 2, 0, 1)
-    return value
+    if rule.form == "transposed":
+        parts = [value.T for value in parts]
+    value = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return value.reshape((1,) * rule.ones + value.shape)
 
 
 def _merge_layers(names: Iterable[str]) -> list[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from jclip.checkpoints.architectures import ARCHITECTURES
 from jclip.checkpoints.registry import REGISTRY
 from jclip.errors import InputError
-from jclip.models import ARCHITECTURES
 
 DEMO = "demo"
 WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
@@ -104,12 +104,15 @@ def _did_you_mean(names: Collection[str]) -> str:
     return f"did you mean {' or '.join(list(names)[:4])}?" if names else ""
 
 
+_SOME = ("ViT-B-32/openai", "ViT-B-16-SigLIP2/webli", "PE-Core-B-16/meta", DEMO)
+
+
 def _unknown(source: str, like_a_path: bool) -> str:
     if like_a_path or source.startswith((".", "~")):
         return f"{source}: there is no such folder"
     names = {name.lower(): name for name in [*REGISTRY, DEMO]}
     close = difflib.get_close_matches(source.lower(), names, n=4, cutoff=0.5)
-    hint = _did_you_mean([names[name] for name in close]) or f"known: {', '.join(names.values())}"
+    hint = _did_you_mean([names[name] for name in close]) or f"known: {', '.join(_SOME)}, ..."
     return (
         f"{source} is no checkpoint of the registry, no folder and no hub id "
         f"(ORGANISATION/NAME); {hint}"

@@ -20,7 +20,7 @@ from jclip.files.digests import sha256
 from jclip.files.tensors import SafetensorsTensors, UnwrappedTensors, open_tensors
 from jclip.models import CLIP, CLIPConfig
 
-_CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07)}
+_CONSTANTS = {"bias": 0.0, "scale": 1.0, "logit_scale": np.log(1 / 0.07), "logit_bias": -10.0}
 
 
 def random_clip(config: CLIPConfig, dtype) -> CLIP:
@@ -40,6 +40,8 @@ def _random_values(parameters: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, 
             value *= leaf.shape[-2] ** -0.5
         elif name.endswith("embedding"):
             value *= 0.02
+        elif name.endswith("probe"):
+            pass
         else:
             value = np.full(leaf.shape, _CONSTANTS[name.split(".")[-1]], np.float32)
         values[name] = jax.device_put(value.astype(leaf.dtype))

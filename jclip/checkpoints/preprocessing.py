@@ -7,7 +7,7 @@ from typing import Any
 
 from jclip.files.json_fields import Fields
 from jclip.files.json_files import read_json
-from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
+from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation, Patches, Size
 from jclip.images.arguments import channel_values
 
 IGNORED_BY_PROCESSORS = """
@@ -30,11 +30,12 @@ class ImageConfig:
     """Preparation of an image for one checkpoint.
 
     `size` is the side of the square, in pixels; `fit` is `crop` (shortest side to `size`, centre
-    crop), `squash` (both sides to `size`) or `pad` (longest side to `size`, black bars); `mean` and
-    `std` are per RGB channel, of values in 0 .. 1. Resizing is Pillow's.
+    crop), `squash` (both sides to `size`), `pad` (longest side to `size`, black bars) or `native`
+    (a size of so many patches, aspect kept); `mean` and `std` are per RGB channel, of values in
+    0 .. 1. Resizing is Pillow's.
     """
 
-    size: int
+    size: Size
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
     interpolation: Interpolation = "bicubic"
@@ -65,15 +66,16 @@ def read_open_clip_preprocessing(values: Any, size: int, file: str) -> ImageConf
 
 
 def read_transformers_preprocessing(
-    folder: Path, size: int, *, square: bool = False
+    folder: Path, size: Size, *, square: bool = False
 ) -> ImageConfig | None:
     """`preprocessor_config.json` or `processor_config.json` of a folder; None if it has neither.
 
     Args:
         folder: of the checkpoint.
-        size: the image tower's.
-        square: what the processor does where nothing is said: squash the image, as OWL-ViT's does,
-            or fit its shortest edge and crop, as CLIP's. A `size` that is one number means that.
+        size: the image tower's. Of patches, the file says how many an image has.
+        square: what the processor does where nothing is said: squash the image, as OWL-ViT's and
+            SigLIP's do, or fit its shortest edge and crop, as CLIP's. A `size` that is one number
+            means that.
 
     Raises:
         InputError: a field describes what is not supported.
@@ -97,8 +99,13 @@ def processor_fields(folder: Path) -> tuple[Path, Fields | None]:
     return path, Fields(values).nested("image_processor")
 
 
-def _image_processor(fields: Fields, size: int, file: str, square: bool) -> ImageConfig:
-    fit = _transformers_fit(fields, size, square)
+def _image_processor(fields: Fields, size: Size, file: str, square: bool) -> ImageConfig:
+    if isinstance(size, Patches):
+        fields.only("patch_size", size.side)
+        size = Patches(size.side, fields.take_positive("max_num_patches", size.budget))
+        fit: Fit = "native"
+    else:
+        fit = _transformers_fit(fields, size, square)
     config = ImageConfig(
         size=size,
         mean=channels_of(fields, "image_mean", CLIP_MEAN),
@@ -158,24 +165,30 @@ def transformers_preprocessing(config: ImageConfig) -> dict[str, Any]:
     """What `preprocessor_config.json` holds for a preparation.
 
     Raises:
-        ValueError: the fit is `pad`, which CLIP's image processor does not have.
+        ValueError: the fit is `pad`, which the image processors do not have.
     """
-    if config.fit == "pad":
-        raise ValueError("fit = 'pad' cannot be expressed in the transformers layout")
-    square = {"height": config.size, "width": config.size}
-    return {
-        "image_processor_type": "CLIPImageProcessor",
+    resample = {name: code for code, name in _FILTERS.items()}[config.interpolation]
+    shared = {
         "do_convert_rgb": True,
         "do_resize": True,
-        "size": {"shortest_edge": config.size} if config.fit == "crop" else square,
-        "resample": {name: code for code, name in _FILTERS.items()}[config.interpolation],
-        "do_center_crop": config.fit == "crop",
-        "crop_size": square,
+        "resample": resample,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(config.mean),
         "image_std": list(config.std),
+    }
+    if isinstance(config.size, Patches):
+        patches = {"patch_size": config.size.side, "max_num_patches": config.size.budget}
+        return {"image_processor_type": "Siglip2ImageProcessor"} | shared | patches
+    if config.fit not in ("crop", "squash"):
+        raise ValueError(f"fit = {config.fit!r} cannot be expressed in the transformers layout")
+    square = {"height": config.size, "width": config.size}
+    return shared | {
+        "image_processor_type": "CLIPImageProcessor",
+        "size": {"shortest_edge": config.size} if config.fit == "crop" else square,
+        "do_center_crop": config.fit == "crop",
+        "crop_size": square,
     }
 
 

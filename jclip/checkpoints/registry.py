@@ -1,90 +1,108 @@
 """The checkpoints known by name, and what belongs to each of them.
 
-Activation, mean, standard deviation and resize mode belong to a checkpoint, not to an
-architecture. Facts and names are those of open_clip 3.3.0 (`open_clip.pretrained`).
+Activation, mean, standard deviation and fit belong to a checkpoint, not to an architecture. Facts
+and names (`registry.csv`) are those of open_clip 3.3.0 (`open_clip.pretrained`): all of its tags
+whose towers load, but for its second names (`-quickgelu`) of what is here with its own activation.
 """
 
+import csv
 import dataclasses
-from typing import Literal
+from importlib import resources
+from typing import cast
 
+from jclip.checkpoints.architectures import ARCHITECTURES, text_format_of
+from jclip.checkpoints.causes import Layout
 from jclip.checkpoints.preprocessing import ImageConfig
-from jclip.images import CLIP_MEAN, CLIP_STD
-from jclip.models import ARCHITECTURES, CLIPConfig
+from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
+from jclip.models import CLIPConfig
 from jclip.models.config import Activation
+from jclip.text.formats import TextFormat
 
-Layout = Literal["open_clip", "transformers"]
+Channels = tuple[float, float, float]
+
+_CHANNELS: dict[str, tuple[Channels, Channels]] = {
+    "clip": (CLIP_MEAN, CLIP_STD),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RegisteredCheckpoint:
-    """A checkpoint of the registry: where it is, and how it was trained."""
+    """A checkpoint of the registry: where it is, and how it was trained.
+
+    `activation` is that of both towers; None where each tower has its own, as its architecture
+    says.
+    """
 
     architecture: str
     hub_id: str
-    activation: Activation
+    activation: Activation | None
     layout: Layout = "open_clip"
-    mean: tuple[float, float, float] = CLIP_MEAN
-    std: tuple[float, float, float] = CLIP_STD
+    mean: Channels = CLIP_MEAN
+    std: Channels = CLIP_STD
+    interpolation: Interpolation = "bicubic"
+    fit: Fit = "crop"
+
+    def with_activation(self, config: CLIPConfig) -> CLIPConfig:
+        """A network with this checkpoint's activation."""
+        return config if self.activation is None else config.with_activation(self.activation)
 
     @property
     def config(self) -> CLIPConfig:
         """The architecture with this checkpoint's activation."""
-        return ARCHITECTURES[self.architecture].with_activation(self.activation)
+        return self.with_activation(ARCHITECTURES[self.architecture])
 
     @property
     def image_config(self) -> ImageConfig:
         """How this checkpoint's images are prepared."""
-        return ImageConfig(size=self.config.vision.image_size, mean=self.mean, std=self.std)
+        return ImageConfig(
+            size=self.config.vision.image_size,
+            mean=self.mean,
+            std=self.std,
+            interpolation=self.interpolation,
+            fit=self.fit,
+        )
+
+    @property
+    def text_format(self) -> TextFormat:
+        """How its texts become token ids."""
+        return text_format_of(self.architecture)
 
 
-def _registered(
-    architecture: str, tag: str, hub_id: str, activation: Activation = "gelu", **facts
-) -> tuple[str, RegisteredCheckpoint]:
-    name = f"{architecture}/{tag}"
-    return name, RegisteredCheckpoint(
-        architecture=architecture, hub_id=hub_id, activation=activation, **facts
+def _registered(row: dict[str, str]) -> RegisteredCheckpoint:
+    mean, std = _CHANNELS[row["channels"]]
+    return RegisteredCheckpoint(
+        architecture=row["name"].split("/")[0],
+        hub_id=row["hub_id"],
+        activation=cast(Activation | None, row["activation"] or None),
+        mean=mean,
+        std=std,
+        interpolation=cast(Interpolation, row["filter"]),
+        fit=cast(Fit, row["fit"]),
     )
 
 
-_HALF = (0.5, 0.5, 0.5)
-_TIMM_B32, _TIMM_B16 = "timm/vit_base_patch32_clip_224", "timm/vit_base_patch16_clip_224"
-_TIMM_L14, _TIMM_L14_336 = "timm/vit_large_patch14_clip_224", "timm/vit_large_patch14_clip_336"
+def _read() -> dict[str, RegisteredCheckpoint]:
+    path = resources.files("jclip.checkpoints") / "registry.csv"
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    return {row["name"]: _registered(row) for row in rows}
 
-_PAPER_1 = (
-    _registered("ViT-B-32", "laion400m_e32", f"{_TIMM_B32}.laion400m_e32", "quick_gelu"),
-    _registered("ViT-B-32", "laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"),
-    _registered("ViT-B-32", "openai", f"{_TIMM_B32}.openai", "quick_gelu"),
-    _registered("ViT-B-16", "laion400m_e32", f"{_TIMM_B16}.laion400m_e32"),
-    _registered("ViT-B-16", "laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K"),
-    _registered("ViT-B-16", "openai", f"{_TIMM_B16}.openai", "quick_gelu"),
-    _registered("ViT-L-14", "laion400m_e32", f"{_TIMM_L14}.laion400m_e32"),
-    _registered(
-        "ViT-L-14",
-        "laion2b_s32b_b82k",
-        "laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
-        mean=_HALF,
-        std=_HALF,
-    ),
-    _registered("ViT-L-14", "openai", f"{_TIMM_L14}.openai", "quick_gelu"),
-)
-_OTHERS = (
-    _registered("ViT-L-14-336", "openai", f"{_TIMM_L14_336}.openai", "quick_gelu"),
-    _registered("ViT-H-14", "laion2b_s32b_b79k", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"),
-    _registered("ViT-bigG-14", "laion2b_s39b_b160k", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"),
-    *(
-        _registered(
-            architecture,
-            "datacomp_xl_s13b_b90k",
-            f"laion/CLIP-{architecture}-DataComp.XL-s13B-b90K",
-        )
-        for architecture in ("ViT-B-32", "ViT-B-16", "ViT-L-14")
-    ),
-)
 
-REGISTRY: dict[str, RegisteredCheckpoint] = dict(_PAPER_1 + _OTHERS)
+REGISTRY: dict[str, RegisteredCheckpoint] = _read()
 """Checkpoints by name, `architecture/tag` as in open_clip."""
 
-PAPER_1: tuple[str, ...] = tuple(name for name, _ in _PAPER_1)
+PAPER_1: tuple[str, ...] = (
+    "ViT-B-32/laion400m_e32",
+    "ViT-B-32/laion2b_s34b_b79k",
+    "ViT-B-32/openai",
+    "ViT-B-16/laion400m_e32",
+    "ViT-B-16/laion2b_s34b_b88k",
+    "ViT-B-16/openai",
+    "ViT-L-14/laion400m_e32",
+    "ViT-L-14/laion2b_s32b_b82k",
+    "ViT-L-14/openai",
+)
 """The nine checkpoints of paper 1 (arXiv 2604.24642), by name."""
 
 

@@ -1,6 +1,7 @@
 """Writing a checkpoint in the layout of the transformers library."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -10,14 +11,16 @@ import numpy as np
 from flax import nnx
 
 from jclip.checkpoints.checkpoint import Checkpoint
+from jclip.checkpoints.layouts import transformers_rules, transformers_values
 from jclip.checkpoints.location import SMALL_FILES
 from jclip.checkpoints.name_map import restore
 from jclip.checkpoints.preprocessing import transformers_preprocessing
-from jclip.checkpoints.transformers import RULES, config_values
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
 from jclip.files.digests import sha256, write_tensors
 from jclip.files.json_files import write_json
+from jclip.text.pieces import PIECE_FILES
+from jclip.text.tokenizer import Tokenizer
 
 
 def save_clip(
@@ -45,7 +48,7 @@ def save_clip(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder")
     try:
-        config = config_values(checkpoint.clip.config, dtype)
+        config = transformers_values(checkpoint.clip.config, dtype)
         preprocessing = transformers_preprocessing(checkpoint.image_config)
     except ValueError as error:
         raise InputError(f"{checkpoint.identity.name} cannot be saved: {error}") from error
@@ -64,7 +67,7 @@ def _tensors(checkpoint: Checkpoint, dtype: np.dtype) -> dict[str, np.ndarray]:
     flat = nnx.to_flat_state(nnx.state(checkpoint.clip, nnx.Param))
     parameters = {".".join(map(str, path)): leaf[...] for path, leaf in flat}
     tensors = {}
-    for name, tensor in restore(RULES, parameters).items():
+    for name, tensor in restore(transformers_rules(checkpoint.clip.config), parameters).items():
         with np.errstate(over="ignore"):
             tensors[name] = np.ascontiguousarray(tensor, dtype).reshape(tensor.shape)
         if not np.isfinite(tensors[name]).all():
@@ -78,4 +81,10 @@ def _save_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
         tokenizer = checkpoint.tokenizer
     except InputError:
         return
-    tokenizer.backend.save_pretrained(folder)
+    location = checkpoint.description.location
+    if isinstance(tokenizer, Tokenizer):
+        tokenizer.backend.save_pretrained(folder)
+    elif location is not None:
+        for name in (*PIECE_FILES, "tokenizer_config.json", "special_tokens_map.json"):
+            if (location.folder / name).is_file():
+                shutil.copyfile(location.folder / name, folder / name)

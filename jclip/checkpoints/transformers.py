@@ -1,14 +1,14 @@
 """The layout of the transformers library: `config.json` and the names in `model.safetensors`."""
 
-from collections.abc import Collection
+import dataclasses
 from typing import Any
 
 from jclip.checkpoints.name_map import TensorRule, linear_rules, norm_rules
 from jclip.files.json_fields import DEEPEST, LARGEST, Fields
 from jclip.models import CLIPConfig, TextConfig, VisionConfig
-from jclip.models.config import Activation
+from jclip.models.config import Activation, TransformerConfig
 
-_ACTIVATIONS: dict[str, Activation] = {
+ACTIVATIONS: dict[str, Activation] = {
     "quick_gelu": "quick_gelu",
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -16,6 +16,9 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",
 }
 _ACTIVATION_NAMES = {"gelu_tanh": "gelu_pytorch_tanh"}
+
+METACLIP_2 = "metaclip_2"
+"""`model_type` of MetaCLIP 2, whose networks and tensors are CLIP's."""
 
 # Configs written before `eos_token_id` was right hold 2; the library then pools at the largest id.
 _LEGACY_END_OF_TEXT = 2
@@ -54,7 +57,7 @@ _NUMBERS = {
 }
 
 # Bookkeeping, initialisation, training and generation: nothing that an embedding depends on.
-_IGNORED = """
+IGNORED = """
     _attn_implementation_autoset _commit_hash _name_or_path architectures attention_dropout
     attn_implementation bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
     cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dropout dtype
@@ -77,13 +80,17 @@ def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
         InputError: a field describes what is not supported, or is unknown.
     """
     fields = Fields(values)
-    fields.only("model_type", "clip")
-    if values.get("model_type") is None:
+    kind = values.get("model_type")
+    fields.only("model_type", "clip", METACLIP_2)
+    if kind is None:
         fields.refuse("model_type", None, "supported: 'clip'")
-    text, vision = (_read_tower(_tower(fields, name), name) for name in ("text", "vision"))
+    kind = kind if kind == METACLIP_2 else "clip"
+    text, vision = (
+        _read_tower(_tower(fields, name, kind), name, kind) for name in ("text", "vision")
+    )
     embedding_width = fields.take_positive("projection_dim", 512)
-    fields.ignore("eos_token_id", *_IGNORED)
-    _refuse_decoders(fields)
+    fields.ignore("eos_token_id", *IGNORED)
+    refuse_decoders(fields)
     fields.finish()
     fields.raise_problems(file)
     return CLIPConfig(
@@ -91,39 +98,42 @@ def read_config(values: dict[str, Any], file: str) -> CLIPConfig:
     )
 
 
-def _tower(fields: Fields, name: str) -> Fields:
+def _tower(fields: Fields, name: str, kind: str) -> Fields:
     """The object of one tower. Older files also hold `text_config_dict`, which wins where it is."""
     values = fields.take(f"{name}_config", {})
     older = fields.take(f"{name}_config_dict", {})
     if older:
         values = values | _DEFAULTS[name] | older
     tower = Fields(values, f"{name}_config.", fields.problems)
-    tower.only("model_type", f"clip_{name}_model")
+    tower.only("model_type", f"{kind}_{name}_model")
     # The towers' own copy of this is not what the projections are built from.
-    tower.ignore("projection_dim", *_IGNORED)
-    _refuse_decoders(tower)
+    tower.ignore("projection_dim", *IGNORED)
+    refuse_decoders(tower)
     return tower
 
 
-def _refuse_decoders(fields: Fields) -> None:
+def refuse_decoders(fields: Fields) -> None:
+    """Refuse what every model of the library may be, and no tower here is."""
     fields.refuse_switches("is_decoder", "is_encoder_decoder", "add_cross_attention")
     fields.only("pruned_heads", {})
 
 
-def _read_tower(fields: Fields, name: str) -> dict[str, Any]:
+def _read_tower(fields: Fields, name: str, kind: str) -> dict[str, Any]:
     defaults = _DEFAULTS[name]
     tower: dict[str, Any] = {
         ours: fields.take_positive(theirs, defaults[theirs], _MOST.get(ours, LARGEST))
         for theirs, ours in _NUMBERS[name].items()
     }
-    tower["activation"] = fields.choose("hidden_act", defaults["hidden_act"], _ACTIVATIONS)
+    tower["activation"] = fields.choose("hidden_act", defaults["hidden_act"], ACTIVATIONS)
     tower["norm_epsilon"] = fields.take_positive("layer_norm_eps", defaults["layer_norm_eps"])
     if tower["width"] % tower["heads"]:
         reason = f"it does not divide hidden_size = {tower['width']}"
         fields.refuse("num_attention_heads", tower["heads"], reason)
     if name == "text":
         end = fields.take("eos_token_id", defaults["eos_token_id"])
-        tower["end_of_text"] = None if end == _LEGACY_END_OF_TEXT else end
+        # Of MetaCLIP 2, token 2 is the end of text.
+        legacy = end == _LEGACY_END_OF_TEXT and kind == "clip"
+        tower["end_of_text"] = None if legacy else end
         if not 0 <= end < tower["vocabulary_size"]:
             fields.refuse("eos_token_id", end, f"vocab_size is {tower['vocabulary_size']}")
     else:
@@ -135,41 +145,70 @@ def _read_tower(fields: Fields, name: str) -> dict[str, Any]:
     return tower
 
 
+def check_expressible(config: CLIPConfig, plain: CLIPConfig) -> None:
+    """Refuse what a family of the library has not.
+
+    Args:
+        config: what is to be written.
+        plain: the member of that family with the same sizes.
+
+    Raises:
+        ValueError: they differ, in the field that is named.
+    """
+    for name in ("vision", "text"):
+        ours, theirs = getattr(config, name), getattr(plain, name)
+        for field in dataclasses.fields(ours):
+            if getattr(ours, field.name) != getattr(theirs, field.name):
+                what = field.name.replace("_", " ")
+                raise ValueError(
+                    f"{what} ({name} tower) cannot be expressed in the transformers layout"
+                )
+
+
+def kept_fields(tower: TransformerConfig, *more: str) -> dict[str, Any]:
+    """Sizes, activation and epsilon of a tower, which every family says itself, and more fields."""
+    names = (*_SIZES.values(), "activation", "norm_epsilon", *more)
+    return {name: getattr(tower, name) for name in names}
+
+
 def config_values(config: CLIPConfig, dtype: str) -> dict[str, Any]:
     """What `config.json` holds for a network; `dtype` is that of the stored weights.
 
     Raises:
-        ValueError: the network has layer scale, which this layout cannot express.
+        ValueError: the network has what this layout cannot express, such as layer scale.
     """
-    for name, tower in (("vision", config.vision), ("text", config.text)):
-        if tower.layer_scale:
-            raise ValueError(
-                f"layer scale ({name} tower) cannot be expressed in the transformers layout"
-            )
+    vision = VisionConfig(**kept_fields(config.vision, "image_size", "patch_size"))
+    sizes = kept_fields(config.text, "context_length", "vocabulary_size", "end_of_text")
+    check_expressible(config, dataclasses.replace(config, vision=vision, text=TextConfig(**sizes)))
     end = config.text.end_of_text
-    end = _LEGACY_END_OF_TEXT if end is None else end
+    # Of CLIP, the library takes 2 for something else.
+    two = end == _LEGACY_END_OF_TEXT
+    kind, model = (METACLIP_2, "MetaClip2Model") if two else ("clip", "CLIPModel")
+    width = {"projection_dim": config.embedding_width}
+    more = {"eos_token_id": _LEGACY_END_OF_TEXT if end is None else end} | width
     return {
-        "architectures": ["CLIPModel"],
-        "model_type": "clip",
+        "architectures": [model],
+        "model_type": kind,
         "dtype": dtype,
         "projection_dim": config.embedding_width,
-        "text_config": _tower_values(config, "text") | {"eos_token_id": end},
-        "vision_config": _tower_values(config, "vision") | {"num_channels": 3},
+        "text_config": tower_values(config, "text", kind) | more,
+        "vision_config": tower_values(config, "vision", kind) | {"num_channels": 3} | width,
     }
 
 
-def _tower_values(config: CLIPConfig, name: str) -> dict[str, Any]:
+def tower_values(config: CLIPConfig, name: str, kind: str) -> dict[str, Any]:
+    """What `config.json` holds for a tower of any family."""
     tower = getattr(config, name)
     return {
-        "model_type": f"clip_{name}_model",
+        "model_type": f"{kind}_{name}_model",
         **{theirs: getattr(tower, ours) for theirs, ours in _NUMBERS[name].items()},
         "hidden_act": _ACTIVATION_NAMES.get(tower.activation, tower.activation),
         "layer_norm_eps": tower.norm_epsilon,
-        "projection_dim": config.embedding_width,
     }
 
 
-def _blocks(source: str, target: str) -> list[TensorRule]:
+def block_rules(source: str, target: str) -> list[TensorRule]:
+    """Those of one tower's blocks, which are named alike for CLIP and SigLIP."""
     source, target = f"{source}.encoder.layers.{{layer}}", f"{target}.transformer.blocks"
     return [
         *norm_rules(f"{source}.layer_norm1", f"{target}.attention_norm"),
@@ -194,20 +233,15 @@ RULES: tuple[TensorRule, ...] = (
     TensorRule(f"{_VISION}.position_embedding.weight", "image_tower.position_embedding"),
     # The misspelling is the library's.
     *norm_rules("vision_model.pre_layrnorm", "image_tower.pre_norm"),
-    *_blocks("vision_model", "image_tower"),
+    *block_rules("vision_model", "image_tower"),
     *norm_rules("vision_model.post_layernorm", "image_tower.post_norm"),
     TensorRule("visual_projection.weight", "image_tower.projection.kernel", "transposed"),
     TensorRule(f"{_TEXT}.token_embedding.weight", "text_tower.token_embedding"),
     TensorRule(f"{_TEXT}.position_embedding.weight", "text_tower.position_embedding"),
-    *_blocks("text_model", "text_tower"),
+    *block_rules("text_model", "text_tower"),
     *norm_rules("text_model.final_layer_norm", "text_tower.post_norm"),
     TensorRule("text_projection.weight", "text_tower.projection.kernel", "transposed"),
     TensorRule(f"{_VISION}.position_ids", ignored=True),
     TensorRule(f"{_TEXT}.position_ids", ignored=True),
 )
 """What every tensor of the layout becomes."""
-
-
-def rules_for(names: Collection[str]) -> tuple[TensorRule, ...]:
-    """The same, whatever the tensors' names."""
-    return RULES

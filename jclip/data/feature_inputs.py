@@ -23,7 +23,7 @@ from jclip.data.images import (
     unlike_a_viewer,
 )
 from jclip.errors import InputError
-from jclip.images import Fit
+from jclip.images import Fit, place
 from jclip.images.boxes import crop_box, fit_square
 
 # Boxes of an image follow each other, and a few threads decode at a time.
@@ -194,7 +194,7 @@ def square_part(
         image: that it is cut out of.
         cut: left, top, right and bottom, in pixels.
         config: `size` and `interpolation` of the square.
-        fit: crop, squash or pad.
+        fit: crop, squash, pad or, of a tower that takes every shape, native.
         decoded: how the image is decoded.
 
     Raises:
@@ -207,4 +207,5 @@ def square_part(
         part = decoded(image)[top:bottom, left:right]
         return fit_square(part, config.size, fit, config.interpolation)
 
-    return ImageFile(name, pixels, config.size, config.size, image.digest)
+    height, width = place(bottom - top, right - left, config.size, fit).shape
+    return ImageFile(name, pixels, height, width, image.digest)

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from jclip.data.file_names import is_hidden, natural_order, require_unicode
 from jclip.errors import InputError
-from jclip.images import Fit, place
+from jclip.images import Fit, Size, place
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
 DEFAULT_PIXEL_LIMIT = 16384 * 8192
@@ -101,7 +101,7 @@ def unlike_a_viewer(images: Sequence[ImageFile]) -> list[str]:
     return notices
 
 
-def check_fit(name: str, height: int, width: int, size: int, fit: Fit) -> None:
+def check_fit(name: str, height: int, width: int, size: Size, fit: Fit) -> None:
     """Refuse an image that cannot become a square of `size` pixels.
 
     Raises:

@@ -1,6 +1,6 @@
 """Images on the device: views of panoramas and CLIP's preprocessing, bit-equal to Pillow."""
 
-from jclip.images.geometry import Fit, place
+from jclip.images.geometry import Fit, Patches, Size, place
 from jclip.images.panorama import (
     ViewPlan,
     circular_shift,
@@ -17,6 +17,8 @@ __all__ = [
     "CLIP_STD",
     "Fit",
     "Interpolation",
+    "Patches",
+    "Size",
     "ViewPlan",
     "circular_shift",
     "flip",

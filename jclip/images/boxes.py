@@ -12,7 +12,7 @@ from PIL import Image
 
 from jclip.errors import InputError
 from jclip.images.arguments import check_pixels
-from jclip.images.geometry import Fit, place
+from jclip.images.geometry import Fit, Size, place
 from jclip.images.resample import Interpolation
 
 _FILTERS: dict[Interpolation, Image.Resampling] = {
@@ -53,10 +53,10 @@ def crop_box(
 
 def fit_square(
     pixels: UInt8[np.ndarray, "h w 3"],
-    size: int,
+    size: Size,
     fit: Fit = "crop",
     interpolation: Interpolation = "bicubic",
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """One RGB image of any shape as a vision tower sees it, before normalising.
 
     Equal to `jclip.images.preprocess` of the same image, level by level.
@@ -78,7 +78,7 @@ def fit_square(
     resized = Image.fromarray(pixels).resize(
         (resized_width, resized_height), _FILTERS[interpolation]
     )
-    square = np.zeros((size, size, 3), np.uint8)
+    square = np.zeros((*placed.shape, 3), np.uint8)
     seen = np.asarray(resized)[top : top + rows, left : left + columns]
     square[above : above + rows, before : before + columns] = seen
     return square

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 from jclip.images.geometry import Fit
 
 OWN = "own"
-FitOption = Literal["own", "crop", "squash", "pad", "tiles"]
+FitOption = Literal["own", "crop", "squash", "pad", "tiles", "native"]
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Int, Shaped, UInt8
 
 from jclip.images.arguments import check_panorama, check_pixels, whole_number, whole_numbers
-from jclip.images.geometry import Fit, place
+from jclip.images.geometry import Fit, Size, place
 from jclip.images.resample import (
     Interpolation,
     Lines,
@@ -81,7 +81,7 @@ class ViewPlan:
     columns: Lines
     rows: Lines
     picks: Any
-    made_for: tuple[int, int, int, Fit] = dataclasses.field(metadata={"static": True})
+    made_for: tuple[int, int, Size, Fit] = dataclasses.field(metadata={"static": True})
 
 
 def _window(lines: Lines, offset: int, count: int) -> Lines:
@@ -106,14 +106,15 @@ def plan_views(
     height: int,
     width: int,
     shifts: Sequence[int],
-    size: int,
+    size: Size,
     fit: Fit = "crop",
     interpolation: Interpolation = "bicubic",
 ) -> ViewPlan:
     """Plan the views of panoramas of `height x width` pixels at every shift. Host side.
 
     Shifts are in pixels, to the right around the circle; any integers, negative ones too. A view is
-    `size x size` pixels; how a panorama becomes a square says `jclip.images.geometry.place`.
+    `size x size` pixels, or of the patches of a tower that takes every shape; how a panorama is
+    fitted says `jclip.images.geometry.place`.
 
     Raises:
         InputError: The fit is impossible for this panorama.
@@ -145,7 +146,7 @@ def plan_chunks(
     height: int,
     width: int,
     shifts: Sequence[int],
-    size: int,
+    size: Size,
     chunk: int,
     fit: Fit = "crop",
     interpolation: Interpolation = "bicubic",
@@ -196,9 +197,9 @@ def _resize(words: jax.Array, plan: ViewPlan, vertical_first: bool) -> jax.Array
 def shift_views(
     panoramas: UInt8[Array, "n height width 3"] | UInt8[np.ndarray, "n height width 3"],
     plan: ViewPlan,
-    size: int,
+    size: Size,
     fit: Fit = "crop",
-) -> UInt8[Array, "n s t {size} {size} 3"]:
+) -> UInt8[Array, "n s t rows columns 3"]:
     """All shifted views of a batch of panoramas, bit for bit what Pillow makes of rolled ones.
 
     The second axis runs over the shifts of the plan, the third over tiles (one, or two with fit
@@ -223,7 +224,7 @@ def shift_views(
 
 
 @partial(jax.jit, static_argnames=("size", "fit"))
-def _shift_views(panoramas: jax.Array, plan: ViewPlan, size: int, fit: Fit) -> jax.Array:
+def _shift_views(panoramas: jax.Array, plan: ViewPlan, size: Size, fit: Fit) -> jax.Array:
     height, width = panoramas.shape[1:3]
     placement = place(height, width, size, fit)
     vertical_first = rows_first(height, placement.tile_width, *placement.resized)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float32, UInt8
 
 from jclip.errors import InputError
 from jclip.images.arguments import channel_values, check_pixels
-from jclip.images.geometry import Fit
+from jclip.images.geometry import Fit, Size
 from jclip.images.panorama import plan_views, shift_views
 from jclip.images.resample import Interpolation
 
@@ -48,16 +48,17 @@ def normalise(
 
 def preprocess(
     images: UInt8[Array, "n height width 3"] | UInt8[np.ndarray, "n height width 3"],
-    size: int,
+    size: Size,
     fit: Fit = "crop",
     mean: Sequence[float] = CLIP_MEAN,
     std: Sequence[float] = CLIP_STD,
     interpolation: Interpolation = "bicubic",
-) -> Float32[Array, "n {size} {size} 3"]:
+) -> Float32[Array, "n rows columns 3"]:
     """RGB images of one shape as a vision tower wants them, resized as Pillow does in every bit.
 
-    The fit is `crop` (torchvision's and open_clip's default), `squash` or `pad`; `mean` is
-    subtracted from each channel, after division by 255, and `std` divides it after that.
+    The fit is `crop` (torchvision's and open_clip's default), `squash`, `pad` or, of a tower that
+    takes every shape, `native`; `mean` is subtracted from each channel, after division by 255, and
+    `std` divides it after that.
 
     Raises:
         InputError: The fit is `tiles`, or impossible for this shape.

@@ -125,7 +125,7 @@ class OWL(nnx.Module):
         """
         tower = self.clip.image_tower
         with jax.default_matmul_precision("highest"):
-            tokens = tower.post_norm(_last_block(tower.transformer, tower.embed(pixels)))
+            tokens = tower.post_norm(tower.transformer.last_tokens(tower.embed(pixels)))
             return self.patch_norm(tokens[:, 1:] * tokens[:, :1])
 
     def predict(self, pixels: Float[Array | np.ndarray, "n h w 3"]) -> Predictions:
@@ -144,16 +144,6 @@ class OWL(nnx.Module):
                 *self.class_head(patches),
                 None if objectness is None else objectness(patches)[..., 0],
             )
-
-
-def _last_block(transformer, x):
-    """Every token after the last block; `every_token` would keep those of all blocks."""
-    graph, stacked = nnx.split(transformer.blocks)
-
-    def step(x, layer):
-        return nnx.merge(graph, layer)(x, causal=transformer.causal), None
-
-    return jax.lax.scan(step, x, stacked)[0]
 
 
 def _box_bias(grid: int) -> Float[np.ndarray, "p 4"]:

@@ -8,6 +8,8 @@ FG-CLIP.
 import dataclasses
 from typing import Literal, get_args
 
+from jclip.text.formats import TextFormat
+
 CHECKPOINTS_OWN = "the checkpoint's own"
 Choice = Literal["reference", "corrected"]
 REFERENCE, CORRECTED = get_args(Choice)
@@ -68,6 +70,17 @@ SUPPRESSED = Fault(
     "a prediction speaks for a box only if non-maximum suppression leaves it, else the right "
     "caption ranks last",
 )
+
+# Of no paper's code, but of the processors that the field's scripts call.
+TEXT_CLEANING = Fault(0, 0, "texts are cleaned as a processor does it, not as in training")
+
+
+def text_choice(name: str, how: TextFormat, chosen: Choice) -> FaultChoice | None:
+    """How one checkpoint's texts are cleaned; None if its library does it as its training did."""
+    if how.corrected == how.reference:
+        return None
+    meaning = f"{name}: {how.cleaning(chosen)}"
+    return TEXT_CLEANING.choose(chosen == REFERENCE, meaning)
 
 
 def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:

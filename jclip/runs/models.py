@@ -26,6 +26,7 @@ def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
         describe_checkpoint(
             name,
             activation=options.activation,
+            text_cleaning=options.text_cleaning,
             allow_pickle=options.allow_pickle,
             architecture=options.architecture,
         )

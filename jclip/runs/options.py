@@ -16,6 +16,7 @@ from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images.fits import FitOption
 from jclip.models.config import Activation
 from jclip.runs.record import Silent
+from jclip.text.cleaning import TextChoice
 
 
 def split_at_commas(argument: str) -> list[str]:
@@ -134,6 +135,8 @@ class ModelOptions:
     """Of matrix products; auto is float32 on CPUs and bfloat16 elsewhere."""
     activation: Activation | None = None
     """Override the checkpoints' own activation; gelu repeats the paper's mismatch."""
+    text_cleaning: TextChoice = "corrected"
+    """Corrected: as in training; reference: as the checkpoint's library does it."""
     allow_pickle: Flag = False
     """Read .bin and .pt weights too, through torch with weights_only."""
     architecture: Annotated[str | None, Silent] = None
@@ -147,7 +150,12 @@ class ModelOptions:
 
     def identity(self) -> dict[str, Any]:
         """What of these makes two runs the same; the models themselves are facts of a run."""
-        return {"precision": self.dtype().name, "adapter": self.adapter and str(self.adapter)}
+        found = {"precision": self.dtype().name, "adapter": self.adapter and str(self.adapter)}
+        # Named only where it was chosen, so that earlier runs are resumed.
+        cleaning = (
+            {} if self.text_cleaning == "corrected" else {"text_cleaning": self.text_cleaning}
+        )
+        return found | cleaning
 
 
 @dataclasses.dataclass(frozen=True)

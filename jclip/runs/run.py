@@ -25,7 +25,7 @@ from jclip.distributed import is_lead, local_mesh, replicate, wait_for_all
 from jclip.errors import InputError, RunStopped
 from jclip.files.json_files import read_json
 from jclip.files.tables import read_table, write_table
-from jclip.report.faults import FaultChoice
+from jclip.report.faults import FaultChoice, text_choice
 from jclip.report.page import Page, write_figures, write_page
 from jclip.report.provenance import with_provenance
 from jclip.runs.command import DONE, DONE_WITH_FAILURES
@@ -102,7 +102,8 @@ class Run:
 
     `notices` are what a reader of the numbers should know, each once, `failures` images that could
     not be decoded, by the name of their stream; `computed` is whether something was computed that a
-    restart would find. `keep` writes what it has after `seconds_between_parts`.
+    restart would find, `text_choices` how texts are cleaned, where checkpoints have a choice.
+    `keep` writes what it has after `seconds_between_parts`.
     """
 
     seconds_between_parts: ClassVar[float] = 20
@@ -110,6 +111,7 @@ class Run:
     notices: list[str] = dataclasses.field(default_factory=list)
     failures: dict[str, list[Failure]] = dataclasses.field(default_factory=dict)
     computed: bool = False
+    text_choices: list[FaultChoice] = dataclasses.field(default_factory=list)
 
     def note(self, *notices: str) -> None:
         """Add notices that are not there yet."""
@@ -138,6 +140,9 @@ class Run:
             self.confirm(f"weights of {identity.name}", identity.sha256)
             nnx.update(checkpoint.clip, replicate(local_mesh(), nnx.state(checkpoint.clip)))
             self.note(*(f"{identity.name}: {notice}" for notice in identity.notices))
+            described = checkpoint.description
+            choice = text_choice(identity.name, described.text_format, described.text_cleaning)
+            self.text_choices += [] if choice is None else [choice]
             checkpoints.append(checkpoint)
         return checkpoints
 
@@ -248,6 +253,7 @@ class Run:
             outcome: numbers for `run.json`.
         """
         failures = self._write_failures()
+        faults = [*faults, *self.text_choices]
         finished = {
             **read_json(self.folder / RECORD),
             "status": "done",

@@ -1,6 +1,27 @@
-"""What OpenAI's CLIP and open_clip do to a text before its byte pairs."""
+"""What is done to a text before it is cut into tokens: as in training, or as a library does it."""
 
 import html
+import string
+from collections.abc import Callable
+from typing import Literal
+
+Cleaning = Literal[
+    "none",
+    "lower",
+    "lower_letters",
+    "canonical",
+    "no_punctuation",
+    "repaired",
+    "canonical_repaired",
+]
+"""`none` leaves a text as it is. `lower` is Python's lower case, `lower_letters` the same letter by
+letter (no final sigma). `canonical` is how SigLIP was evaluated: underscores to spaces, no
+punctuation, lower case, single spaces; `no_punctuation` the same, with underscores dropped like
+other punctuation. `repaired` is the function of that name; open_clip makes some texts `canonical`
+after it."""
+
+TextChoice = Literal["corrected", "reference"]
+"""Whose cleaning: that of the training, or that of the library a checkpoint's files are for."""
 
 
 def repaired(text: str) -> str:
@@ -15,6 +36,29 @@ def repaired(text: str) -> str:
     import ftfy
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def _no_punctuation(text: str) -> str:
+    return " ".join(text.translate(_NO_PUNCTUATION).lower().split())
+
+
+def _canonical(text: str) -> str:
+    return _no_punctuation(text.replace("_", " "))
+
+
+CLEANINGS: dict[Cleaning, Callable[[str], str]] = {
+    "none": str,
+    "lower": str.lower,
+    "lower_letters": lambda text: "".join(map(str.lower, text)),
+    "canonical": _canonical,
+    "no_punctuation": _no_punctuation,
+    "repaired": repaired,
+    "canonical_repaired": lambda text: _canonical(repaired(text)),
+}
+"""The function of each."""
 
 
 def is_unicode(text: str) -> bool:

@@ -66,7 +66,7 @@ class Tokenizer:
         Raises:
             TypeError: something else than texts.
         """
-        rows = self._pieces([repaired(text).lower() for text in _listed(texts)])
+        rows = self._pieces([repaired(text).lower() for text in listed_texts(texts)])
         ids = np.full((len(rows), self.context_length), self.end_of_text, np.int32)
         for target, row in zip(ids, rows, strict=True):
             kept = row[: self.context_length - 1]
@@ -101,7 +101,12 @@ class Tokenizer:
         return notices
 
 
-def _listed(texts: Any) -> list[str]:
+def listed_texts(texts: Any) -> list[str]:
+    """Texts as a list; a bare string is one text.
+
+    Raises:
+        TypeError: something else than texts.
+    """
     if isinstance(texts, str):
         return [texts]
     if isinstance(texts, Mapping | Set | bytes) or not isinstance(texts, Iterable):

@@ -17,25 +17,37 @@ from jclip.checkpoints import (
     load_checkpoint,
 )
 from jclip.checkpoints import checkpoint as module
+from jclip.checkpoints.architectures import ARCHITECTURES
 from jclip.checkpoints.locate import Location, locate
+from jclip.checkpoints.open_clip import read_config as read_open_clip
 from jclip.errors import InputError
-from jclip.models import ARCHITECTURES
+from jclip.models import ARCHITECTURES as CLIP_ARCHITECTURES
+
+# The fifteen that were known first, of CLIP alone.
+FIRST = [
+    *PAPER_1,
+    "ViT-L-14-336/openai",
+    "ViT-H-14/laion2b_s32b_b79k",
+    "ViT-bigG-14/laion2b_s39b_b160k",
+    *(f"ViT-{size}/datacomp_xl_s13b_b90k" for size in ("B-32", "B-16", "L-14")),
+]
 
 
 def test_activation_and_mean_belong_to_the_checkpoint():
-    quick = {name for name, entry in REGISTRY.items() if entry.activation == "quick_gelu"}
-    openai = {name for name in REGISTRY if name.endswith("/openai")}
+    first = {name: REGISTRY[name] for name in FIRST}
+    quick = {name for name, entry in first.items() if entry.activation == "quick_gelu"}
+    openai = {name for name in first if name.endswith("/openai")}
     assert quick == openai | {"ViT-B-32/laion400m_e32"}
     assert len(openai) == 4
-    half = {name for name, entry in REGISTRY.items() if entry.mean == (0.5, 0.5, 0.5)}
+    half = {name for name, entry in first.items() if entry.mean == (0.5, 0.5, 0.5)}
     assert half == {"ViT-L-14/laion2b_s32b_b82k"}
-    assert half == {name for name, entry in REGISTRY.items() if entry.std == (0.5, 0.5, 0.5)}
-    for name in REGISTRY.keys() - half:
-        entry = REGISTRY[name]
+    assert half == {name for name, entry in first.items() if entry.std == (0.5, 0.5, 0.5)}
+    for name in first.keys() - half:
+        entry = first[name]
         # OpenAI's, as its repository has them.
         assert entry.mean == (0.48145466, 0.4578275, 0.40821073)
         assert entry.std == (0.26862954, 0.26130258, 0.27577711)
-    for name, entry in REGISTRY.items():
+    for name, entry in first.items():
         assert name.startswith(f"{entry.architecture}/")
         assert entry.image_config == ImageConfig(
             size=336 if "336" in name else 224,
@@ -45,7 +57,79 @@ def test_activation_and_mean_belong_to_the_checkpoint():
             fit="crop",
         )
         assert entry.config.vision.image_size == entry.image_config.size
-        assert entry.config.with_activation("gelu") == ARCHITECTURES[entry.architecture]
+        assert entry.config.with_activation("gelu") == CLIP_ARCHITECTURES[entry.architecture]
+
+
+def test_registry_holds_every_tag_whose_tower_loads():
+    assert len(REGISTRY) == 107
+    for name, entry in REGISTRY.items():
+        assert name.split("/")[0] == entry.architecture
+        assert entry.image_config.size == entry.config.vision.image_size
+        assert entry.hub_id.count("/") == 1
+    squashed = {name for name, entry in REGISTRY.items() if entry.fit == "squash"}
+    for name in REGISTRY:
+        trained_on_squares = any(kind in name for kind in ("SigLIP", "CLIPA", "PE-Core", "dfn5b"))
+        assert (name in squashed) == (trained_on_squares or "worldwide-378" in name)
+    worldwide = REGISTRY["ViT-H-14-worldwide/metaclip2_worldwide"].config
+    assert worldwide.vision.activation == worldwide.text.activation == "quick_gelu"
+
+
+def test_towers_keep_activations_of_their_own():
+    config = REGISTRY["ViT-B-16-SigLIP2/webli"].config
+    assert (config.vision.activation, config.text.activation) == ("gelu", "gelu_tanh")
+    config = REGISTRY["EVA02-L-14-336/merged2b_s6b_b61k"].config
+    assert (config.vision.activation, config.text.activation) == ("silu", "gelu")
+    assert config.vision.rotary.scale == 16 / 24
+
+
+def test_text_formats_belong_to_the_checkpoint():
+    formats = {
+        "ViT-B-16-SigLIP/webli": ("canonical", "canonical_repaired"),
+        "ViT-B-16-SigLIP2/webli": ("lower", "canonical_repaired"),
+        "ViT-L-14-CLIPA/datacomp1b": ("repaired", "repaired"),
+        "PE-Core-B-16/meta": ("none", "none"),
+    }
+    for name, cleanings in formats.items():
+        how = REGISTRY[name].text_format
+        assert (how.corrected, how.reference) == cleanings
+
+
+@pytest.mark.parametrize(
+    "name", ["ViT-B-16-SigLIP2", "ViT-B-16-SigLIP2-naflex", "PE-Core-T-16-384"]
+)
+def test_untrained_networks_of_every_family(name):
+    found = describe_checkpoint(f"random:{name}")
+    ids, _ = found.tokenizer(["Some text", "A" * 400])
+    assert ids.shape == (2, found.config.text.context_length)
+    assert ids.max() < found.config.text.vocabulary_size
+    assert found.image_config.fit == ("native" if "naflex" in name else "squash")
+
+
+def test_every_architecture_is_known_by_name():
+    for name in ARCHITECTURES:
+        assert describe_checkpoint(f"random:{name}").config == ARCHITECTURES[name]
+    with pytest.raises(InputError, match="no known architecture; known: ViT-B-16-SigLIP2"):
+        describe_checkpoint("random:ViT-B-16-SigLIP2x")
+
+
+def test_registry_is_that_of_open_clip_where_it_is_installed():
+    pretrained = pytest.importorskip("open_clip.pretrained")._PRETRAINED
+    factory = pytest.importorskip("open_clip.factory")
+    accepted = 0
+    for name, tags in pretrained.items():
+        values = factory.get_model_config(name)
+        try:
+            config = read_open_clip(values, name)
+        except InputError:
+            assert not any(f"{name}/{tag}" in REGISTRY for tag in tags)
+            continue
+        own = name.removesuffix("-quickgelu")
+        assert ARCHITECTURES[own] == (config if own == name else config.with_activation("gelu"))
+        assert all(f"{own}/{tag}" in REGISTRY for tag in tags)
+        accepted += len(tags)
+    total = sum(map(len, pretrained.values()))
+    print(f"{accepted} of {total} tags of open_clip are accepted")
+    assert accepted >= 126
 
 
 def test_paper_1_is_nine_checkpoints():
@@ -61,7 +145,9 @@ def test_paper_1_is_nine_checkpoints():
     [
         ("ViT-B-32/laion400m_e3", "did you mean ViT-B-32/laion400m_e32"),
         ("ViT-B-32", "did you mean ViT-B-32/"),
-        ("qqq", "known: ViT-B-32/laion400m_e32"),
+        ("ViT-B/32", "did you mean ViT-B-32/openai"),
+        ("hf-hub:ViT-B-32", "did you mean ViT-B-32/"),
+        ("qqq", "known: ViT-B-32/openai"),
         ("./nowhere", "there is no such folder"),
         ("some/deep/folder", "there is no such folder"),
         ("~/nowhere-at-all", "there is no such folder"),

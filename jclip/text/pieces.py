@@ -1,0 +1,182 @@
+"""Tokenizers other than CLIP's: `tokenizer.json` of any kind, and SigLIP's `spiece.model`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from tokenizers import models, normalizers, pre_tokenizers, processors
+
+from jclip.errors import InputError
+from jclip.models import TextConfig
+from jclip.text.cleaning import CLEANINGS, TextChoice
+from jclip.text.formats import TextFormat
+from jclip.text.tokenizer import TokenIds, listed_texts
+
+PIECE_FILES = ("tokenizer.json", "spiece.model")
+"""What a tokenizer is read from, the first that is there."""
+
+# What CLIPS frames texts with, as its tokenizer's configuration names them.
+_CLIPS_START, _CLIPS_END, _CLASS = "[unused0]", "[unused1]", "[CLS]"
+
+
+class PieceTokenizer:
+    """A tokenizer that cleans and frames texts as a checkpoint's training did.
+
+    Args:
+        backend: which cuts texts into pieces.
+        config: the text tower.
+        how: cleaning, frame and padding.
+        texts: whose cleaning.
+
+    Raises:
+        InputError: the tokenizer does not fit the tower: it knows more tokens than the tower
+            embeds, or ends texts with another token than the tower is pooled at.
+    """
+
+    def __init__(
+        self, backend: tokenizers.Tokenizer, config: TextConfig, how: TextFormat, texts: TextChoice
+    ):
+        self.backend = backend
+        self.context_length = config.context_length
+        self._how = how
+        self._clean = CLEANINGS[how.cleaning(texts)]
+        if (known := backend.get_vocab_size()) > config.vocabulary_size:
+            raise InputError(
+                f"the tokenizer knows {known} tokens, but the text tower embeds "
+                f"{config.vocabulary_size}"
+            )
+        self.end_of_text = self._ending()
+        if config.pooling == "end" and config.end_of_text != self.end_of_text:
+            raise InputError(
+                f"the tokenizer ends texts with token {self.end_of_text}, but the text tower is "
+                f"pooled at token {config.end_of_text}"
+            )
+
+    def _ending(self) -> int:
+        if self._how.frame == "class_last":
+            return self._id(_CLASS)
+        ids = self.backend.encode("").ids
+        if not ids:
+            raise InputError("the tokenizer ends texts with no token of its own")
+        return ids[-1]
+
+    def _id(self, token: str) -> int:
+        if (found := self.backend.token_to_id(token)) is None:
+            raise InputError(f"the tokenizer has no token {token}")
+        return found
+
+    def __call__(self, texts: Iterable[str]) -> TokenIds:
+        """Cleaned, framed, padded to the context; a text that is cut keeps its frame.
+
+        Raises:
+            TypeError: something else than texts.
+        """
+        context, framed = self.context_length, self._how.frame != "class_last"
+        cleaned = [self._clean(text) for text in listed_texts(texts)]
+        rows = [one.ids for one in self.backend.encode_batch(cleaned, add_special_tokens=framed)]
+        ids = np.full((len(rows), context), self._how.padding or 0, np.int32)
+        room = context if framed else context - 3
+        for target, row in zip(ids, rows, strict=True):
+            if framed:
+                kept = row if len(row) <= room else [*row[: room - 1], row[-1]]
+            else:
+                kept = [self._id(_CLIPS_START), *row[:room], self._id(_CLIPS_END)]
+                target[-1] = self.end_of_text
+            target[: len(kept)] = kept
+        if self._how.frame == "separator_to_zero":
+            ids[ids == self.end_of_text] = 0
+        return TokenIds(ids, np.array([len(row) > room for row in rows], bool))
+
+    def notices(self, texts: Sequence[str]) -> list[str]:
+        """None: how texts are cleaned is a choice of the run, which its page names."""
+        return []
+
+
+def load_pieces(
+    folder: Path, config: TextConfig, how: TextFormat, texts: TextChoice
+) -> PieceTokenizer:
+    """The tokenizer of a checkpoint's folder.
+
+    Raises:
+        InputError: there is none, it cannot be read, or it does not fit the tower.
+    """
+    path = next((folder / name for name in PIECE_FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise InputError(
+            f"{folder} holds no tokenizer ({' or '.join(PIECE_FILES)}), and its texts are not cut "
+            "as CLIP's are: texts cannot be tokenized"
+        )
+    try:
+        if path.suffix == ".json":
+            backend = tokenizers.Tokenizer.from_file(str(path))
+        else:
+            backend = _sentence_pieces(path.read_bytes())
+    except Exception as error:  # the parsers raise bare Exceptions
+        raise InputError(f"{path}: the tokenizer cannot be read: {error}") from error
+    backend.no_padding()
+    backend.no_truncation()
+    return PieceTokenizer(backend, config, how, texts)
+
+
+def byte_pieces(config: TextConfig, how: TextFormat, texts: TextChoice) -> PieceTokenizer:
+    """A tokenizer for an untrained network, of which no vocabulary is known: a token per byte."""
+    end = 1 if config.end_of_text is None else config.end_of_text
+    names = ["<pad>", "<unused>", "<unused2>"]
+    names[end] = "</s>"
+    names += [f"<0x{byte:02X}>" for byte in range(256)]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    backend = tokenizers.Tokenizer(models.BPE(vocabulary, [], byte_fallback=True))
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", end)]
+    )
+    return PieceTokenizer(backend, config, how, texts)
+
+
+def _sentence_pieces(content: bytes) -> tokenizers.Tokenizer:
+    """A unigram model of sentencepiece, which ends every text with `</s>`."""
+    pieces, charsmap = [], b""
+    for field, value in _fields(content):
+        if field == 1:
+            piece = dict(_fields(value))
+            score = np.frombuffer(piece.get(2, bytes(4)), "<f4")[0]
+            pieces.append((piece[1].decode("utf-8"), float(score)))
+        elif field == 3:
+            charsmap = dict(_fields(value)).get(2, b"")
+    names = [name for name, _ in pieces]
+    unknown, end = names.index("<unk>"), names.index("</s>")
+    backend = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=unknown, byte_fallback=False))
+    if charsmap:
+        backend.normalizer = normalizers.Precompiled(charsmap)
+    marker = pre_tokenizers.Metaspace("▁", prepend_scheme="always")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), marker])
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", end)]
+    )
+    return backend
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The fields of a protobuf message: number and bytes; those of variable length are skipped."""
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = content[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(content):
+        key = number()
+        kind = key & 7
+        if kind == 0:
+            number()
+            continue
+        length = {1: 8, 5: 4}.get(kind) or number()
+        yield key >> 3, content[at : at + length]
+        at += length
