@@ -142,7 +142,8 @@ def _report(
     summary = summary_table(results, statistics)
     run.write("summary", summary)
     page = shift_page(results, statistics, extreme_examples(results, sets, models[0]))
-    by_order = [opened.caption_file for opened in sets if opened.caption_file.endswith(".txt")]
+    files = [opened.caption_file for opened in sets]
+    by_order = [name for name in files if name.lower().endswith(".txt")]
     paired = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
     overridden = any(model.identity.overridden for model in models)
     # All faults of paper 1's code that a sweep has a choice in.

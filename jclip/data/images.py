@@ -21,6 +21,8 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", 
 DEFAULT_PIXEL_LIMIT = 16384 * 8192
 LARGEST_RATIO = 100
 """Of the sides of an image: of a longer one a crop keeps little, at the cost of resizing it all."""
+# Of tags that Pillow cannot read; it would say so among progress bars, from several threads.
+warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
 # Enough of a file to tell an edited picture from the old one without reading a data set twice.
 DIGESTED_BYTES = 1 << 16
 

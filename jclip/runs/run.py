@@ -19,6 +19,7 @@ from flax import nnx
 from tqdm import tqdm
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.data.file_names import require_unicode
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch, Failure
 from jclip.distributed import is_lead, local_mesh, replicate, wait_for_all
@@ -76,6 +77,8 @@ def open_run(
         identity["image_sets"] = {opened.name: opened.identity for opened in image_sets}
     identity |= facts
     folder = out or default_folder(experiment, identity)
+    # No Parquet file could be written there.
+    require_unicode(folder)
     if is_lead():
         require_run_folder(folder)
     with sole_writer(folder) if is_lead() else contextlib.nullcontext():

@@ -297,3 +297,10 @@ def test_images_that_failed_are_listed_and_change_the_status(opened, tmp_path, c
     assert notice.startswith("2 images could not be decoded") and "failures.csv" in notice
     assert capsys.readouterr().out.splitlines() == [f"note: {notice}", f"results: {run.folder}"]
     assert not (run.folder / "report.html").exists()
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"caf\\xe9: the name is not UTF-8"):
+        with open_run("blur", Options(), out=tmp_path / "caf\udce9"):
+            pass
+    assert not any(tmp_path.iterdir())
