@@ -14,7 +14,8 @@ from jclip.checkpoints.description import Description, Identity, Loaded, activat
 from jclip.checkpoints.layouts import describe_files, rules_for, tower_size
 from jclip.checkpoints.locate import locate
 from jclip.checkpoints.location import CONFIG_FILES, Location
-from jclip.checkpoints.network import random_clip, read_network
+from jclip.checkpoints.network import check_network, random_clip, read_network
+from jclip.checkpoints.peft import check_adapter
 from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.checkpoints.registry import REGISTRY, RegisteredCheckpoint
 from jclip.errors import InputError
@@ -121,6 +122,22 @@ def load_checkpoint(
         source.identity,
     )
     return Checkpoint(clip=clip, description=dataclasses.replace(source, identity=identity))
+
+
+def check_weights(
+    description: CheckpointDescription, adapter: str | os.PathLike[str] | None = None
+) -> None:
+    """Compare what is in the files of weights here, and of an adapter, with what is described.
+
+    Raises:
+        InputError: names or shapes of tensors are not those of the network.
+    """
+    clip = nnx.eval_shape(lambda: CLIP(description.config, rngs=nnx.Rngs(0)))
+    if description.location is not None:
+        rules = functools.partial(rules_for, description.location, description.config)
+        check_network(clip, rules, description.location)
+    if adapter is not None:
+        check_adapter(clip, adapter)
 
 
 def load_clip(source: str | os.PathLike[str]) -> CLIP:

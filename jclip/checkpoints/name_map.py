@@ -89,27 +89,50 @@ def assign(
         InputError: tensors are missing, unexpected, misshapen, not floating-point or not finite;
             of each kind the first are named, and the likely cause where one is seen.
     """
+    filled: dict[str, jax.Array] = {}
+
+    def fill(fitting: Mapping[str, Any]) -> list[str]:
+        values, unfit = _fill(fitting, tensors, parameters)
+        filled.update(values)
+        return unfit
+
+    check_tensors(rules, tensors.shapes, parameters, file, fill)
+    return filled
+
+
+def check_tensors(
+    rules: Sequence[TensorRule],
+    shapes: Mapping[str, tuple[int, ...]],
+    parameters: Mapping[str, jax.ShapeDtypeStruct],
+    file: str,
+    fill: Callable[[Mapping[str, Any]], list[str]] = lambda fitting: [],
+) -> None:
+    """Refuse tensors whose names or shapes are not those that `assign` needs.
+
+    `fill` takes the others and returns the names of those that are not finite.
+
+    Raises:
+        InputError: see `assign`.
+    """
     expected = _expected(rules, parameters)
     known = expected.keys() | {rule.source for rule in rules if rule.ignored}
-    held = {name: one for name, one in expected.items() if name in tensors.shapes}
-    fitting = {name: one for name, one in held.items() if _fits(tensors.shapes[name], one[2])}
-    filled, unfit = _fill(fitting, tensors, parameters)
+    held = {name: one for name, one in expected.items() if name in shapes}
+    fitting = {name: one for name, one in held.items() if _fits(shapes[name], one[2])}
     problems = {
         "missing": [name for name in expected if name not in held],
-        "unexpected": [name for name in tensors.shapes if name not in known],
+        "unexpected": [name for name in shapes if name not in known],
         "misshapen": [
-            f"{name} {tensors.shapes[name]} for {shape}"
+            f"{name} {shapes[name]} for {shape}"
             for name, (_, _, shape) in held.items()
             if name not in fitting
         ],
-        "not finite": unfit,
+        "not finite": fill(fitting),
     }
     if any(problems.values()):
         differs = problems["missing"] or problems["unexpected"]
-        cause = likely_cause(expected, tensors.shapes) if differs else None
+        cause = likely_cause(expected, shapes) if differs else None
         cause = f" ({cause})" if cause else ""
         raise InputError(f"{file} does not hold the network it describes{cause}; {_said(problems)}")
-    return filled
 
 
 def _said(problems: Mapping[str, Sequence[str]]) -> str:

@@ -14,7 +14,13 @@ from jclip.checkpoints.causes import common_prefix
 from jclip.checkpoints.description import Identity
 from jclip.checkpoints.hub import listed_files
 from jclip.checkpoints.location import Location
-from jclip.checkpoints.name_map import TensorRule, assign, filled_module
+from jclip.checkpoints.name_map import (
+    TensorRule,
+    TensorSource,
+    assign,
+    check_tensors,
+    filled_module,
+)
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.files.tensors import SafetensorsTensors, UnwrappedTensors, open_tensors
@@ -67,17 +73,45 @@ def read_network[Module: nnx.Module](
     digests = {path.name: sha256(path) for path in paths}
     for path in (*(location.folder / name for name in location.beside), *paths):
         _check_blob(location, path, digests.get(path.name))
-    tensors = open_tensors(paths, pickled=location.pickled)
-    if isinstance(tensors, SafetensorsTensors):
-        _check_index(location, tensors)
-    if prefix := common_prefix(tensors.shapes):
-        tensors = UnwrappedTensors(tensors, prefix)
+    tensors, prefix = _open(location, paths)
+    if prefix:
         notices += (f"The names of all tensors begin with {prefix}, which was left out.",)
     rules = rules_for(tensors.shapes)
     network = filled_module(
         make, lambda parameters: assign(rules, tensors, parameters, location.source)
     )
     return network, dataclasses.replace(identity, sha256=digests, notices=notices)
+
+
+def check_network(
+    network: nnx.Module,
+    rules_for: Callable[[Collection[str]], Sequence[TensorRule]],
+    location: Location,
+) -> None:
+    """Compare the names and shapes in a checkpoint's files with a network.
+
+    Quick, so that what is wrong ends a run early: the network's values may be abstract, and pickles
+    and files that are not here are left alone.
+
+    Raises:
+        InputError: they are damaged, or hold something else.
+    """
+    paths = tuple(location.folder / name for name in location.weights)
+    if location.pickled or not paths or not all(path.is_file() for path in paths):
+        return
+    tensors, _ = _open(location, paths)
+    state = nnx.to_flat_state(nnx.state(network, nnx.Param))
+    parameters = {".".join(map(str, path)): leaf.get_value() for path, leaf in state}
+    check_tensors(rules_for(tensors.shapes), tensors.shapes, parameters, location.source)
+
+
+def _open(location: Location, paths: Sequence[Path]) -> tuple[TensorSource, str]:
+    """The tensors under the names of their layout, and what stood before these."""
+    tensors = open_tensors(paths, pickled=location.pickled)
+    if isinstance(tensors, SafetensorsTensors):
+        _check_index(location, tensors)
+    prefix = common_prefix(tensors.shapes)
+    return (UnwrappedTensors(tensors, prefix) if prefix else tensors), prefix
 
 
 def _check_blob(location: Location, path: Path, digest: str | None) -> None:

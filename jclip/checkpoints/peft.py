@@ -20,7 +20,7 @@ from jclip.adapters.lora import (
     dense_layers,
     map_dense_layers,
 )
-from jclip.checkpoints.name_map import TensorRule, assign
+from jclip.checkpoints.name_map import TensorRule, assign, check_tensors
 from jclip.checkpoints.peft_config import CONFIG, read_peft_config
 from jclip.checkpoints.peft_names import (
     INERT,
@@ -100,6 +100,19 @@ def load_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> Adapter:
         sha256=sha256(path),
         notices=(notice,) if inert else (),
     )
+
+
+def check_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> None:
+    """Compare an adapter's names and shapes with a network, whose values may be abstract.
+
+    Raises:
+        InputError: see `load_adapter`, but for values that are not finite.
+    """
+    path = _find(Path(folder))
+    config, wrapped = read_peft_config(path.with_name(CONFIG))
+    shapes = SafetensorsTensors([path]).shapes
+    rules, parameters = _rules(clip, _read_names(clip, path, shapes, wrapped), config.rank)
+    check_tensors(rules, shapes, parameters, str(path))
 
 
 def describe_adapter(folder: str | os.PathLike[str]) -> LoRAConfig:

@@ -10,17 +10,18 @@ from jclip.checkpoints import (
     load_checkpoint,
 )
 from jclip.checkpoints.adapted import with_adapter, with_adapter_name
-from jclip.checkpoints.peft import describe_adapter
+from jclip.checkpoints.checkpoint import check_weights
 from jclip.runs.options import ModelOptions
 
 
 def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
     """All checkpoints but their weights; with an adapter, its folder's name joins theirs.
 
-    Tokenizers are read already, as what is wrong with one should end a run early.
+    Tokenizers are read already, and the names and shapes of tensors that are here, as what is wrong
+    with one should end a run early.
 
     Raises:
-        InputError: see `describe_checkpoint` and `describe_adapter`.
+        InputError: see `describe_checkpoint` and `check_weights`.
     """
     described = [
         describe_checkpoint(
@@ -34,9 +35,9 @@ def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
     ]
     for model in described:
         _ = model.tokenizer
+        check_weights(model, options.adapter)
     if options.adapter is None:
         return described
-    describe_adapter(options.adapter)
     return [with_adapter_name(model, options.adapter) for model in described]
 
 
