@@ -13,7 +13,7 @@ Without arguments the demo model scores its own rendered world in half a minute:
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -24,11 +24,13 @@ from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.probes.keyword import KeywordProbe, KeywordScores
 from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
+from jclip.probes.reference_files import check_reference_layout, write_keyword_text_files
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
 from jclip.runs.options import (
     Fits,
+    Flag,
     ImageOptions,
     ModelOptions,
     Names,
@@ -36,6 +38,7 @@ from jclip.runs.options import (
     Sources,
 )
 from jclip.runs.processes import ProcessOptions
+from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
 from jclip.runs.sets import check_sets, score_sets
 from jclip.statistics.bound_tests import minimum_images
@@ -54,8 +57,8 @@ class Options:
     processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
         default_factory=ProcessOptions
     )
-    control: Sources = ("demo-photos",)
-    """Sets of perspective photos, of which the identifiers are not true; none for no control."""
+    control: Annotated[Sources | None, Silent] = None
+    """Perspective photos, for which no identifier is true; none, or demo-photos for demo images."""
     identifiers: Names = IDENTIFIERS
     """Words that say a picture is a 360-degree panorama (V* in the paper)."""
     generics: Names = GENERICS
@@ -66,6 +69,8 @@ class Options:
     fits: Fits = (OWN,)
     alpha: float = 0.01
     """Level of the tests."""
+    reference_text_files: Annotated[Flag, Silent] = False
+    """Also write the text files that the paper's script reads, of the sets but for the control."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -75,9 +80,11 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then load, score, test and tell; returns the exit status."""
-    control = () if options.control == ("none",) else options.control
     probed = options.image.open()
-    controls = open_image_sets(control, None, options.image.pixel_limit)
+    none = ("none",)
+    demo = all(opened.demo_world for opened in probed)
+    control = options.control or (("demo-photos",) if demo else none)
+    controls = open_image_sets(() if control == none else control, None, options.image.pixel_limit)
     sets, models = [*probed, *controls], describe_models(options.model)
     _check_words(options)
     contents = {opened.name: _contents(options, opened) for opened in probed}
@@ -92,14 +99,18 @@ def main(options: Options) -> int:
     )
     check_sets(sets, models, probe)
     minimum_images(options.alpha)
-    with open_run(
-        "keyword_probe", options, models=models, image_sets=sets, out=options.output.out
-    ) as run:
+    if options.reference_text_files:
+        check_reference_layout([r for r in probe.results(sets, models) if not r.control])
+    facts = {"models": models, "image_sets": sets, "control": control}
+    with open_run("keyword_probe", options, out=options.output.out, **facts) as run:
         checkpoints = run.load(options.model, models)
-        results = score_sets(
-            run, sets, checkpoints, probe, options.output, record_failures=options.image.record
-        )
-        return DONE if results is None else _report(options, run, results, models)
+        record = options.image.record
+        results = score_sets(run, sets, checkpoints, probe, options.output, record_failures=record)
+        if results is None:
+            return DONE
+        if options.reference_text_files:
+            write_keyword_text_files(run.folder, [r for r in results if not r.control])
+        return _report(options, run, results, models)
 
 
 def _check_words(options: Options) -> None:

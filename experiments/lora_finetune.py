@@ -24,7 +24,8 @@ from flax import nnx
 from jclip.adapters.lora import add_adapter, check_targets, parameter_counts
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.checkpoints.adapted import with_adapter
-from jclip.data.image_sets import ImageSet, not_two_to_one, split_image_set
+from jclip.checkpoints.peft import AdapterLayout, check_layout
+from jclip.data.image_sets import ImageSet, not_two_to_one
 from jclip.data.images import check_fit
 from jclip.data.training_batches import steps_per_epoch
 from jclip.distributed import data_mesh, is_lead
@@ -43,10 +44,11 @@ from jclip.probes.trade_off import (
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
-from jclip.runs.options import ImageOptions, Integers, ModelOptions, Numbers, OutputOptions
+from jclip.runs.options import ImageOptions, Integers, ModelOptions, OutputOptions
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.recipe_options import recipe_options
 from jclip.runs.run import Run, open_run
+from jclip.runs.training_sets import TrainingSetOptions, few_or_shared
 from jclip.training.lora import LORA_RECIPES, LoRARecipe, memory_held, train_adapter
 from jclip.training.metrics import read_metric
 
@@ -66,28 +68,29 @@ class Options:
     processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
         default_factory=ProcessOptions
     )
+    sets: tyro.conf.OmitArgPrefixes[TrainingSetOptions] = dataclasses.field(
+        default_factory=TrainingSetOptions
+    )
     fit: FitOption = OWN
     """How a panorama becomes a square: own (the checkpoint's, crop for the paper's), crop, squash,
     pad, tiles."""
     seeds: Integers = (0,)
     """Of initial factors, order, shifts and dropout; each trains once per lambda."""
-    split: Numbers = (0.7, 0.1, 0.2)
-    """Shares of training, validation and test panoramas."""
-    split_seed: int = 0
-    """Of the split by panorama, the same for all lambdas and seeds."""
+    adapter_layout: AdapterLayout = "transformers"
+    """Whose names adapters are written under: peft puts transformers' on a CLIPModel, open_clip's
+    on the visual tower of such a model, as the paper does."""
 
 
 def main(options: Options) -> int:
     """Check everything, tune for every lambda and seed, measure, report."""
-    sets, models = options.image.open(), describe_models(options.model)
+    sets, models = options.sets.open(options.image), describe_models(options.model)
     _check(options, sets, models)
-    training, _, test = split_image_set(sets[0], options.split, options.split_seed)
-    steps_per_epoch(training.images, options.recipe.batch_size_train)
+    training, test = options.sets.parts(sets)
     (fit,) = fits_of([options.fit], models[0].image_config)
-    with open_run(
-        "lora_finetune", options, models=models, image_sets=sets, out=options.output.out
-    ) as run:
+    facts = {"models": models, "image_sets": sets, "test": test.name}
+    with open_run("lora_finetune", options, out=options.output.out, **facts) as run:
         run.note(*impossible_measures(test, ALPHA))
+        run.note(*few_or_shared(training, test, options.recipe.batch_size_train))
         (checkpoint,) = run.load(options.model, models)
         before, rows, curves = _tune_and_measure(options, run, checkpoint, fit, training, test)
         if not is_lead():
@@ -108,22 +111,26 @@ def _check(
     options: Options, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
 ) -> None:
     """Refuse what could only fail after the expensive part."""
-    if len(sets) != 1 or len(models) != 1 or options.model.adapter is not None:
+    if (
+        len(sets) != 1 + bool(options.sets.train_images)
+        or len(models) != 1
+        or options.model.adapter is not None
+    ):
         raise InputError("one model, without an adapter, is tuned on one set of images")
-    images, config, shares = sets[0].images, models[0].image_config, options.split
+    config = models[0].image_config
     lambdas = [f"{lam:g}" for lam in options.recipe.lambdas]
     for flag, given in (("--lambdas", lambdas), ("--seeds", options.seeds)):
         if len(set(given)) < len(given):
             raise InputError(f"{flag}: one is given twice")
-    sane = all(0 <= share < float("inf") for share in shares)
-    if len(shares) != 3 or not sane or not any(shares):
-        raise InputError("--split: three shares of 0 or more are expected")
     check_targets(options.recipe.adapter)
-    if odd := not_two_to_one(images):
-        raise InputError(f"{sets[0].name}: {odd[0]}")
-    steps_per_epoch(images, 1)
-    for fit in fits_of([options.fit], config):
-        check_fit(images[0].name, images[0].height, images[0].width, config.size, fit)
+    check_layout(options.recipe.adapter, options.adapter_layout)
+    for opened in sets:
+        images = opened.images
+        if odd := not_two_to_one(images):
+            raise InputError(f"{opened.name}: {odd[0]}")
+        steps_per_epoch(images, 1)
+        for fit in fits_of([options.fit], config):
+            check_fit(images[0].name, images[0].height, images[0].width, config.size, fit)
     data_mesh(options.recipe.batch_size_train)
 
 
@@ -164,6 +171,7 @@ def _tune_and_measure(
         jnp.asarray(subject.texts[:, 0]),
         unshifted_scores(subject, training.images, probe, views),
         epochs_between_checkpoints=EPOCHS_BETWEEN_CHECKPOINTS,
+        layout=options.adapter_layout,
     )
     rows, curves = [], {}
     for lam, seed in itertools.product(recipe.lambdas, options.seeds):

@@ -20,12 +20,14 @@ from jclip.probes.retrieval import (
     Normalisation,
     RankedQueries,
     cosine_retrieval,
+    first_twice,
     rank_captions,
     rank_images,
     retrieval_table,
+    settle_ties,
 )
 from jclip.report import faults
-from jclip.report.faults import FaultChoice, activation_choice
+from jclip.report.faults import Choice, FaultChoice, activation_choice
 from jclip.report.retrieval_page import retrieval_page
 from jclip.runs.command import run_command
 from jclip.runs.options import Flag, OutFolder
@@ -48,13 +50,18 @@ class Options:
     normalisation: Normalisation = "corrected"
     """Of the model's own embeddings: corrected is the cosine; reference divides every feature by
     its norm over samples, as the paper's code does."""
+    first_image: Choice = "corrected"
+    """Whether the first image and its captions count once, or twice as in the paper's code
+    (reference)."""
     out: OutFolder = None
 
 
 def main(options: Options) -> int:
     """Read, rank and write; returns the exit status."""
     features = read_features(options.features)
-    pairs = _select(features, options.split)
+    pairs, twice = _select(features, options.split), options.first_image == "reference"
+    copies = int(np.sum(pairs[2] == 0)) if twice else 0
+    pairs = first_twice(*pairs) if twice else pairs
     model, head = str(features.origin.model["name"]), None
     if options.head is not None:
         head = load_head(options.head, allow_pickle=options.allow_pickle)
@@ -64,10 +71,11 @@ def main(options: Options) -> int:
         "head": options.head and sha256(options.head),
     }
     with open_run("retrieval_eval", options, out=options.out, **facts) as run:
-        results = _both(model, pairs, *cosine_retrieval(*pairs, options.normalisation))
+        ranks = cosine_retrieval(*pairs, options.normalisation)
+        results = _both(model, pairs, copies, *ranks)
         if head is not None and options.head is not None:
             ranks = (rank(*pairs, head.similarity) for rank in (rank_captions, rank_images))
-            results += _both(f"{model} + {options.head.stem}", pairs, *ranks)
+            results += _both(f"{model} + {options.head.stem}", pairs, copies, *ranks)
         run.write("retrieval", table := retrieval_table(results))
         lines = [
             "{model}, {direction}: R@1 {recall_at_1:.1f} %, R@5 {recall_at_5:.1f} %, "
@@ -90,7 +98,12 @@ def _select(features: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.
     return features.images[kept], features.captions[own], rows[features.caption_images[own]]
 
 
-def _both(model: str, pairs, captions: np.ndarray, images: np.ndarray) -> list[RankedQueries]:
+def _both(
+    model: str, pairs, copies: int, captions: np.ndarray, images: np.ndarray
+) -> list[RankedQueries]:
+    """Ranks in both directions; with copies of the first image's captions, of a doubled set."""
+    if copies:
+        captions, images = settle_ties(captions, 1), settle_ties(images, copies)
     return [
         RankedQueries(model, "image to text", len(pairs[1]), captions),
         RankedQueries(model, "text to image", len(pairs[0]), images),
@@ -100,10 +113,12 @@ def _both(model: str, pairs, captions: np.ndarray, images: np.ndarray) -> list[R
 def _faults(options: Options, features: Features) -> list[FaultChoice]:
     """Which faults of the paper's code this run repeats: all that it has a choice in."""
     model, repeated = features.origin.model, options.normalisation == "reference"
+    twice = options.first_image == "reference"
     overridden = model["activation"] != model["own_activation"]
     meaning = "each feature divided by its norm over samples; a head is not concerned"
     return [
         faults.RETRIEVAL_AXIS.choose(repeated, meaning if repeated else "cosine over features"),
+        faults.FIRST_IMAGE_TWICE.choose(twice, "it does" if twice else "each counts once"),
         activation_choice(overridden, model["activation"] if overridden else None),
         faults.WHOLE_MATRIX.choose(False, "scores in blocks"),
     ]

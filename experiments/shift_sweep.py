@@ -22,7 +22,7 @@ from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet, not_two_to_one
 from jclip.errors import InputError
 from jclip.images.fits import OWN
-from jclip.probes.reference_files import check_reference_layout, write_reference_text_files
+from jclip.probes.reference_files import check_reference_layout, write_shift_text_files
 from jclip.probes.scores import score_table
 from jclip.probes.shift import ShiftProbe, ShiftScores, same_views
 from jclip.probes.shift_tables import statistics_table, summary_table
@@ -68,7 +68,7 @@ class Options:
     clamp: Flag = False
     """Scores as the paper writes them, max(score, 0); its code does not."""
     reference_text_files: Annotated[Flag, Silent] = False
-    """Also write the text files that the paper's scripts read."""
+    """Also write the text files that the paper's scripts read, with their names for an adapter."""
 
 
 def main(options: Options) -> int:
@@ -85,11 +85,9 @@ def main(options: Options) -> int:
     )
     check_sets(sets, models, probe)
     _check(options)
+    adapted = options.model.adapter is not None
     if options.reference_text_files:
-        try:
-            check_reference_layout(probe.results(sets, models))
-        except InputError as error:
-            raise InputError(f"--reference-text-files: {error}") from None
+        check_reference_layout(probe.results(sets, models), adapted=adapted)
     with open_run(
         "shift_sweep", options, models=models, image_sets=sets, out=options.output.out
     ) as run:
@@ -104,7 +102,7 @@ def main(options: Options) -> int:
             results = [dataclasses.replace(r, values=np.maximum(r.values, 0)) for r in results]
             run.write("scores", score_table(results))
         for result in results if options.reference_text_files else ():
-            write_reference_text_files(run.folder, result)
+            write_shift_text_files(run.folder, result, adapted=adapted)
         return _report(options, run, results, sets, models)
 
 

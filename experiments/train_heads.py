@@ -31,7 +31,8 @@ from jclip.heads import (
     require_base,
     save_head,
 )
-from jclip.report.head_faults import head_choices
+from jclip.report.faults import Choice
+from jclip.report.head_faults import few_negatives_choice, head_choices
 from jclip.report.head_training_page import training_notices, training_page
 from jclip.report.training_tables import curve_table, run_table, setting_table
 from jclip.runs.command import run_command
@@ -41,6 +42,8 @@ from jclip.runs.run import open_run
 from jclip.training.head_batches import RECIPES, HeadRecipe
 from jclip.training.head_data import TRAINING_SET, box_captions, caption_pairs
 from jclip.training.head_training import HeadRun, train_heads
+
+PAPERS_NEGATIVES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +74,9 @@ class Options:
     """Of Adam. 5e-5 in the warm-up, 1e-5 for hard negatives, as in the paper."""
     margins: Annotated[Numbers | None, Silent] = None
     """Of triplets. 0.2 in the warm-up, 0.05 for hard negatives, as in the paper."""
+    few_negatives: Choice = "corrected"
+    """Whether boxes with fewer than ten hard negatives are trained on, or dropped as in the paper's
+    code (reference)."""
     recipe: tyro.conf.OmitArgPrefixes[HeadRecipe] = dataclasses.field(default_factory=HeadRecipe)
     out: OutFolder = None
 
@@ -94,10 +100,13 @@ def main(options: Options) -> int:
         require_same_model(training, validation)
     config, initial, files = _start(options, runs, training)
     recipe.check(config)
+    least = PAPERS_NEGATIVES if options.few_negatives == "reference" else 0
     if recipe.stage == "warm-up":
+        if least:
+            raise InputError("--few-negatives: only of --stage hard-negatives")
         data = caption_pairs(training, validation)
     else:
-        data = box_captions(training, validation, options.training_set)
+        data = box_captions(training, validation, options.training_set, least)
     facts = {
         "features": [folder and features_digest(folder) for folder in folders],
         "head": dataclasses.asdict(config),
@@ -128,7 +137,11 @@ def main(options: Options) -> int:
         ]
         run.note(*training_notices(trained, recipe))
         page = training_page(trained, config, recipe, examples)
-        return run.publish(page, lines, head_choices([config], [recipe], options.seeds))
+        choices = head_choices([config], [recipe], options.seeds)
+        if recipe.stage == "hard-negatives":
+            choices.append(few_negatives_choice(least, data, one_set=validation is None))
+            run.note(*([choices[-1].meaning] if least else []))
+        return run.publish(page, lines, choices)
 
 
 def _start(

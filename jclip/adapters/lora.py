@@ -182,10 +182,10 @@ def add_adapter(clip: CLIP, config: LoRAConfig, rngs: nnx.Rngs) -> CLIP:
     if adapted_layers(clip):
         raise ValueError("the network has an adapter already; merge it first")
     check_targets(config)
+    targets = target_paths(config)
 
     def adapt(path: str, layer: DenseLayer) -> DenseLayer:
-        targeted = any(re.fullmatch(pattern, path) for pattern in config.patterns)
-        if not targeted or isinstance(layer, LoRALinear):
+        if path not in targets or isinstance(layer, LoRALinear):
             return layer
         layers, inputs, outputs = layer.kernel.shape
         if config.rank > min(inputs, outputs):
@@ -211,6 +211,12 @@ def check_targets(config: LoRAConfig) -> None:
             raise InputError(
                 f"LoRA target {pattern!r} matches no dense layer; there are {', '.join(_PATHS)}"
             )
+
+
+def target_paths(config: LoRAConfig) -> tuple[str, ...]:
+    """The dense layers that an adapter is for, as dotted paths."""
+    patterns = config.patterns
+    return tuple(path for path in _PATHS if any(re.fullmatch(p, path) for p in patterns))
 
 
 def with_dropout(clip: CLIP, key: Key[Array, ""]) -> CLIP:

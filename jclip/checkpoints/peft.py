@@ -19,6 +19,7 @@ from jclip.adapters.lora import (
     adapted_layers,
     dense_layers,
     map_dense_layers,
+    target_paths,
 )
 from jclip.checkpoints.name_map import TensorRule, assign, check_tensors
 from jclip.checkpoints.peft_config import CONFIG, read_peft_config
@@ -37,6 +38,8 @@ from jclip.files.digests import sha256, write_tensors
 from jclip.files.tensors import SafetensorsTensors
 from jclip.models import CLIP
 
+AdapterLayout = Literal["transformers", "open_clip"]
+"""Whose names an adapter is written under."""
 _TENSORS = "adapter_model.safetensors"
 
 
@@ -213,11 +216,21 @@ def _rules(
     return rules, parameters
 
 
+def check_layout(config: LoRAConfig, layout: AdapterLayout) -> None:
+    """Refuse, before it is trained, an adapter that a layout has no names for.
+
+    Raises:
+        InputError: the layout is open_clip's, and a target is in its attention or its text tower.
+    """
+    for path in target_paths(config):
+        write_name(path, 0, layout, inert=False)
+
+
 def save_adapter(
     clip: CLIP,
     folder: str | os.PathLike[str],
     *,
-    layout: Literal["transformers", "open_clip"] = "transformers",
+    layout: AdapterLayout = "transformers",
     base_model_name: str | None = None,
 ) -> None:
     """Write a network's adapter as peft does: `adapter_config.json`, `adapter_model.safetensors`.

@@ -35,6 +35,13 @@ class CaptionSet:
         """Number of images by split."""
         return dict(Counter(image.split for image in self.images))
 
+    def first(self, count: int | None) -> "CaptionSet":
+        """The same with at most so many captions of every image, the first; None: with all."""
+        images = [
+            dataclasses.replace(image, captions=image.captions[:count]) for image in self.images
+        ]
+        return dataclasses.replace(self, images=tuple(images))
+
 
 def read_coco_captions(path: Path) -> CaptionSet:
     """Read one file; all of it is checked.

@@ -147,13 +147,15 @@ def _pairs(names: Sequence[str], texts: Sequence[str]) -> str:
 def split_image_set(opened: ImageSet, shares: Sequence[float], seed: int) -> list[ImageSet]:
     """Parts of a set with the given shares of its images, drawn at random; none is in two parts.
 
+    Parts between the first and the last may be empty.
+
     Raises:
-        InputError: a part would be empty.
+        InputError: the first or the last part would be empty.
     """
     order = np.random.default_rng(seed).permutation(len(opened.images))
     ends = np.round(np.cumsum(shares) / np.sum(shares) * len(order)).astype(int)
     parts = [np.sort(part) for part in np.split(order, ends[:-1])]
-    if min(map(len, parts)) == 0:
+    if min(len(parts[0]), len(parts[-1])) == 0:
         raise InputError(f"{opened.name}: {len(order)} images are too few for {len(shares)} parts")
     return [
         dataclasses.replace(

@@ -80,6 +80,38 @@ def rank_images(
     return _in_blocks(query, captions, caption_images, (images,))
 
 
+def first_twice(
+    images: Float32[np.ndarray, "n d"],
+    captions: Float32[np.ndarray, "m d"],
+    caption_images: Int[np.ndarray, " m"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images and captions with those of the first image twice, which is fault 13 of paper 2's code.
+
+    `[1 + N, D]`, `[F + M, D]` and `[F + M]`, the F captions of the first image and the image itself
+    in front of all others. Ranks of the two copies: see `settle_ties`.
+    """
+    first = caption_images == 0
+    return (
+        np.concatenate([images[:1], images]),
+        np.concatenate([captions[first], captions]),
+        np.concatenate([np.zeros(first.sum(), caption_images.dtype), caption_images + 1]),
+    )
+
+
+def settle_ties(ranks: Int[np.ndarray, " n"], copies: int) -> Int[np.ndarray, " n"]:
+    """Ranks of `first_twice` as the paper's code has them: of two copies the second wins.
+
+    What they ask for ties with what its copy asks for, and that counts against both.
+
+    Args:
+        ranks: of all queries; the first and the second `copies` are alike.
+        copies: 1 image, or its captions.
+    """
+    settled = ranks.copy()
+    settled[copies : 2 * copies] -= 1
+    return settled
+
+
 def _in_blocks(query: Callable, queries, labels, gallery: tuple) -> Int[np.ndarray, " n"]:
     """Ranks of all queries, as many at a time as their scores fit the block."""
     count = len(queries)

@@ -63,6 +63,9 @@ TIES = Fault(2, 10, "ties count against the right caption")
 FEW_NEGATIVES = Fault(2, 10, "boxes with too few negatives vanish silently")
 MEDIAN = Fault(2, 10, "the median takes the next index")
 WHOLE_MATRIX = Fault(2, 12, "a full N x N matrix for its diagonal")
+FIRST_IMAGE_TWICE = Fault(2, 13, "retrieval counts the first image and its captions twice")
+CAPTIONS_CUT = Fault(2, 14, "captions beyond five an image are cut")
+FEW_NEGATIVES_DROPPED = Fault(2, 15, "training drops boxes with fewer than ten negatives")
 # Beside the list: the paper says so itself.
 SUPPRESSED = Fault(
     2,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jclip.heads import HeadConfig
 from jclip.report import faults
 from jclip.report.faults import FaultChoice
-from jclip.training.head_batches import HeadRecipe
+from jclip.training.head_batches import BoxCaptions, HeadData, HeadRecipe
 
 
 def head_choices(
@@ -28,3 +28,16 @@ def head_choices(
         chosen.append(faults.SQUEEZED_SCORE.choose(repeated, meaning))
     meaning = f"seeds: {', '.join(map(str, seeds))}"
     return [*chosen, faults.ONE_SEED.choose(len(seeds) == 1, meaning)]
+
+
+def few_negatives_choice(least: int, data: Sequence[HeadData], *, one_set: bool) -> FaultChoice:
+    """What became of boxes with fewer negatives than `least`, which is 0 where all are kept.
+
+    `data` are the boxes of training and of validation, parts of one set or two sets.
+    """
+    placed = [len(part.boxes) for part in data if isinstance(part, BoxCaptions)]
+    boxes = placed[0] if one_set else sum(placed)
+    dropped = boxes - sum(len(part.examples) for part in data)
+    meaning = f"{dropped} of {boxes} boxes have fewer than {least} negatives and are dropped"
+    kept = "they are kept, what is missing is masked"
+    return faults.FEW_NEGATIVES_DROPPED.choose(least > 0, meaning if least else kept)

@@ -91,6 +91,8 @@ class FeatureOptions(BoxOptions):
     """A file of Karpathy's format, or demo: photos of the demo world with five captions each."""
     splits: Names = ()
     """Of --coco: which splits; all by default."""
+    captions_per_image: int | None = None
+    """Of --coco: only the first so many captions of an image, 5 as in the paper; all by default."""
     fit: Annotated[Literal["own", "crop", "squash", "pad"], Silent] = "own"
     """How a box becomes a square: own (the checkpoint's), crop (the paper's), squash, pad."""
     box_scale: float = 1.0
@@ -104,6 +106,8 @@ class FeatureOptions(BoxOptions):
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same; fit and digests are facts of a run."""
         own = {"splits": self.splits, "box_scale": self.box_scale}
+        if self.captions_per_image:
+            own["captions_per_image"] = self.captions_per_image
         return {**super().identity(), "kind": "coco" if self.coco else "fg_ovd", **own}
 
     def check(self) -> None:
@@ -115,6 +119,8 @@ class FeatureOptions(BoxOptions):
         super().check()
         if self.splits and not self.coco:
             raise InputError("--splits: only --coco has splits")
+        if self.captions_per_image is not None and not (self.coco and self.captions_per_image > 0):
+            raise InputError("--captions-per-image: 1 or more, and only of --coco")
 
     def open(self, model: CheckpointDescription, run: Path | None = None) -> FeatureInputs | None:
         """What is to be embedded, as squares that fit a model; every image's header is checked.
@@ -133,6 +139,7 @@ class FeatureOptions(BoxOptions):
             return box_inputs(boxes, folder, model.image_config, fit, scale, self.pixel_limit)
         file = folder / "captions.json" if self.demo else Path(self.coco)
         captions = select_splits(read_coco_captions(file), self.splits)
+        captions = captions.first(self.captions_per_image)
         return caption_inputs(captions, folder, model.image_config, fit, self.pixel_limit)
 
     def _render(self, folder: Path) -> None:

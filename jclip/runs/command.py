@@ -102,7 +102,8 @@ def _parse[Options](options: type[Options], description: str | None) -> Options:
 def _one_line(boxed: str) -> str:
     """What tyro says in a titled box, without both: the complaint and the likeliest correction."""
     lines = [line.strip("│╭╮╰╯─ \t") for line in boxed.splitlines()[1:]]
-    blocks = " ".join(line or "\n" for line in lines).split("\n")
+    # Without Unicode the box is drawn in hyphens.
+    blocks = " ".join(line if line.strip("-") else "\n" for line in lines).split("\n")
     said = [block.strip() for block in blocks if block.strip()]
     suggestions = [b for b in said[1:] if b.startswith("Perhaps you meant")]
     return " ".join([*said[:1], *suggestions[:1], "(--help lists the options)"])

@@ -17,6 +17,7 @@ from jclip.distributed import own_share
 from jclip.errors import InputError
 from jclip.images.fits import fits_of
 from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
+from jclip.report import faults
 from jclip.runs.boxes import FeatureOptions
 from jclip.runs.command import DONE
 from jclip.runs.models import describe_models
@@ -73,7 +74,10 @@ def extract_features(
         features = inputs.features(embedded[_IMAGES], embedded[_CAPTIONS], lost, origin)
         write_features(run.folder, features)
         counts = ", ".join(f"{count} {name}" for name, count in features.counts.items())
-        return run.publish(None, [f"{identity.name}: {counts}"], counts=features.counts)
+        few = options.captions_per_image
+        meaning = f"at most {few} an image" if few else "all of them are embedded"
+        choices = [faults.CAPTIONS_CUT.choose(few is not None, meaning)] if options.coco else []
+        return run.publish(None, [f"{identity.name}: {counts}"], choices, counts=features.counts)
 
 
 def _embed(
@@ -100,7 +104,8 @@ def _embed(
         store = functools.partial(_store, embedded[kind])
         part = functools.partial(_part, kind, embedded[kind])
         kept = int(done[kind].sum())
-        run.keep(stream, store, part, name=kind, total=kept + planned[kind], done=kept)
+        total = kept + planned[kind]
+        run.keep(stream, store, part, name=kind, total=total, done=kept, unit=kind)
     others = run.joined()
     if others is None:
         return None

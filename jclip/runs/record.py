@@ -9,7 +9,6 @@ import dataclasses
 import datetime
 import functools
 import importlib.metadata
-import os
 import platform
 import shlex
 import shutil
@@ -83,7 +82,7 @@ def typed_command() -> str:
         program, *rest = rest
     typed = shlex.join([Path(program).name, *rest])
     # Bytes that are no UTF-8 could be written nowhere.
-    return os.fsencode(typed).decode("utf-8", "backslashreplace")
+    return typed.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @functools.cache

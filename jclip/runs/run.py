@@ -171,6 +171,7 @@ class Run:
         name: str,
         total: int,
         done: int,
+        unit: str = "images",
     ) -> None:
         """Run a stream of batches to its end, keeping a part now and then, whatever happens.
 
@@ -181,6 +182,7 @@ class Run:
             name: of the set of images, for the progress bar and `failures`.
             total: number of images that this process has to do or that are done.
             done: how many earlier runs have done.
+            unit: what is counted.
 
         Raises:
             RunStopped: an image or a disk failed; what was computed is kept.
@@ -196,7 +198,7 @@ class Run:
             total=total,
             initial=done,
             desc=name,
-            unit=" images",
+            unit=f" {unit}",
             smoothing=0.1,
             disable=not is_lead(),
         )
@@ -214,7 +216,8 @@ class Run:
                         save()
                         saved_at = time.monotonic()
             except (InputError, OSError) as error:
-                progress = f"{kept} of {total} images of {name} are kept in {self.folder}"
+                counted = f"{unit} of {name}" if unit != name else name
+                progress = f"{kept} of {total} {counted} are kept in {self.folder}"
                 raise RunStopped(f"{error}; {progress}") from error
             finally:
                 if unsaved:

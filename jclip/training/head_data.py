@@ -58,7 +58,10 @@ def retrieval_pairs(features: Features) -> Features:
 
 
 def box_captions(
-    training: Features, validation: Features | None, name: str = TRAINING_SET
+    training: Features,
+    validation: Features | None,
+    name: str = TRAINING_SET,
+    least_negatives: int = 0,
 ) -> tuple[BoxCaptions, BoxCaptions]:
     """Boxes with hard negatives to train on, and boxes to validate with.
 
@@ -66,17 +69,35 @@ def box_captions(
         training: of kind `fg_ovd`.
         validation: of kind `fg_ovd`. None: a tenth of the images of `training` is held out.
         name: the set that is used of both.
+        least_negatives: boxes with fewer are dropped; otherwise the missing ones are masked.
 
     Raises:
-        InputError: features are of another kind or have no such set.
+        InputError: features are of another kind or have no such set, or no box has so many
+            negatives.
     """
     placed = _place_boxes(training, name)
     if validation is not None:
-        return placed, _place_boxes(validation, name)
+        parts = placed, _place_boxes(validation, name)
+        return _with_negatives(parts[0], least_negatives), _with_negatives(
+            parts[1], least_negatives
+        )
     assert training.boxes is not None
     own = training.boxes.image_rows[training.boxes.sets == name]
     out = hold_out([training.boxes.images[row].file for row in own])
-    return placed._replace(examples=_rows(~out)), placed._replace(examples=_rows(out))
+    return (
+        _with_negatives(placed._replace(examples=_rows(~out)), least_negatives),
+        _with_negatives(placed._replace(examples=_rows(out)), least_negatives),
+    )
+
+
+def _with_negatives(boxes: BoxCaptions, least: int) -> BoxCaptions:
+    """The same without the examples that have fewer negatives."""
+    counts = np.sum(np.asarray(boxes.negatives) >= 0, axis=1)
+    examples = np.asarray(boxes.examples)
+    kept = examples[counts[examples] >= least]
+    if not len(kept):
+        raise InputError(f"none of {len(examples)} boxes has {least} negatives or more")
+    return boxes._replace(examples=_int32(kept))
 
 
 def hold_out(files: Collection[str]) -> Bool[np.ndarray, " n"]:

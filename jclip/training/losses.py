@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def info_nce(
@@ -31,10 +31,16 @@ def pair_log_likelihoods(logits: Float[Array, "n n"]) -> Float[Array, " n"]:
 
 
 def charbonnier(
-    a: Float[Array, "*shape"], b: Float[Array, "*shape"], epsilon: float = 1e-6
+    a: Float[Array, "*shape"],
+    b: Float[Array, "*shape"],
+    epsilon: float = 1e-6,
+    present: Bool[Array, "*shape"] | None = None,
 ) -> Float[Array, ""]:
-    """Mean of sqrt((a - b)^2 + epsilon): an absolute difference, smooth at zero (paper 1)."""
-    return jnp.sqrt((a - b) ** 2 + epsilon).mean()
+    """Mean of sqrt((a - b)^2 + epsilon): an absolute difference, smooth at zero (paper 1).
+
+    Only of those that are `present`, if that is given.
+    """
+    return jnp.sqrt((a - b) ** 2 + epsilon).mean(where=present)
 
 
 def stability_loss(
@@ -42,6 +48,7 @@ def stability_loss(
     original: Float[Array, " n"],
     frozen: Float[Array, " n"],
     lam: float | Float[Array, ""],
+    present: Bool[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Scores that a shift of the panorama leaves alone, anchored to what they were (paper 1).
 
@@ -53,6 +60,8 @@ def stability_loss(
         original: `[N]`, of the panoramas as they are, by the same network.
         frozen: `[N]`, of the panoramas as they are, by the network before training.
         lam: weight of the invariance, from 0 to 1.
+        present: `[N]`, which of them count; all by default.
     """
-    invariance = charbonnier(shifted, original)
-    return lam * invariance + (1 - lam) * charbonnier(shifted, jax.lax.stop_gradient(frozen))
+    invariance = charbonnier(shifted, original, present=present)
+    anchor = charbonnier(shifted, jax.lax.stop_gradient(frozen), present=present)
+    return lam * invariance + (1 - lam) * anchor

@@ -23,6 +23,27 @@ def test_every_image_once_an_epoch(images):
     assert set(epochs.ravel().tolist()) == set(range(7)), "another image is left out each time"
 
 
+@pytest.mark.parametrize(
+    ("size", "last", "steps"), [(3, "short", 3), (8, "short", 1), (8, "dropped", 1)]
+)
+def test_a_short_last_batch_is_filled_up(images, size, last, steps):
+    assert steps_per_epoch(images, size, last) == steps
+    batches = list(image_batches(images, size, 2, seed=1, last_batch=last))
+    assert len(batches) == 2 * steps
+    assert {len(batch["rows"]) for batch in batches} == {size}
+    seen = [batch["rows"][batch["present"]].tolist() for batch in batches]
+    epochs = [np.concatenate(half).tolist() for half in (seen[:steps], seen[steps:])]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(7))] * 2 and epochs[0] != epochs[1]
+    assert not batches[-1]["images"][~batches[-1]["present"]].any()
+    for row, pixels in zip(seen[-1], batches[-1]["images"], strict=False):
+        np.testing.assert_array_equal(pixels, decode(images[row]))
+
+
+def test_nothing_is_filled_up_where_batches_are_full(images):
+    (batch,) = image_batches(images, 7, 1, seed=1, last_batch="short")
+    assert batch.keys() == {"images", "rows"}
+
+
 def test_rows_name_their_images_and_a_position_is_exact(images):
     batches = image_batches(images, 2, 2, seed=0)
     next(batches)
@@ -38,8 +59,7 @@ def test_rows_name_their_images_and_a_position_is_exact(images):
 
 
 def test_batches_that_cannot_be(images, panorama_folder):
-    with pytest.raises(InputError, match="7 training images make no batch of 8"):
-        steps_per_epoch(images, 8)
+    assert len(images) == 7
     panorama_folder(["wide.png"], size=(96, 48), captions=False)
     folder = panorama_folder(["0.png", "wide.png"], size=(96, 48))
     (folder / "captions.csv").unlink()
@@ -63,3 +83,5 @@ def test_parts_of_a_set_share_no_image(panorama_folder):
     ]
     with pytest.raises(InputError, match="10 images are too few for 3 parts"):
         split_image_set(opened, (0.98, 0.01, 0.01), seed=0)
+    parts = split_image_set(opened, (0.7, 0.01, 0.29), seed=0)
+    assert [len(part.images) for part in parts] == [7, 0, 3]

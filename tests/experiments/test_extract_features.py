@@ -124,6 +124,16 @@ def test_whole_images_of_some_splits(extract, data):
     assert features.texts[1] == features.texts[2] == "a green cup"
 
 
+def test_captions_of_an_image_can_be_cut_as_in_the_papers_code(extract, data):
+    arguments = ("--coco", str(data / "coco.json"), "--images", str(data / "images"))
+    status, out, said = extract(*arguments, "--splits", "test", "--captions-per-image", "1")
+    assert status == 0 and "captions: 100%" in said and "captions/s" in said
+    features = read_features(out)
+    np.testing.assert_array_equal(features.caption_images, [0, 1, 2])
+    (fault,) = json.loads((out / "run.json").read_text())["faults"]
+    assert fault["choice"] == "reference" and fault["meaning"] == "at most 1 an image"
+
+
 def test_an_interrupted_run_goes_on(extract, boxes, monkeypatch):
     whole = read_features(extract(*boxes, out="whole")[1])
     real, seen = features_of_runs.stream_square_embeddings, []
@@ -198,6 +208,9 @@ def test_the_checkpoints_own_fit_is_the_default(extract, boxes):
         ([], "one of both"),
         (["--annotations", "x.json"], "--images: name the folder"),
         (["--annotations", "x.json", "--images", "."], "x.json: no such annotation file"),
+        (["--annotations", "gs://a/x.json", "--images", "."], "gs://a/x.json is the address"),
+        (["--annotations", "x", "--images", ".", "--captions-per-image", "5"], "only of --coco"),
+        (["--coco", "x", "--images", ".", "--captions-per-image", "0"], "1 or more"),
         (["--annotations", "demo,x.json"], "demo: makes its own files"),
         (["--annotations", "demo", "--splits", "test"], "takes no others"),
         (["--annotations", "x", "--images", ".", "--splits", "test"], "only --coco has splits"),

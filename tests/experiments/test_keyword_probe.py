@@ -182,3 +182,33 @@ def test_bad_input_is_one_line(probe, folders, arguments, message):
     assert status == 2 and error.count("\n") == 1
     assert message in error
     assert not out.exists()
+
+
+def test_only_the_demo_world_has_a_control_that_nobody_asked_for(probe, folders, monkeypatch):
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_IMAGES", 3)
+    monkeypatch.setattr("jclip.data.image_sources.DEMO_HEIGHT", 32)
+    for images, expected in (
+        (folders[0], {("panoramas", False)}),
+        ("demo", {("demo", False), ("demo-photos", True)}),
+        (f"demo,{folders[0]}", {("demo", False), ("panoramas", False)}),
+    ):
+        ended = probe("--images", images, *WORDS, out=images.replace("/", "-"))
+        assert ended.status == 0, ended.err
+        assert {(r["image_set"], r["control"]) for r in rows(ended.folder)} == expected
+
+
+def test_text_files_for_the_papers_script(probe, folders):
+    images, control = folders
+    arguments = ("--images", images, "--control", control, "--reference-text-files")
+    out = probe(*arguments, *WORDS).folder
+    for folder, word in (
+        ("first_identifier", "a 360 photo of"),
+        ("second_identifier", "a panorama of"),
+        ("first_generic", "a photo of"),
+    ):
+        file = out / f"laion400m_imgs_scores_{folder}" / "mixed_scores_hf_full.txt"
+        own = [r for r in rows(out) if r["words"] == word and not r["control"]]
+        assert file.read_text().splitlines() == [f"{r['score']:.4f}" for r in own]
+    assert len(list(out.glob("laion400m_*"))) == 3
+    refused = probe(*arguments, *WORDS, "--fits", "crop,pad", out="other")
+    assert refused.status == 2 and "--reference-text-files" in refused.err

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 import tyro
+from safetensors.numpy import load_file
 
 from experiments import lora_finetune, shift_sweep
 from jclip.training import loop
@@ -108,7 +109,16 @@ def test_a_killed_run_ends_with_the_same_adapter(tune, panoramas, monkeypatch):
     [
         (["--lambdas", "0.5,1.5"], "lambda 1.5: from 0 to 1"),
         (["--rank", "0"], "rank 0"),
-        (["--batch-size-train", "50"], "make no batch of 50"),
+        (["--adapter-layout", "open_clip"], "attention.query cannot be written in the open_clip"),
+        (["--train-images", "demo"], "--train-images and --test-images come together"),
+        (
+            ["--train-images", "demo", "--test-images", "samples", "--images", "samples"],
+            "come together, instead of --images",
+        ),
+        (
+            ["--train-images", "demo", "--test-images", "demo", "--images", "demo"],
+            "demo is the name of two sets of images",
+        ),
         (["--split", "0.7,0.3,0"], "too few for 3 parts"),
         (["--split", "0.7,0.3"], "--split: three shares of 0 or more"),
         (["--learning-rate", "0"], "learning_rate 0: more than 0"),
@@ -142,6 +152,29 @@ def test_few_test_panoramas_are_measured_as_far_as_they_allow(tune, panoramas):
         "3 different captions of test panoramas",
     ]
     assert all(notice in (out / "report.html").read_text() for notice in map(html.escape, notices))
+
+
+def test_sets_of_training_and_test_and_an_adapter_for_open_clip(tune, panorama_folder):
+    training = panorama_folder([f"{i}.png" for i in range(5)], name="training")
+    test = panorama_folder([f"{i}.png" for i in range(3, 9)], name="test")
+    sets = ("--train-images", training, "--test-images", test, "--epochs", "1")
+    layout = ("--adapter-layout", "open_clip", "--targets", "reference", "--learning-rate", "1e-2")
+    status, out, error = tune(*map(str, sets), *layout)
+    assert status == 0, error
+    record = json.loads((out / "run.json").read_text())
+    assert list(record["identity"]["image_sets"]) == ["training", "test"]
+    told = [notice for notice in record["notices"] if "trained on" in notice or "batch" in notice]
+    assert told[0] == "5 training panoramas fill no batch of 16: every step is of all of them."
+    assert told[1].startswith("5 of 6 test panoramas were trained on (3.png, ...)")
+    (row,) = table(out)
+    assert float(row["median_change"]) > 0 and float(row["score_change"]) != 0
+    adapter = out / "lambda-0.5-seed-0" / "adapter"
+    names = load_file(adapter / "adapter_model.safetensors")
+    assert len(names) == 2 * 3
+    expected = "base_model.model.transformer.resblocks.{}.mlp.c_fc.lora_{}.weight"
+    assert set(names) == {expected.format(block, f) for block in range(3) for f in "AB"}
+    values = json.loads((adapter / "adapter_config.json").read_text())
+    assert values["auto_mapping"]["parent_library"] == "open_clip.transformer"
 
 
 def test_constants_come_from_the_recipe_unless_given(capsys):

@@ -82,6 +82,20 @@ def test_other_splits_and_all(evaluate):
     assert status == 2 and "no image of it; there are test, val" in said
 
 
+def test_the_first_image_can_count_twice_as_in_the_papers_code(evaluate):
+    status, out, _ = evaluate(make(), "--first-image", "reference")
+    assert status == 0
+    found = rows(out / "retrieval.csv")
+    assert [(row["queries"], row["among"]) for row in found] == [("13", "39"), ("39", "13")]
+    choices = {
+        f["fault"]: f["choice"] for f in json.loads((out / "run.json").read_text())["faults"]
+    }
+    assert choices["retrieval counts the first image and its captions twice"] == "reference"
+    once = cosine_retrieval(make().images[:12], make().captions[:36], OWN[:36])[0]
+    # What the first image finds counts at most once more.
+    assert float(found[0]["recall_at_1"]) * 13 / 100 - (once <= 1).sum() in (0, 1)
+
+
 def test_a_head_stands_beside_its_model(evaluate, tmp_path):
     path = tmp_path / "warm.safetensors"
     head = create_head(HeadConfig("linear", SIZE, "cosine"), nnx.Rngs(0), "identity")

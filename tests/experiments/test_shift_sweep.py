@@ -197,6 +197,8 @@ def test_text_files_for_the_papers_scripts(sweep, panorama_folder):
     out = sweep("--images", panorama_folder(), *arguments).folder
     lines = (out / "shift_32_imgs_scores" / "mixed_scores_hf_full.txt").read_text().split("\n")
     assert lines[:3] == [f"{score:.4f}" for score in scores(out)[1][:, 1]]
+    lines = (out / "imgs_scores" / "mixed_scores_hf_full.txt").read_text().split("\n")
+    assert lines[:3] == [f"{score:.4f}" for score in scores(out)[1][:, 0]]
     assert scores(out)[1].min() >= 0
 
 
@@ -307,8 +309,12 @@ def test_an_adapter_is_merged_into_the_network(sweep, panorama_folder, tmp_path)
     merged = shutil.copytree(base, tmp_path / "merged")
     save_file(tensors, merged / "model.safetensors")
     adapter = ("--adapter", base / "peft_adapter")
-    status, out, *_ = sweep("--images", folder, *adapter, model=str(base))
+    status, out, *_ = sweep("--images", folder, *adapter, "--reference-text-files", model=str(base))
     assert status == 0
+    lines = (
+        out / "lora_finetuned_scores" / "lora_finetuned_shift_8_filtered_scores.txt"
+    ).read_text()
+    assert lines.splitlines() == [f"{score:.4f}" for score in scores(out)[1][:, 1]]
     table, found = scores(out)
     assert set(table["model"].to_pylist()) == {"hf_full+peft_adapter"}
     expected = scores(sweep("--images", folder, model=str(merged), out="merged-run").folder)[1]

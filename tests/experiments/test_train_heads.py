@@ -94,11 +94,28 @@ def test_the_reference_choices_are_recorded(train, features):
     assert [fault["choice"] for fault in faults] == ["reference"] * 3
 
 
+def test_dropped_boxes_are_counted(train, features, monkeypatch):
+    monkeypatch.setattr(train_heads, "PAPERS_NEGATIVES", 3)
+    own = ("--features", features[1], "--validation-features", features[1])
+    arguments = ("--stage", "hard-negatives", *own)
+    for choice, said in (
+        ("reference", "12 of 48 boxes have fewer than 3 negatives and are dropped"),
+        ("corrected", "they are kept, what is missing is masked"),
+    ):
+        status, folder, error = train(*arguments, "--few-negatives", choice, out=choice)
+        assert status == 0, error
+        record = json.loads((folder / "run.json").read_text())
+        (fault,) = [f for f in record["faults"] if f["fault"].startswith("training drops boxes")]
+        assert (fault["choice"], fault["meaning"]) == (choice, said)
+        assert (said in record["notices"]) == (choice == "reference")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--seeds", "1,1"), "--seeds: none is given, or one twice"),
         (("--learning-rates", "0"), "learning rate 0: more than 0"),
+        (("--few-negatives", "reference"), "only of --stage hard-negatives"),
         (("--stage", "hard-negatives"), "needs features of kind fg_ovd"),
         (("--loss", "bce_random"), "bce_random needs scores between 0 and 1, not cosine"),
         (("--head", "attention"), "64 attention heads do not divide embeddings of 8"),

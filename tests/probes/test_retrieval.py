@@ -9,11 +9,13 @@ from jclip.probes import retrieval
 from jclip.probes.retrieval import (
     RankedQueries,
     cosine_retrieval,
+    first_twice,
     rank_captions,
     rank_images,
     recall_at,
     retrieval_table,
     right_caption_share,
+    settle_ties,
 )
 
 # Of 3 images and 5 captions, the scores themselves as embeddings: similarity is a look-up.
@@ -35,6 +37,22 @@ def test_ranks_by_hand():
     # Image 1's own 0.7 ties with a caption of image 2; image 2's best is 0.8.
     np.testing.assert_array_equal(ranks_of_scores(rank_captions), [2, 2, 2])
     np.testing.assert_array_equal(ranks_of_scores(rank_images), [1, 3, 2, 1, 2])
+
+
+def test_the_first_image_and_its_captions_can_count_twice():
+    # As in the paper's code, where of equal scores the later comes first.
+    images, captions, own = first_twice(np.eye(3, dtype=np.float32), SCORES.T.copy(), OWN)
+    assert own.tolist() == [0, 0, 1, 1, 2, 3, 3]
+    scores = look_up(images, captions)
+    np.testing.assert_array_equal(scores, SCORES[[0, 0, 1, 2]][:, [0, 1, 0, 1, 2, 3, 4]])
+    i2t = settle_ties(rank_captions(images, captions, own, look_up), 1)
+    t2i = settle_ties(rank_images(images, captions, own, look_up), 2)
+    # The first image's 0.9 is second to 0.95, third where its copy comes first.
+    np.testing.assert_array_equal(i2t, [3, 2, 2, 3])
+    np.testing.assert_array_equal(t2i, [2, 4, 1, 3, 3, 1, 3])
+    for found, right, rank in zip(np.asarray(scores).T, own, t2i, strict=True):
+        order = np.argsort(found, kind="stable")[::-1]
+        assert order.tolist().index(right) == rank - 1
 
 
 @pytest.mark.parametrize("size", [4, 4 * 6, 4 * 5 * 2])

@@ -8,7 +8,6 @@ import scipy.stats
 from made_scores import shift_scores, with_scores
 from plain_holm import plain_holm
 
-from jclip.probes.reference_files import write_reference_text_files
 from jclip.probes.scores import fill_scores, score_table
 from jclip.probes.shift_tables import statistics_table, summary_table
 from jclip.statistics.calibration import calibrate_flip_bound
@@ -232,12 +231,3 @@ def test_pixels_are_empty_where_widths_differ():
         (45, 75),
     ]
     assert (first["mean_abs_d"], second["mean_abs_d"]) == (1.0, 2.0)
-
-
-def test_the_papers_text_files_have_a_line_per_image(tmp_path):
-    one = small(widths=np.array([60, 60]), shifts=np.array([[0, 15, 45]] * 2), model="ViT-B-32/x")
-    write_reference_text_files(tmp_path, one)
-    for pixels, lines in ((0, "1.0000\n4.0000\n"), (15, "2.0000\n5.0000\n"),
-                          (45, "3.0000\n6.0000\n")):  # fmt: skip
-        path = tmp_path / f"shift_{pixels}_imgs_scores" / "mixed_scores_ViT_B_32.txt"
-        assert path.read_text() == lines

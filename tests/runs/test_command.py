@@ -1,6 +1,7 @@
 """Exit statuses and the single line that goes with them."""
 
 import dataclasses
+import io
 import os
 import signal
 
@@ -76,6 +77,16 @@ def test_typing_errors_are_one_line_and_status_2(monkeypatch, capsys, arguments,
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert captured.err.startswith("error: ") and all(word in captured.err for word in words)
+
+
+def test_a_typing_error_reads_the_same_without_unicode(monkeypatch, capsys):
+    said = []
+    for encoding in ("utf-8", "ascii"):
+        out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr("sys.stdout", out)
+        assert status_of(monkeypatch, ["--shift-pixels", "1,x"]) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1] and said[0].startswith("error: Error parsing --shift-pixels: ")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,12 @@ def test_a_full_disk_is_not_exhausted_memory():
     assert ending(stopped, Options()) is stopped
 
 
+def test_an_error_that_is_its_own_cause_has_an_end():
+    error = InputError("a.png: no such file")
+    error.__cause__ = error
+    assert ending(error, Options()) is error
+
+
 def test_a_text_that_speaks_of_memory_is_not_an_error_of_memory():
     error = InputError("out of memory.png: no such file")
     assert ending(error, Options()) is error

@@ -128,7 +128,7 @@ def test_the_shared_options_have_the_identity_of_what_they_mean():
     [
         (["/x/bin/python3", "-m", "a.b", "--c", "d e"], "python3 -m a.b --c 'd e'"),
         (["/x/bin/python", "/x/bin/jclip", "shift_sweep", "--c"], "jclip shift_sweep --c"),
-        (["/x/bin/python", "-m", "a.b", "caf\udce9"], r"python -m a.b 'caf\xe9'"),
+        (["/x/bin/python", "-m", "a.b", "caf\udce9"], r"python -m a.b 'caf\udce9'"),
     ],
 )
 def test_the_command_is_told_as_it_was_typed(typed, told, monkeypatch):

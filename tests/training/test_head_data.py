@@ -46,6 +46,18 @@ def test_a_tenth_of_the_images_is_held_out_with_all_its_boxes():
     np.testing.assert_array_equal(hold_out(files), hold_out(files))
 
 
+@pytest.mark.parametrize("validation", [None, boxed(8)])
+def test_boxes_with_few_negatives_can_be_dropped_as_in_the_papers_code(validation):
+    whole = box_captions(boxed(), validation)
+    parts = box_captions(boxed(), validation, least_negatives=3)
+    for all_of, fewer in zip(whole, parts, strict=True):
+        kept = [row for row in all_of.examples.tolist() if row % 4]
+        assert fewer.examples.tolist() == kept and len(kept) < len(all_of.examples)
+        assert (np.asarray(fewer.negatives)[kept] >= 0).all()
+    with pytest.raises(InputError, match="boxes has 4 negatives or more"):
+        box_captions(boxed(), validation, least_negatives=4)
+
+
 def test_retrieval_is_of_the_test_split():
     features = captioned(("train", "test", "val", "test"))
     test = retrieval_pairs(features)

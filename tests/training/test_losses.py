@@ -53,6 +53,16 @@ def test_stability_loss_weighs_invariance_against_the_anchor(lam):
     assert float(loss) == pytest.approx(lam * 2 + (1 - lam) * 2.5, abs=1e-3)
 
 
+def test_what_is_not_present_counts_for_nothing():
+    present = jnp.array([True, False, True])
+    given = scores(20, 9, 25), scores(21, 7, 28), scores(15, 8, 25)
+    loss = stability_loss(*given, 0.6, present)
+    fewer = stability_loss(*(values[present] for values in given), 0.6)
+    assert float(loss) == pytest.approx(float(fewer), rel=1e-6)
+    gradient = jax.grad(stability_loss)(*given, 0.6, present)
+    assert gradient[1] == 0 and (gradient != 0).sum() == 2
+
+
 def test_stability_loss_moves_both_views_but_not_the_anchor():
     arguments = scores(20, 25), scores(21, 28), scores(15, 26)
     gradient = jax.grad(stability_loss, argnums=(0, 1, 2))(*arguments, 0.6)

@@ -6,6 +6,7 @@ from typing import Literal
 import optax
 
 from jclip.adapters.lora import LoRAConfig
+from jclip.data.training_batches import LastBatch
 from jclip.errors import InputError
 
 DropoutMasks = Literal["same", "different"]
@@ -33,6 +34,8 @@ class LoRARecipe:
         use_rslora: scale by alpha / sqrt(rank) instead.
         epochs: passes over the training panoramas, each with new shifts.
         batch_size_train: panoramas per step.
+        last_batch: whether panoramas that fill no batch are dropped for the epoch, or make a short
+            one, as in the paper's code; fewer than one batch always do.
         weight_decay: of AdamW.
         clip_norm: longest gradient, over all factors.
 
@@ -51,6 +54,7 @@ class LoRARecipe:
     use_rslora: bool = False
     epochs: int = 20
     batch_size_train: int = 16
+    last_batch: LastBatch = "dropped"
     weight_decay: float = 0.01
     clip_norm: float = 1.0
 
@@ -84,6 +88,7 @@ LORA_RECIPES: dict[Literal["corrected", "reference"], LoRARecipe] = {
         dropout_masks="different",
         anchor="shifted",
         learning_rate=1e-5,
+        last_batch="short",
     ),
 }
 """`reference` is paper 1's: r 8, alpha 16, AdamW 1e-5 without a schedule, 20 epochs of batches of

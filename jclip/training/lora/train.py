@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jclip.adapters.lora import add_adapter, with_dropout
 from jclip.checkpoints import Checkpoint, ImageConfig
-from jclip.checkpoints.peft import is_adapter, save_adapter
+from jclip.checkpoints.peft import AdapterLayout, is_adapter, save_adapter
 from jclip.data.images import ImageFile
 from jclip.data.training_batches import image_batches, steps_per_epoch
 from jclip.distributed import data_mesh, is_lead, replicate, shard_batch, wait_for_all
@@ -56,6 +56,8 @@ def make_shift_invariance_loss(
 ) -> LossFunction:
     """The loss of a batch `{"images": [N, H, W, 3] uint8, "rows": [N] int32}`, for `train`.
 
+    With `"present": [N] bool` too, the others count for nothing.
+
     Each panorama is scored as it is and turned by a new uniform random shift, drawn and applied on
     the device; `stability_loss` compares the two. Its `frozen` argument is a `TuningConstants`.
 
@@ -89,10 +91,11 @@ def make_shift_invariance_loss(
         seen = embeddings[:, :, 0]
         original, shifted = 100 * jnp.einsum("vne,ne->vn", seen, texts, precision="highest")
         before = frozen.scores_before[batch["rows"]]
-        value = stability_loss(shifted, original, before, frozen.lam)
+        present = batch.get("present")
+        value = stability_loss(shifted, original, before, frozen.lam, present)
         if anchor == "both":
-            value += (1 - frozen.lam) * charbonnier(original, before)
-        return value, {"change": jnp.abs(shifted - original).mean()}
+            value += (1 - frozen.lam) * charbonnier(original, before, present=present)
+        return value, {"change": jnp.abs(shifted - original).mean(where=present)}
 
     return loss
 
@@ -142,6 +145,7 @@ def train_adapter(
     lam: float,
     seed: int,
     epochs_between_checkpoints: int,
+    layout: AdapterLayout = "transformers",
 ) -> None:
     """Train an adapter on all devices of all processes, and save it to `folder/adapter`.
 
@@ -158,9 +162,10 @@ def train_adapter(
         lam: weight of the shifted against the original score.
         seed: of initial factors, order, shifts and dropout.
         epochs_between_checkpoints: the last epoch always ends with one.
+        layout: whose names the adapter is saved under.
 
     Raises:
-        InputError: the images make no batch, or differ in size; the devices do not divide it; or
+        InputError: the images differ in size; the devices do not divide it; or
             see `add_adapter`, `train` and `save_adapter`.
         RunStopped: see `train`.
     """
@@ -168,15 +173,15 @@ def train_adapter(
     wait_for_all(f"looked for the adapter of {folder.name}")
     if there:
         return
-    size, config = recipe.batch_size_train, checkpoint.image_config
-    mesh, steps = data_mesh(size), steps_per_epoch(images, size)
+    size, last, config = recipe.batch_size_train, recipe.last_batch, checkpoint.image_config
+    mesh, steps = data_mesh(size), steps_per_epoch(images, size, last)
     clip = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(seed))
     graph, state, parameters, step = adapter_step(clip, recipe, config, fit, jax.random.key(seed))
     shape = images[0].height, images[0].width
     unshifted = plan_views(*shape, (0,), config.size, fit, config.interpolation)
     constants = TuningConstants(parameters, texts, scores_before, unshifted, jnp.float32(lam))
     to_device = functools.partial(shard_batch, mesh)
-    batches = image_batches(images, size, recipe.epochs, seed, to_device)
+    batches = image_batches(images, size, recipe.epochs, seed, to_device, last)
     folder.mkdir(exist_ok=True)
     state = train(
         step,
@@ -188,7 +193,8 @@ def train_adapter(
         checkpoint_every=epochs_between_checkpoints * steps,
     )
     if is_lead():
-        save_adapter(nnx.merge(graph, state.trainable, parameters), folder / "adapter")
+        tuned = nnx.merge(graph, state.trainable, parameters)
+        save_adapter(tuned, folder / "adapter", layout=layout)
     wait_for_all(f"saved the adapter of {folder.name}")
 
 

@@ -99,6 +99,22 @@ def test_the_original_score_is_anchored_too(network, batch):
     assert values["both"] - values["shifted"] == pytest.approx(held, rel=1e-3)
 
 
+def test_a_short_batch_is_that_of_the_panoramas_that_are_there(network, batch):
+    _, state, parameters, loss, _ = prepared(network, anchor="both")
+    arguments, key = (state.trainable, frozen_of(parameters)), jax.random.key(9)
+    whole = loss(*arguments, batch, key)
+    everyone = loss(*arguments, {**batch, "present": np.ones(IMAGES, bool)}, key)
+    assert float(everyone[0]) == pytest.approx(float(whole[0]), rel=1e-6)
+    values = []
+    for black in (False, True):
+        present = np.array([True, True, True, False])
+        images = batch["images"] * present[:, None, None, None] if black else batch["images"]
+        short = {**batch, "images": images, "present": present}
+        values.append([float(value) for value in jax.tree.leaves(loss(*arguments, short, key))])
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+    assert values[0] != pytest.approx([float(v) for v in jax.tree.leaves(whole)], rel=1e-3)
+
+
 def test_masks_are_shared_or_not(network, batch):
     """Of panoramas that every shift leaves alone, shared masks leave no change."""
     constant = {**batch, "images": np.full_like(batch["images"], 99)}
@@ -132,7 +148,7 @@ def test_the_reference_recipe_is_the_papers():
     assert (recipe.learning_rate, recipe.weight_decay, recipe.clip_norm) == (1e-5, 0.01, 1.0)
     assert (recipe.epochs, recipe.batch_size_train, recipe.lambdas) == (20, 16, (1.0,))
     assert (recipe.targets, recipe.dropout_masks) == ("reference", "different")
-    assert recipe.anchor == "shifted"
+    assert (recipe.anchor, recipe.last_batch) == ("shifted", "short")
     with pytest.raises(InputError, match=r"lambda -0.1: from 0 to 1"):
         LoRARecipe(lambdas=(0.5, -0.1))
     with pytest.raises(InputError, match="rank 0"):
