@@ -23,6 +23,7 @@ from jclip.demo.captions import PANORAMA_WORDS, PHOTO_WORDS
 from jclip.demo.model_card import write_model_card
 from jclip.demo.negatives import write_fine_grained_sets
 from jclip.demo.pairs import Composition, draw_pairs
+from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.probes.fine_grained import rank_boxes
 from jclip.probes.retrieval import right_caption_share
@@ -52,8 +53,11 @@ class Options:
 def main(options: Options) -> int:
     """Measure, print, and write the card."""
     model = jclip.load(options.model)
+    size = model.image_config.size
+    if not isinstance(size, int):
+        raise InputError("scenes are drawn as squares, and this checkpoint takes none", "model")
     print("rendering test scenes ...", flush=True)
-    pairs = draw_pairs(options.seed, "test", 0, SCENES, model.image_config.size)
+    pairs = draw_pairs(options.seed, "test", 0, SCENES, size)
     count = SCENES.panoramas
     captions = {"panoramas": pairs.captions[:count], "photos": pairs.captions[count:]}
     seen = {

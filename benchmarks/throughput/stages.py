@@ -21,7 +21,7 @@ from benchmarks.tower_flops import block_products
 from jclip.checkpoints import Checkpoint
 from jclip.data.image_sets import ImageSet, open_image_set
 from jclip.data.images import decode
-from jclip.images import Fit, normalise, plan_views, shift_views
+from jclip.images import Fit, normalise, place, plan_views, shift_views
 from jclip.probes.embed import TEXT_BATCH, embed_texts
 from jclip.probes.scores import score_table
 from jclip.probes.shift import ShiftProbe
@@ -82,10 +82,11 @@ def resizing(checkpoint: Checkpoint, fit: Fit, panoramas: ImageSet) -> Work:
 
 
 def tower(checkpoint: Checkpoint, batch: int) -> Work:
-    """Normalised images to embeddings."""
+    """Normalised images, fitted as the panoramas are, to embeddings."""
     graph, state = nnx.split(checkpoint.clip)
-    size = checkpoint.image_config.size
-    noise = np.random.default_rng(0).standard_normal((batch, size, size, 3), np.float32)
+    config = checkpoint.image_config
+    height, width = place(HEIGHT, WIDTH, config.size, config.fit).shape
+    noise = np.random.default_rng(0).standard_normal((batch, height, width, 3), np.float32)
     pixels = jax.device_put(noise)
 
     @jax.jit
