@@ -118,15 +118,6 @@ def check_adapter(clip: CLIP, folder: str | os.PathLike[str]) -> None:
     check_tensors(rules, shapes, parameters, str(path))
 
 
-def describe_adapter(folder: str | os.PathLike[str]) -> LoRAConfig:
-    """An adapter's settings but for its targets; quick, as no factors are read.
-
-    Raises:
-        InputError: files are missing, or the configuration asks for more than plain LoRA.
-    """
-    return read_peft_config(_find(Path(folder)).with_name(CONFIG))[0]
-
-
 def is_adapter(folder: Path) -> bool:
     """Whether `save_adapter` has come to its end here: the configuration is written last."""
     return (folder / CONFIG).exists()

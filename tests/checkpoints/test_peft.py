@@ -20,7 +20,8 @@ from jclip.adapters.lora import (
     parameter_counts,
 )
 from jclip.checkpoints import load_clip
-from jclip.checkpoints.peft import describe_adapter, load_adapter, save_adapter
+from jclip.checkpoints.peft import load_adapter, save_adapter
+from jclip.checkpoints.peft_config import read_peft_config
 from jclip.errors import InputError
 from jclip.training import init_state, make_train_step
 from jclip.training.losses import stability_loss
@@ -436,7 +437,8 @@ def test_five_steps_of_training_equal_pytorch(tmp_path):
 
 def test_defaults_are_those_of_peft(edited):
     absent = ("r", "lora_alpha", "lora_dropout", "use_rslora")
-    config = describe_adapter(edited(settings=dict.fromkeys(absent)))
+    folder = edited(settings=dict.fromkeys(absent))
+    config, _ = read_peft_config(folder / "adapter_config.json")
     found = config.rank, config.alpha, config.dropout, config.use_rslora
     assert found == (8, 8.0, 0.0, False)
     assert config.scale == 1.0

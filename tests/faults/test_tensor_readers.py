@@ -2,7 +2,6 @@
 in an `InputError` what is wrong."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_readers import JSON, places, replaced
 
-from jclip.checkpoints.peft import describe_adapter
+from jclip.checkpoints.peft_config import read_peft_config
 from jclip.errors import InputError
 from jclip.files.digests import write_tensors
 from jclip.files.tensors import SafetensorsTensors
@@ -98,10 +97,9 @@ def test_headers_that_are_none_are_refused_or_empty(header, tmp_path):
 def test_any_value_anywhere_in_an_adapters_configuration(tmp_path, data):
     whole = json.loads((ADAPTER / "adapter_config.json").read_text())
     place = data.draw(st.sampled_from(places(whole)))
-    shutil.copy(ADAPTER / "adapter_model.safetensors", tmp_path)
     file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps(replaced(whole, place, data.draw(JSON))))
     try:
-        assert describe_adapter(tmp_path).rank > 0
+        assert read_peft_config(file)[0].rank > 0
     except InputError as error:
         assert str(file) in str(error)
