@@ -44,9 +44,10 @@ from jclip.probes.trade_off import (
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
-from jclip.runs.options import ImageOptions, Integers, ModelOptions, OutputOptions
+from jclip.runs.options import Flag, ImageOptions, Integers, ModelOptions, OutputOptions
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.recipe_options import recipe_options
+from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
 from jclip.runs.training_sets import TrainingSetOptions, few_or_shared
 from jclip.training.lora import LORA_RECIPES, LoRARecipe, memory_held, train_adapter
@@ -76,6 +77,8 @@ class Options:
     pad, tiles."""
     seeds: Integers = (0,)
     """Of initial factors, order, shifts and dropout; each trains once per lambda."""
+    split_parameters: Annotated[Flag, Silent] = False
+    """Split the network over the devices (FSDP), where one cannot hold it."""
     adapter_layout: AdapterLayout = "transformers"
     """Whose names adapters are written under: peft puts transformers' on a CLIPModel, open_clip's
     on the visual tower of such a model, as the paper does."""
@@ -172,6 +175,7 @@ def _tune_and_measure(
         unshifted_scores(subject, training.images, probe, views),
         epochs_between_checkpoints=EPOCHS_BETWEEN_CHECKPOINTS,
         layout=options.adapter_layout,
+        split=options.split_parameters,
     )
     rows, curves = [], {}
     for lam, seed in itertools.product(recipe.lambdas, options.seeds):

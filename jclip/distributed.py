@@ -23,6 +23,8 @@ DATA = "data"
 """The mesh axis along which batches are split."""
 HEARTBEAT_SECONDS = 30
 """A process that has been silent for so long is dead, and the others end."""
+SMALLEST_SPLIT = 2**14
+"""Numbers in an array below which it is whole on every device."""
 # All processes meet before they end, so one that waits here longer has met a dead one.
 SHUTDOWN_SECONDS = 10
 
@@ -146,6 +148,23 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     return jax.tree.map(functools.partial(put, sharding=sharding), tree)
 
 
+def split_parameters(mesh: Mesh, tree: Any) -> Any:
+    """Arrays split over the devices (FSDP), a slice on each; the same in every process of the mesh.
+
+    Each is split along its longest axis that the devices divide, small ones are whole everywhere.
+    """
+    return jax.tree.map(lambda array: put(array, split_sharding(mesh, array)), tree)
+
+
+def split_sharding(mesh: Mesh, array: Any) -> NamedSharding:
+    """Where `split_parameters` puts an array; its shape and dtype are enough."""
+    axes = [axis for axis, length in enumerate(array.shape) if length % mesh.size == 0]
+    if array.size < SMALLEST_SPLIT or not axes:
+        return NamedSharding(mesh, PartitionSpec())
+    longest = max(axes, key=array.shape.__getitem__)
+    return NamedSharding(mesh, PartitionSpec(*[None] * longest, DATA))
+
+
 def put(array: Any, sharding: Sharding) -> jax.Array:
     """Put what every process has where a sharding says, which may be over several processes."""
     if sharding.is_fully_addressable:
@@ -153,7 +172,15 @@ def put(array: Any, sharding: Sharding) -> jax.Array:
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
         data = put(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    return jax.make_array_from_process_local_data(sharding, np.asarray(array))
+    whole = np.asarray(array)
+    return jax.make_array_from_callback(whole.shape, sharding, whole.__getitem__)
+
+
+def on_host(array: jax.Array) -> np.ndarray:
+    """The whole of an array, whatever devices have it; of several processes all have to ask."""
+    if array.is_fully_addressable or array.is_fully_replicated:
+        return np.array(array)
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
 def shard_batch(mesh: Mesh, batch: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from jclip.models.config import TransformerConfig
@@ -154,6 +155,17 @@ def stack_blocks(config: TransformerConfig, *, dtype, rngs: nnx.Rngs) -> Block:
     return create(rngs)
 
 
+def _split() -> bool:
+    return not jax.sharding.get_abstract_mesh().empty
+
+
+def _whole(parameter: Array) -> Array:
+    """The same on every device of the mesh; keys of dropout are already."""
+    if not jnp.issubdtype(parameter.dtype, jnp.floating):
+        return parameter
+    return jax.lax.with_sharding_constraint(parameter, PartitionSpec())
+
+
 class Transformer(nnx.Module):
     """Stacked blocks, applied by a scan: one compiled block whatever the number of layers."""
 
@@ -175,21 +187,27 @@ class Transformer(nnx.Module):
         return self._scan(x, keep, every=False)[0]
 
     def _scan(self, x, keep, every) -> tuple[Array, Any]:
-        graph, stacked = nnx.split(self.blocks)
-
-        def step(x, layer):
-            x = nnx.merge(graph, layer)(x, causal=self.causal, keep=keep)
+        def step(x, index):
+            x = self.block(index)(x, causal=self.causal, keep=keep)
             return x, x if every else None
 
-        return jax.lax.scan(step, x, stacked)
+        return self._over_blocks(step, x, self.layers)
+
+    @staticmethod
+    def _over_blocks(step, x, count):
+        # Under a mesh a gradient has a block's parameters gathered and its tokens computed anew, or
+        # every block would be kept whole for it.
+        step = jax.checkpoint(step) if _split() else step
+        return jax.lax.scan(step, x, jnp.arange(count))
 
     def block(self, index: int | Int[Array, ""]) -> Block:
-        """One of the blocks."""
+        """One of the blocks; under a mesh (`jax.set_mesh`) its parameters are gathered here."""
         graph, stacked = nnx.split(self.blocks)
         # Indexing the stack keeps it in place; scanning over a slice of it would copy the weights.
         layer = jax.tree.map(
             lambda p: jax.lax.dynamic_index_in_dim(p, index, keepdims=False), stacked
         )
+        layer = jax.tree.map(_whole, layer) if _split() else layer
         return nnx.merge(graph, layer)
 
     def pooled_token(self, x: Float[Array, "n t d"], at: Int[Array, " n"]) -> Float[Array, "n d"]:
@@ -202,5 +220,5 @@ class Transformer(nnx.Module):
             return self.block(index)(x, causal=self.causal), None
 
         last = self.layers - 1
-        x, _ = jax.lax.scan(step, x, jnp.arange(last))
+        x, _ = self._over_blocks(step, x, last)
         return self.block(last)(x, causal=self.causal, at=at)[:, 0]

@@ -18,7 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1
 
-from jclip.distributed import put
+from jclip.distributed import on_host, put
 from jclip.errors import InputError, RunStopped
 from jclip.files.digests import json_digest, tensor_digest
 
@@ -43,8 +43,8 @@ class Restored[Tree]:
 class Checkpoints(contextlib.AbstractContextManager):
     """The last two checkpoints of one training run.
 
-    Writing goes on in the background; a step appears whole or not at all. Arrays have to be
-    replicated over the devices. To be closed, or used in a `with` statement.
+    Writing goes on in the background; a step appears whole or not at all. Arrays are gathered from
+    the devices that have them. To be closed, or used in a `with` statement.
 
     Args:
         folder: where one folder per step is kept; created if need be.
@@ -84,7 +84,7 @@ class Checkpoints(contextlib.AbstractContextManager):
             ValueError: a leaf is not finite; nothing is written.
             RunStopped: the checkpoint before this one could not be written.
         """
-        leaves = {name: np.array(_raw(leaf)) for name, leaf in _named(state).items()}
+        leaves = {name: on_host(_raw(leaf)) for name, leaf in _named(state).items()}
         for name, leaf in leaves.items():
             if jax.numpy.issubdtype(leaf.dtype, np.inexact) and not np.isfinite(leaf).all():
                 raise ValueError(f"step {step}: {name} is not finite, so it was not saved")

@@ -1,5 +1,6 @@
 """Training an adapter: loss and step of a recipe, the run over a set of panoramas, its memory."""
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,15 @@ from jclip.checkpoints import Checkpoint, ImageConfig
 from jclip.checkpoints.peft import AdapterLayout, is_adapter, save_adapter
 from jclip.data.images import ImageFile
 from jclip.data.training_batches import image_batches, steps_per_epoch
-from jclip.distributed import data_mesh, is_lead, replicate, shard_batch, wait_for_all
+from jclip.distributed import (
+    data_mesh,
+    is_lead,
+    on_host,
+    replicate,
+    shard_batch,
+    split_parameters,
+    wait_for_all,
+)
 from jclip.images import Fit, ViewPlan, circular_shift, plan_views, shift_views
 from jclip.models import CLIP
 from jclip.probes.embed import embed_tiles
@@ -146,6 +155,7 @@ def train_adapter(
     seed: int,
     epochs_between_checkpoints: int,
     layout: AdapterLayout = "transformers",
+    split: bool = False,
 ) -> None:
     """Train an adapter on all devices of all processes, and save it to `folder/adapter`.
 
@@ -163,6 +173,8 @@ def train_adapter(
         seed: of initial factors, order, shifts and dropout.
         epochs_between_checkpoints: the last epoch always ends with one.
         layout: whose names the adapter is saved under.
+        split: whether parameters and optimiser state are split over the devices (FSDP), for towers
+            that one device cannot hold; slower, as each block is gathered twice in a step.
 
     Raises:
         InputError: the images differ in size; the devices do not divide it; or
@@ -180,20 +192,26 @@ def train_adapter(
     shape = images[0].height, images[0].width
     unshifted = plan_views(*shape, (0,), config.size, fit, config.interpolation)
     constants = TuningConstants(parameters, texts, scores_before, unshifted, jnp.float32(lam))
+    place = split_parameters if split else replicate
+    constants = replicate(mesh, constants._replace(parameters=None))
+    constants = constants._replace(parameters=place(mesh, parameters))
     to_device = functools.partial(shard_batch, mesh)
     batches = image_batches(images, size, recipe.epochs, seed, to_device, last)
     folder.mkdir(exist_ok=True)
-    state = train(
-        step,
-        replicate(mesh, state),
-        replicate(mesh, constants),
-        batches,
-        folder,
-        steps=steps * recipe.epochs,
-        checkpoint_every=epochs_between_checkpoints * steps,
-    )
+    # Blocks gather their parameters under a mesh.
+    with jax.set_mesh(mesh) if split else contextlib.nullcontext():
+        state = train(
+            step,
+            place(mesh, state),
+            constants,
+            batches,
+            folder,
+            steps=steps * recipe.epochs,
+            checkpoint_every=epochs_between_checkpoints * steps,
+        )
+    trained = jax.tree.map(on_host, state.trainable)
     if is_lead():
-        tuned = nnx.merge(graph, state.trainable, parameters)
+        tuned = nnx.merge(graph, trained, parameters)
         save_adapter(tuned, folder / "adapter", layout=layout)
     wait_for_all(f"saved the adapter of {folder.name}")
 
