@@ -1,7 +1,9 @@
 """From image files to a stream of same-sized batches, decoded by workers ahead of the device."""
 
 import dataclasses
+import itertools
 import os
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -68,7 +70,11 @@ def plan_batches(images: Sequence[ImageFile], largest: int, devices: int = 1) ->
 
 
 def stream_batches(
-    images: Sequence[ImageFile], plans: Sequence[BatchPlan], *, record_failures: bool
+    images: Sequence[ImageFile],
+    plans: Sequence[BatchPlan],
+    *,
+    record_failures: bool,
+    workers: int | None = None,
 ) -> Iterator[Batch]:
     """Decode the planned batches in order, a few ahead of their use.
 
@@ -76,31 +82,69 @@ def stream_batches(
         images: what the plans' indices refer to.
         plans: from `plan_batches`; those already done may be left out.
         record_failures: return undecodable images as `Batch.failures` instead of raising.
+        workers: threads that decode, by default one for each core.
 
     Raises:
         InputError: an image cannot be decoded, unless `record_failures`.
     """
+    for _, alike in itertools.groupby(plans, lambda plan: _size(images[plan.indices[0]])):
+        yield from _stream_of_one_size(images, list(alike), record_failures, workers)
 
-    def load(number: int) -> Batch:
-        plan = plans[number]
-        decoded, failures = {}, []
-        for index in plan.indices:
-            try:
-                decoded[index] = decode(images[index])
-            except InputError as error:
-                if not record_failures:
-                    raise
-                failures.append(Failure(index, images[index].name, str(error)))
-        first = images[plan.indices[0]]
-        pixels = np.zeros((plan.rows, first.height, first.width, 3), np.uint8)
-        for row, image in enumerate(decoded.values()):
-            pixels[row] = image
-        pixels[len(decoded) :] = pixels[max(len(decoded) - 1, 0)]
-        return Batch(tuple(decoded), pixels, tuple(failures))
+
+def _size(image: ImageFile) -> tuple[int, int]:
+    return image.height, image.width
+
+
+def _rows(plan: BatchPlan) -> range:
+    return range(len(plan.indices))
+
+
+def _stream_of_one_size(
+    images: Sequence[ImageFile],
+    plans: Sequence[BatchPlan],
+    record_failures: bool,
+    workers: int | None,
+) -> Iterator[Batch]:
+    places = [(number, row) for number, plan in enumerate(plans) for row in _rows(plan)]
+    height, width = _size(images[plans[0].indices[0]])
+    waiting: dict[int, np.ndarray] = {}
+    guard = threading.Lock()
+
+    def batch(number: int) -> np.ndarray:
+        with guard:
+            if number not in waiting:
+                waiting[number] = np.empty((plans[number].rows, height, width, 3), np.uint8)
+            return waiting[number]
+
+    def load(place: int) -> int | Failure:
+        """Decode an image into its row: each on its own, so that all workers share every batch."""
+        number, row = places[place]
+        image = images[index := plans[number].indices[row]]
+        try:
+            batch(number)[row] = decode(image)
+        except InputError as error:
+            if not record_failures:
+                raise
+            return Failure(index, image.name, str(error))
+        return row
 
     # Grain takes a third of a second to import, and a command's --help has no need of it.
     import grain
 
-    options = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=BATCHES_AHEAD)
-    dataset = grain.MapDataset.range(len(plans)).map(load).to_iter_dataset(options)
-    yield from dataset
+    ahead = BATCHES_AHEAD * max(len(plan.indices) for plan in plans)
+    threads = workers or os.cpu_count() or 1
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+    loaded = iter(grain.MapDataset.range(len(places)).map(load).to_iter_dataset(options))
+    for number, plan in enumerate(plans):
+        outcomes = list(itertools.islice(loaded, len(plan.indices)))
+        yield _batch(plan, waiting.pop(number), outcomes)
+
+
+def _batch(plan: BatchPlan, pixels: np.ndarray, outcomes: Sequence[int | Failure]) -> Batch:
+    """What was decoded comes first, the last of it repeated in the rows that are left."""
+    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
+    rows = [row for row in outcomes if isinstance(row, int)]
+    if failures and rows:
+        pixels[: len(rows)] = pixels[rows]
+    pixels[len(rows) :] = pixels[len(rows) - 1] if rows else 0
+    return Batch(tuple(plan.indices[row] for row in rows), pixels, failures)
