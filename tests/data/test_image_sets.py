@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import threading
 import time
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from jclip.data.demo_builders import DemoConfig, DemoPanoramas, prepare
 from jclip.data.demo_world import open_demo_panoramas
 from jclip.data.image_sets import not_two_to_one, open_image_set, open_image_sets
-from jclip.data.images import decode
+from jclip.data.images import ImageFile, decode
 from jclip.data.pipeline import plan_batches, stream_batches
 from jclip.errors import InputError
 
@@ -80,6 +81,36 @@ def test_corrupt_image_stops_or_is_recorded(panorama_folder):
     last = list(stream_batches(images, plans, record_failures=True))[-1]
     assert last.indices == (2,)
     assert [f.index for f in last.failures] == [3] and "d.jpg" in last.failures[0].reason
+
+
+def test_all_workers_share_a_batch():
+    meeting = threading.Barrier(4, timeout=60)
+
+    def pixels():
+        meeting.wait()
+        return np.full((4, 8, 3), 7, np.uint8)
+
+    images = [ImageFile(f"{i}.png", pixels, 4, 8, "") for i in range(4)]
+    plans = plan_batches(images, largest=4)
+    (batch,) = stream_batches(images, plans, record_failures=False, workers=4)
+    assert batch.indices == (0, 1, 2, 3) and (batch.pixels == 7).all()
+
+
+def test_a_failure_in_the_middle_leaves_the_others_in_order():
+    def image(level):
+        def pixels():
+            if level is None:
+                raise InputError("damaged")
+            return np.full((4, 8, 3), level, np.uint8)
+
+        return ImageFile(f"{level}.png", pixels, 4, 8, "")
+
+    images = [image(level) for level in (1, None, 3, None, 5)]
+    plans = plan_batches(images, largest=5, devices=6)
+    (batch,) = stream_batches(images, plans, record_failures=True)
+    assert batch.indices == (0, 2, 4)
+    assert batch.pixels[:, 0, 0, 0].tolist() == [1, 3, 5, 5, 5, 5]
+    assert [failure.index for failure in batch.failures] == [1, 3]
 
 
 def test_only_a_few_batches_are_decoded_ahead(panorama_folder, monkeypatch):
