@@ -31,7 +31,7 @@ from jclip.checkpoints.architectures import ARCHITECTURES
 from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.runs.command import run_command
-from jclip.runs.options import Names, OutFolder
+from jclip.runs.options import Flag, Names, OutFolder
 from jclip.runs.run import open_run
 from jclip.training.lora import LORA_RECIPES
 
@@ -53,6 +53,8 @@ class Options:
     per panorama; the recipe's batch over all chips."""
     fit: Fit = "crop"
     """How a panorama becomes a square."""
+    split_parameters: Flag = False
+    """Fine-tuning: parameters and optimiser state split over the chips, as lora_finetune's."""
     out: OutFolder = None
 
 
@@ -82,6 +84,8 @@ def _check(options: Options) -> None:
     """Refuse what cannot be compiled."""
     if not options.topology or len(set(options.topology)) < len(options.topology):
         raise InputError("--topology: none is given, or one twice")
+    if options.split_parameters and options.program_of != "lora_finetune":
+        raise InputError("--split-parameters: of fine-tuning only")
     views = options.views_per_chip
     if views is None:
         return
@@ -99,7 +103,7 @@ def _program(options: Options, described: CheckpointDescription, topology: Topol
     if options.program_of == "shift_sweep":
         return sweep_program(described, mesh, views or 2048, options.fit)
     views = views or 2 * max(1, LORA_RECIPES["corrected"].batch_size_train // mesh.size)
-    return tuning_program(described, mesh, views, options.fit)
+    return tuning_program(described, mesh, views, options.fit, options.split_parameters)
 
 
 def _line(row: dict[str, Any]) -> str:

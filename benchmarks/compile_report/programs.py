@@ -4,6 +4,7 @@ They are the functions that the experiments run, at the size of paper 1's panora
 captions. Parameters are whole on every chip, batches are split along the axis `data`.
 """
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -16,7 +17,7 @@ from benchmarks.sweep import SHIFTS, equal_shifts
 from benchmarks.tower_flops import tower_flops
 from jclip.adapters.lora import add_adapter
 from jclip.checkpoints import CheckpointDescription
-from jclip.distributed import DATA
+from jclip.distributed import DATA, split_sharding
 from jclip.heads import HeadConfig
 from jclip.images import Fit, plan_views
 from jclip.models import CLIP
@@ -55,6 +56,15 @@ def _placed(mesh: Mesh, tree: Any, *axes: str) -> Any:
     """Shapes of arrays that are whole on every chip, or split along their first axis."""
     sharding = NamedSharding(mesh, PartitionSpec(*axes))
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+def _split(mesh: Mesh, tree: Any) -> Any:
+    """Shapes of arrays that are split as `split_parameters` splits them."""
+
+    def split(x):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=split_sharding(mesh, x))
+
+    return jax.tree.map(split, tree)
 
 
 def _shape(*extent: int, dtype: Any = jnp.float32) -> Any:
@@ -98,9 +108,12 @@ def sweep_program(
 
 
 def tuning_program(
-    described: CheckpointDescription, mesh: Mesh, views_per_chip: int, fit: Fit
+    described: CheckpointDescription, mesh: Mesh, views_per_chip: int, fit: Fit, split: bool = False
 ) -> Program:
-    """A training step of an adapter by our recipe: two views of every panorama, one shifted."""
+    """A training step of an adapter by our recipe: two views of every panorama, one shifted.
+
+    `split` puts a slice of every large parameter on each chip, instead of all of it.
+    """
     recipe, config = LORA_RECIPES["corrected"], described.image_config
     steps = []
 
@@ -111,11 +124,11 @@ def tuning_program(
         steps.append(step)
         return state, parameters
 
-    state, parameters = _placed(mesh, jax.eval_shape(start))
+    state, parameters = (_split if split else _placed)(mesh, jax.eval_shape(start))
     plan = plan_views(HEIGHT, WIDTH, (0,), config.size, fit, config.interpolation)
     width, rows = described.config.embedding_width, views_per_chip // 2 * mesh.size
-    frozen = TuningConstants(
-        parameters,
+    constants = TuningConstants(
+        parameters=(),
         texts=_shape(TRAINING_PANORAMAS, width),
         scores_before=_shape(TRAINING_PANORAMAS),
         unshifted=plan,
@@ -125,8 +138,12 @@ def tuning_program(
         "images": _shape(rows, HEIGHT, WIDTH, 3, dtype=jnp.uint8),
         "rows": _shape(rows, dtype=jnp.int32),
     }
+    frozen = _placed(mesh, constants)._replace(parameters=parameters)
     step = compiled_step(steps[0], state)
-    traced = step.trace(state, _placed(mesh, frozen), _placed(mesh, batch, DATA))
+    # Under a mesh, blocks gather their parameters.
+    abstract = jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+    with abstract if split else contextlib.nullcontext():
+        traced = step.trace(state, frozen, _placed(mesh, batch, DATA))
     return Program(traced, mesh.size, 2 * rows * plan.picks.shape[1] // mesh.size)
 
 
