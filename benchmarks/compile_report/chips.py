@@ -58,26 +58,28 @@ class GPU(Chip):
     """Whether it has the features of its own compute capability only, `sm_90a` and the like."""
     compiler: dict[str, Any]
 
-    def target(self, cudnn: tuple[int, int, int], toolkit: str) -> str:
+    def target(self, cudnn: str, toolkit: str) -> str:
         """Text of XLA's `GpuTargetConfigProto`: this card, and the libraries of that machine."""
         major, minor = self.capability
+        cudnn = ".".join(cudnn.split(".")[:3])
         features = "ACCELERATED_FEATURES" if self.accelerated else "NONE"
         fields = {
             **_EVERY_GPU,
             **self.compiler,
             "memory_bandwidth": int(self.hbm_bandwidth),
-            "dnn_version": _quoted(".".join(map(str, cudnn))),
+            "dnn_version": _quoted(cudnn),
             **dict.fromkeys(
                 ("driver_version", "runtime_version", "compile_time_toolkit_version"),
                 _quoted(toolkit),
             ),
         }
+        dnn = dict(zip(("major", "minor", "patch"), cudnn.split("."), strict=True))
         device = "\n".join(f"  {name}: {value}" for name, value in fields.items())
         return (
             f"gpu_device_info {{\n{device}\n  cuda_compute_capability "
             f"{{ major: {major} minor: {minor} feature_extension: {features} }}\n}}\n"
             f'platform_name: "CUDA"\ndevice_description_str: {_quoted(self.card)}\n'
-            "dnn_version_info { major: %d minor: %d patch: %d }\n" % cudnn
+            f"dnn_version_info {{ {' '.join(f'{k}: {v}' for k, v in dnn.items())} }}\n"
         )
 
 

@@ -95,29 +95,25 @@ def open_topology(name: str) -> Topology:
     package, _ = compiler_version(chip)
     for variable, value in _ALONE.items():
         os.environ.setdefault(variable, value)
-    shape = name.split(":")[1]
     try:
-        devices = _gpus(chip, int(shape)) if isinstance(chip, GPU) else _tpus(chip, name)
+        devices = _stand_ins(chip, name)
     except (jax.errors.JaxRuntimeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{name}: {package} cannot describe it ({reason})", "topology") from None
     return Topology(name, chip, Mesh(np.array(devices), (DATA,)))
 
 
-def _tpus(chip: TPU, name: str) -> Sequence[Any]:
-    described = topologies.get_topology_desc(
-        name, platform="tpu", chip_config_name=chip.configuration
-    )
-    return described.devices
-
-
-def _gpus(chip: GPU, count: int) -> Sequence[Any]:
-    """As many cards on as few hosts as hold them, with this machine's libraries."""
+def _stand_ins(chip: Chip, name: str) -> Sequence[Any]:
+    """Of GPUs as many as the name says on as few hosts as hold them, with the libraries here."""
+    if isinstance(chip, TPU):
+        configured = {"platform": "tpu", "chip_config_name": chip.configuration}
+        return topologies.get_topology_desc(name, **configured).devices
+    assert isinstance(chip, GPU)
+    count = int(name.split(":")[1])
     hosts = -(-count // _GPUS_OF_A_HOST)
-    cudnn = tuple(int(part) for part in version("nvidia-cudnn-cu13").split(".")[:3])
     described = topologies.get_topology_desc(
         platform="cuda",
         topology=f"1x{hosts}x{count // hosts}",
-        target_config=chip.target(cudnn, version("nvidia-cuda-runtime")),
+        target_config=chip.target(version("nvidia-cudnn-cu13"), version("nvidia-cuda-runtime")),
     )
     return described.devices
