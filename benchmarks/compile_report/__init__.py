@@ -1,1 +1,1 @@
-"""What the programs of the experiments become on TPUs that are not there: compiled, never run."""
+"""What the programs of the experiments become on chips that are not there: compiled, never run."""

@@ -1,15 +1,14 @@
-"""Does a run fit a TPU, what bounds it, and does it communicate? Asked without a TPU.
+"""Does a run fit a chip, what bounds it, and does it communicate? Asked without the chip.
 
-    python -m benchmarks.compile_report --model ViT-L-14 --topology v5e:4x4,v5e:16x16
+    python -m benchmarks.compile_report --model ViT-L-14 --topology h100:8,a100:1,l4:1,v5e:16x16
 
-Compiles the program of an experiment for chips that need not be there (libtpu, extra `tpu`):
-compiled for, not run on. Memory, collectives and bytes are read off the compiled program,
-operations counted; peak rates give the least time. Writes compiled.csv, figures/ and report.html.
-A program takes half a minute to compile on two CPU cores with ViT-L/14.
+Compiles the program of an experiment for GPUs (extra `cuda`) and TPUs (extra `tpu`) that need not
+be there: compiled for, not run on. Memory, kernels, collectives and bytes are read off the compiled
+program, operations counted; peak rates give the least time. Writes compiled.csv, figures/ and
+report.html. A program takes half a minute to compile on two CPU cores with ViT-L/14.
 """
 
 import dataclasses
-from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 import jax
@@ -24,7 +23,12 @@ from benchmarks.compile_report.programs import (
     sweep_program,
     tuning_program,
 )
-from benchmarks.compile_report.topology import Topology, open_topology
+from benchmarks.compile_report.topology import (
+    Topology,
+    compiler_version,
+    describe_topology,
+    open_topology,
+)
 from benchmarks.sweep import SHIFTS
 from jclip.checkpoints import CheckpointDescription, describe_checkpoint
 from jclip.checkpoints.architectures import ARCHITECTURES
@@ -43,7 +47,8 @@ class Options:
     model: str = "ViT-L-14"
     """An architecture, or a checkpoint; weights are not read."""
     topology: Annotated[Names, tyro.conf.arg(aliases=["--topologies"])] = ("v5e:4x4",)
-    """Generation and chips along each side: v5e:4x4, v4:2x2x4, ..; an unknown one lists all."""
+    """Of GPUs kind and number: h100:8, a100:1, l4:1, ..; of TPUs generation and chips along each
+    side: v5e:4x4, v4:2x2x4, ..; an unknown one lists all."""
     program_of: Annotated[
         Literal["shift_sweep", "lora_finetune", "train_heads"], tyro.conf.arg(name="experiment")
     ] = "shift_sweep"
@@ -68,7 +73,8 @@ def main(options: Options) -> int:
     described = describe_checkpoint(name)
     topologies = [open_topology(one) for one in options.topology]
     with open_run("compile_report", options, out=options.out) as run:
-        run.confirm("libtpu", version("libtpu"))
+        for package, version in dict.fromkeys(compiler_version(one.chip) for one in topologies):
+            run.confirm(package, version)
         run.note(NOT_RUN)
         rows = []
         for topology in topologies:
@@ -86,6 +92,8 @@ def _check(options: Options) -> None:
         raise InputError("--topology: none is given, or one twice")
     if options.split_parameters and options.program_of != "lora_finetune":
         raise InputError("--split-parameters: of fine-tuning only")
+    for name in options.topology:
+        describe_topology(name)
     views = options.views_per_chip
     if views is None:
         return
@@ -118,7 +126,8 @@ def _line(row: dict[str, Any]) -> str:
     kinds = ", ".join(f"{kind} {row[f'{kind}_bytes'] / GIGA:.3g}" for kind in KINDS)
     return (
         f"{begin}; memory {row['total_bytes'] / GIGA:.3g} of {row['capacity_bytes'] / GIGA:.0f} GB "
-        f"({kinds}); collectives: {row['collectives']}; {row['moved_bytes'] / GIGA:.4g} GB moved, "
+        f"({kinds}); collectives: {row['collectives']}; kernels: {row['kernels']}; "
+        f"{row['moved_bytes'] / GIGA:.4g} GB moved, "
         f"{row['intensity']:.1f} FLOP per byte of {row['ridge']:.1f}; at least "
         f"{row['roofline_ms']:.4g} ms, bound by {row['bound']}; compiled in "
         f"{row['compile_s']:.1f} s"

@@ -9,6 +9,7 @@ import jax
 
 from benchmarks.compile_report.flops import product_flops, roofline
 from benchmarks.compile_report.hlo import collectives, parse_module
+from benchmarks.compile_report.kernels import KINDS, count_kernels
 from benchmarks.compile_report.memory_traffic import memory_traffic
 from benchmarks.compile_report.programs import Program
 from benchmarks.compile_report.topology import Topology
@@ -20,6 +21,7 @@ _MEMORY = {
     "code_bytes": "generated_code_size_in_bytes",
 }
 _RATES = ("memory_share", "xla_ratio", "moved_bytes", "collectives", "all_gathers")
+_KERNELS = ("kernels", "kernel_runs")
 _TIMES = ("intensity", "ridge", "compute_ms", "memory_ms", "roofline_ms", "bound", "compile_s")
 
 
@@ -32,8 +34,9 @@ def compile_row(topology: Topology, program: Program) -> dict[str, Any]:
     Donated arguments that outputs replace count once in `total_bytes`.
 
     Returns:
-        `fits` is whether the compiler found room, and `problem` what it said if not; then what only
-        a compiled program tells is None.
+        `fits` is whether there is room in the chip's memory, and `problem` what is wrong if not.
+        Where the compiler found that out, as that of TPUs does, what only a compiled program tells
+        is None; `xla_ratio` is None for GPUs, of which XLA does not say.
 
     Raises:
         JaxRuntimeError: it failed for another reason.
@@ -41,7 +44,7 @@ def compile_row(topology: Topology, program: Program) -> dict[str, Any]:
     chip, jaxpr = topology.chip, program.traced.jaxpr
     flops = product_flops(jaxpr) / program.chips
     formula = program.formula_flops and program.formula_flops / program.chips
-    known = {
+    known: dict[str, Any] = {
         "topology": topology.name,
         "chips": program.chips,
         "images_per_chip": program.images_per_chip,
@@ -58,23 +61,27 @@ def compile_row(topology: Topology, program: Program) -> dict[str, Any]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         problem = re.sub(r"^\S+ \S+ ", "", " ".join(str(error).splitlines()[0].split()))
-        unknown = dict.fromkeys((*_MEMORY, "total_bytes", *_RATES, *_TIMES))
+        unknown = dict.fromkeys((*_MEMORY, "total_bytes", *_RATES, *_KERNELS, *_TIMES))
         return {**known, **unknown, "fits": False, "problem": problem}
     seconds = time.perf_counter() - start
     module = parse_module(compiled.as_text())
     found, moved = collectives(module), memory_traffic(module)
     once = product_flops(jaxpr, loops_once=True) / program.chips
-    memory = _memory(compiled.memory_analysis())
+    memory, counted = _memory(compiled.memory_analysis()), compiled.cost_analysis()
+    kernels = count_kernels(module)
+    fits = memory["total_bytes"] <= chip.hbm_bytes
     return {
         **known,
-        "fits": memory["total_bytes"] <= chip.hbm_bytes,
-        "problem": None,
+        "fits": fits,
+        "problem": None if fits else f"it takes {memory['total_bytes'] / 1e9:.1f} GB",
         **memory,
         "memory_share": memory["total_bytes"] / chip.hbm_bytes,
-        "xla_ratio": compiled.cost_analysis()["flops"] / once,
+        "xla_ratio": counted and counted["flops"] / once,
         "moved_bytes": moved,
         "collectives": ", ".join(f"{n} {kind}" for kind, n in sorted(found.items())) or "none",
         "all_gathers": found["all-gather"],
+        "kernels": ", ".join(f"{kernels[kind]} {kind}" for kind in KINDS if kernels[kind]),
+        "kernel_runs": kernels.total(),
         **roofline(flops, float(moved), chip),
         "compile_s": seconds,
     }

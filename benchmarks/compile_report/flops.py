@@ -10,7 +10,7 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from benchmarks.compile_report.topology import Chip
+from benchmarks.compile_report.chips import Chip
 
 
 def product_flops(program: ClosedJaxpr | Jaxpr, *, loops_once: bool = False) -> int:

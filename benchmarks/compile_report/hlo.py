@@ -16,6 +16,7 @@ COLLECTIVES = (
 
 _HEADER = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*)$")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _NAME = re.compile(r"%([\w.\-]+)")
 
 
@@ -52,11 +53,13 @@ class Module:
     entry: str
 
     def trips(self, loop: Instruction) -> int:
-        """How often a `while` runs: the bound of its counter, which scans begin at 0.
+        """How often a `while` runs: as XLA found, or the bound of its counter; scans begin at 0.
 
         Raises:
-            ValueError: its condition is not a comparison of a counter with a constant.
+            ValueError: XLA does not say, and its condition is no comparison with a constant.
         """
+        if known := _TRIPS.search(loop.attributes):
+            return int(known[1])
         condition = self.computations[loop.called("condition")]
         root = next(one for one in condition.values() if one.root)
         bounds = [condition[name] for name in root.operands if name in condition]

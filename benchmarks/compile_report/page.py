@@ -1,4 +1,4 @@
-"""The page of programs that were compiled for TPUs: memory, work, communication, roofline."""
+"""The page of programs that were compiled for chips: memory, work, communication, roofline."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from jclip.report.page import Column, Illustration, Page, Section
 from jclip.report.style import COLOURS, INK, legend_below, panels, png
 from jclip.report.tables import page_table
 
-NOT_RUN = "compiled for, not run on: no number here was measured on a TPU"
+NOT_RUN = "compiled for, not run on: no number here was measured on a chip"
 KINDS = ("arguments", "outputs", "temporaries", "code")
 GIGA, TERA = 1e9, 1e12
 
@@ -36,6 +36,8 @@ _WORK = {
     "roofline_ms": Column("least time, ms", ".1f"),
     "bound": Column("bound by"),
     "images_per_s": Column("images/s at most", ",.0f"),
+    "kernel_runs": Column("kernels", ",.0f"),
+    "kernels": Column("by kind"),
     "collectives": None,
     "compile_s": Column("seconds to compile", ".1f"),
 }
@@ -71,7 +73,7 @@ def _in_units(row: Mapping[str, Any]) -> dict[str, Any]:
 def _finding(row: Mapping[str, Any], rows: int) -> str:
     """What came out for the first topology, in one sentence."""
     program = f"{row['experiment']} of {row['model']}, compiled for {row['topology']}"
-    if row["roofline_ms"] is None:
+    if not row["fits"]:
         finding = f"{program}, does not fit"
     else:
         finding = (
@@ -108,10 +110,15 @@ def _work(shown: pa.Table) -> Section:
         "Per chip and run. FLOP are the multiplications and additions of matrix products, loops "
         "counted as often as they run; the formula counts the image tower's. XLA counts the body "
         "of a loop once: beside ours counted so, a number near 1 says that the chips share the "
-        "work evenly; what it has above 1 is element-wise. Bytes are those that the compiled "
-        "instructions read from and write to main memory, without padding to tiles.\n\n"
+        "work evenly; what it has above 1 is element-wise; of GPUs it does not say. Bytes are "
+        "those that the compiled instructions read from and write to main memory, without padding "
+        "to tiles.\n\n"
         "The least time takes peak bfloat16 rate and full bandwidth, which no program reaches: it "
-        "is a bound, no prediction. Collectives are instructions in the compiled program.",
+        "is a bound, no prediction. Kernels are what runs one after the other on a chip, loops "
+        "counted as often as they run; copies move data unchanged, attention is one kernel where "
+        "no scores go through memory. Collectives are instructions in the compiled program. For "
+        "GPUs, no card was there to try which form of a product is fastest, as XLA does on one: "
+        "there, products may take other kernels.",
         page_table("Work per chip", shown, _WORK),
     )
 

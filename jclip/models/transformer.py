@@ -9,6 +9,7 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
+from jclip.models.attention import attend
 from jclip.models.config import TransformerConfig
 from jclip.models.rotary import turned
 
@@ -79,7 +80,7 @@ class Attention(nnx.Module):
         if self.rotary is not None:
             q, k = turned(q, self.rotary, tokens.shape[1], at), turned(k, self.rotary, k.shape[1])
         q, k, v = q.astype(dtype), k.astype(dtype), v.astype(dtype)
-        attended = jax.nn.dot_product_attention(q, k, v, mask=mask).reshape(queries.shape)
+        attended = attend(q, k, v, mask).reshape(queries.shape)
         return self.out(attended if self.norm is None else self.norm(attended))
 
 

@@ -1,4 +1,4 @@
-"""The page of programs that were compiled for TPUs."""
+"""The page of programs that were compiled for chips."""
 
 import pyarrow as pa
 import pytest
@@ -30,6 +30,8 @@ def row(topology, **more):
         "moved_bytes": 800_000_000_000,
         "collectives": "none",
         "all_gathers": 0,
+        "kernels": "1200 products, 3400 element-wise",
+        "kernel_runs": 4600,
         "intensity": 465.0,
         "ridge": 240.5,
         "compute_ms": 1890.0,
@@ -43,7 +45,8 @@ def row(topology, **more):
 
 UNKNOWN = dict.fromkeys(
     [*(f"{kind}_bytes" for kind in ("arguments", "outputs", "temporaries", "code", "total")),
-     "memory_share", "xla_ratio", "moved_bytes", "collectives", "all_gathers", "intensity",
+     "memory_share", "xla_ratio", "moved_bytes", "collectives", "all_gathers", "kernels",
+     "kernel_runs", "intensity",
      "ridge", "compute_ms", "memory_ms", "roofline_ms", "bound", "compile_s"]
 )  # fmt: skip
 
@@ -104,6 +107,8 @@ def test_every_number_stands_under_its_own_heading():
         "moving, ms": 977.0,
         "least time, ms": 1890.0,
         "bound by": "compute",
+        "kernels": 4600,
+        "by kind": "1200 products, 3400 element-wise",
         "collectives": "none",
         "seconds to compile": 14.2,
     }
@@ -124,3 +129,12 @@ def test_the_page_begins_with_the_finding():
     failed = row("v5e:1x1", **UNKNOWN | {"fits": False, "problem": "ran out of memory in hbm"})
     lead = page([failed]).lead
     assert lead == "shift_sweep of ViT-L-14, compiled for v5e:1x1, does not fit."
+
+
+def test_where_a_compiler_does_not_count_and_nothing_fits_the_rest_is_still_there(tmp_path):
+    card = row("l4:1", fits=False, problem="it takes 31.0 GB", xla_ratio=None)
+    made = page([card])
+    assert made.lead == "shift_sweep of ViT-L-14, compiled for l4:1, does not fit."
+    write_page(tmp_path / "page.html", made)
+    text = (tmp_path / "page.html").read_text()
+    assert "l4:1: it takes 31.0 GB" in text and "4,600" in text

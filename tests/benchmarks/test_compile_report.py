@@ -11,10 +11,17 @@ from jclip.errors import InputError
 from jclip.probes import shift
 
 GOLDEN = str(Path(__file__).parents[1] / "golden" / "hf_full")
-compiled = [
+for_tpus = [
     pytest.mark.tpu_compiler,
     pytest.mark.skipif(
         importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed (extra tpu)"
+    ),
+]
+for_gpus = [
+    pytest.mark.gpu_compiler,
+    pytest.mark.skipif(
+        importlib.util.find_spec("jax_cuda13_plugin") is None,
+        reason="jax-cuda13-plugin is not installed (extra cuda)",
     ),
 ]
 
@@ -38,7 +45,7 @@ def report(tmp_path, capsys):
 
 
 class TestCompiled:
-    pytestmark = compiled
+    pytestmark = for_tpus
 
     def test_a_sweep_in_rounds_fits_keeps_to_itself_and_follows_the_formula(
         self, report, monkeypatch
@@ -63,10 +70,49 @@ class TestCompiled:
         assert "does not fit" in output
 
 
+class TestCompiledForGPUs:
+    pytestmark = for_gpus
+
+    def test_a_sweep_in_rounds_fits_keeps_to_itself_and_follows_the_formula(
+        self, report, monkeypatch
+    ):
+        monkeypatch.setattr(shift, "VIEWS_AT_ONCE", 8)
+        rows, output = report(topology=("h100:8", "l4:1"), views_per_chip=32)
+        for row, chips in zip(rows, ("8", "1"), strict=True):
+            assert (row["chips"], row["images_per_chip"]) == (chips, "36")
+            assert row["fits"] == "true" and row["collectives"] == "none"
+            assert float(row["formula_ratio"]) == pytest.approx(1, rel=0.03)
+            assert int(row["arguments_bytes"]) > 4 * 512 * 1024 * 3
+            assert float(row["moved_bytes"]) > 4 * 512 * 1024 * 3
+            assert row["xla_ratio"] == "" and "products" in row["kernels"]
+            # Four rounds of views and one of mirror images, through two blocks and a third whose
+            # queries are the class tokens alone.
+            assert f", {5 * 2} attention" in row["kernels"]
+            assert int(row["kernel_runs"]) > 5 * 6
+        assert rows[0]["ridge"] != rows[1]["ridge"]
+        assert output.count("(compiled for, not run on)") == 2
+
+    def test_a_training_step_adds_up_gradients_at_once(self, report):
+        rows, _ = report(topology=("h100:2",), program_of="lora_finetune", views_per_chip=4)
+        assert rows[0]["collectives"] == "1 all-reduce" and "1 collectives" in rows[0]["kernels"]
+        # cuDNN adds up gradients in no fixed order.
+        assert "attention" not in rows[0]["kernels"]
+
+    def test_an_epoch_of_heads_is_compiled_for_one_card(self, report):
+        rows, _ = report(topology=("a100:1",), program_of="train_heads")
+        assert rows[0]["chips"] == "1" and rows[0]["collectives"] == "none"
+
+    def test_what_does_not_fit_says_what_it_takes(self, report):
+        rows, output = report(topology=("l4:1",), views_per_chip=8 * 12_000)
+        assert rows[0]["fits"] == "false" and "GB" in rows[0]["problem"]
+        assert "does not fit" in output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"topology": ("v5e:3x3",)}, "not one of"),
+        ({"topology": ("v5e:2x2", "h900:8")}, "no known chip; known are v4, .*h100"),
         ({"topology": ("v5e:2x2", "v5e:2x2")}, "one twice"),
         ({"views_per_chip": 20}, "a multiple of 8"),
         ({"views_per_chip": 3, "program_of": "lora_finetune"}, "a multiple of 2"),
