@@ -1,7 +1,9 @@
 """Tokenizers other than CLIP's: `tokenizer.json` of any kind, and SigLIP's `spiece.model`."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -9,8 +11,9 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from jclip.errors import InputError
 from jclip.models import TextConfig
-from jclip.text.cleaning import CLEANINGS, TextChoice
+from jclip.text.cleaning import CLEANINGS, TextChoice, changes_case_only, is_unicode
 from jclip.text.formats import TextFormat
+from jclip.text.notices import lettered, lower_lettered, text_notices
 from jclip.text.tokenizer import TokenIds, listed_texts
 
 PIECE_FILES = ("tokenizer.json", "spiece.model")
@@ -39,7 +42,7 @@ class PieceTokenizer:
     ):
         self.backend = backend
         self.context_length = config.context_length
-        self._how = how
+        self._how, self._texts = how, texts
         self._clean = CLEANINGS[how.cleaning(texts)]
         if (known := backend.get_vocab_size()) > config.vocabulary_size:
             raise InputError(
@@ -71,9 +74,15 @@ class PieceTokenizer:
 
         Raises:
             TypeError: something else than texts.
+            InputError: one is no Unicode, even when it is cleaned.
         """
         context, framed = self.context_length, self._how.frame != "class_last"
         cleaned = [self._clean(text) for text in listed_texts(texts)]
+        for row, text in enumerate(cleaned):
+            if not is_unicode(text):
+                raise InputError(
+                    f"texts[{row}]: half a surrogate pair, no Unicode, in {text!a:.80}"
+                )
         rows = [one.ids for one in self.backend.encode_batch(cleaned, add_special_tokens=framed)]
         ids = np.full((len(rows), context), self._how.padding or 0, np.int32)
         room = context if framed else context - 3
@@ -89,8 +98,30 @@ class PieceTokenizer:
         return TokenIds(ids, np.array([len(row) > room for row in rows], bool))
 
     def notices(self, texts: Sequence[str]) -> list[str]:
-        """None: how texts are cleaned is a choice of the run, which its page names."""
-        return []
+        """How many texts have other tokens than before cleaning, or hold a token's own name.
+
+        Lower case alone does not count: it is a choice of the run, which its page names.
+        """
+        name = self._how.cleaning(self._texts)
+        as_it_is = None
+        if not changes_case_only(name):
+            as_it_is = lettered if name == "repaired" else lower_lettered
+        added = self.backend.get_added_tokens_decoder().values()
+        marks = [token.content for token in added if token.special]
+        return text_notices(
+            texts,
+            self._clean,
+            as_it_is,
+            self._pieces,
+            re.compile("|".join(map(re.escape, marks))) if marks else None,
+            said=f"texts are cleaned first ({', '.join(reversed(name.split('_')))})",
+            meant=f"the tokenizer takes such for tokens of its own ({', '.join(marks[:4])}, ...)",
+        )
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """For comparison alone, also of what is no Unicode."""
+        known = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return [one.ids for one in self.backend.encode_batch(known)]
 
 
 def load_pieces(
@@ -140,11 +171,13 @@ def _sentence_pieces(content: bytes) -> tokenizers.Tokenizer:
         if field == 1:
             piece = dict(_fields(value))
             score = np.frombuffer(piece.get(2, bytes(4)), "<f4")[0]
-            pieces.append((piece[1].decode("utf-8"), float(score)))
+            # No text holds a blank when it is matched: `</s>` in a text is four letters.
+            hidden = "" if piece.get(3, _NORMAL) in (_NORMAL, _USER_DEFINED) else " "
+            pieces.append((hidden + piece[1].decode("utf-8"), float(score)))
         elif field == 3:
             charsmap = dict(_fields(value)).get(2, b"")
     names = [name for name, _ in pieces]
-    unknown, end = names.index("<unk>"), names.index("</s>")
+    unknown, end = names.index(" <unk>"), names.index(" </s>")
     backend = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=unknown, byte_fallback=False))
     if charsmap:
         backend.normalizer = normalizers.Precompiled(charsmap)
@@ -156,8 +189,12 @@ def _sentence_pieces(content: bytes) -> tokenizers.Tokenizer:
     return backend
 
 
-def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a protobuf message: number and bytes; those of variable length are skipped."""
+# Kinds of pieces; the others (unknown, control, unused, bytes) stand for no letters of a text.
+_NORMAL, _USER_DEFINED = 1, 4
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a protobuf message: number, and bytes or a whole number."""
     at = 0
 
     def number() -> int:
@@ -175,7 +212,7 @@ def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
         key = number()
         kind = key & 7
         if kind == 0:
-            number()
+            yield key >> 3, number()
             continue
         length = {1: 8, 5: 4}.get(kind) or number()
         yield key >> 3, content[at : at + length]

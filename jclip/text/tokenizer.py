@@ -4,7 +4,6 @@ import gzip
 import importlib.resources
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Int32
 from jclip.errors import InputError
 from jclip.models import TextConfig
 from jclip.text.cleaning import repaired
+from jclip.text.notices import lower_lettered, text_notices
 
 CLIP_VOCABULARY_SIZE = 49408
 
@@ -79,26 +79,15 @@ class Tokenizer:
 
     def notices(self, texts: Sequence[str]) -> list[str]:
         """How many texts have other tokens than before cleaning, or hold the mark of an end."""
-        pairs = [(text, repaired(text).lower()) for text in texts]
-        other = [(text, clean) for text, clean in pairs if clean != _as_it_is(text)]
-        tokens = map(self._pieces, zip(*other, strict=True)) if other else ([], [])
-        changed = [
-            pair for pair, before, after in zip(other, *tokens, strict=True) if before != after
-        ]
-        notices = []
-        if changed:
-            text, clean = changed[0]
-            notices.append(
-                f"{len(changed)} of {len(pairs)} texts have other tokens than their letters give, "
-                "as OpenAI and open_clip mend texts and read HTML entities first; "
-                f"{text!a:.80} is read as {clean!a:.80}."
-            )
-        if marked := [clean for _, clean in pairs if _MARKERS.search(clean)]:
-            notices.append(
-                f"{len(marked)} of {len(pairs)} texts hold a mark of a text's start or end: {_END} "
-                f"ends a text there, <end_of_text> does in open_clip; one is {marked[0]!a:.80}."
-            )
-        return notices
+        return text_notices(
+            texts,
+            lambda text: repaired(text).lower(),
+            lower_lettered,
+            self._pieces,
+            _MARKERS,
+            said="OpenAI and open_clip mend texts and read HTML entities first",
+            meant=f"{_END} ends a text there, <end_of_text> does in open_clip",
+        )
 
 
 def listed_texts(texts: Any) -> list[str]:
@@ -116,10 +105,6 @@ def listed_texts(texts: Any) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"texts[{row}]: a {type(text).__name__} where a text is meant")
     return found
-
-
-def _as_it_is(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split()).lower()
 
 
 def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:

@@ -84,7 +84,7 @@ def test_towers_keep_activations_of_their_own():
 
 def test_text_formats_belong_to_the_checkpoint():
     formats = {
-        "ViT-B-16-SigLIP/webli": ("canonical", "canonical_repaired"),
+        "ViT-B-16-SigLIP/webli": ("lower", "canonical_repaired"),
         "ViT-B-16-SigLIP2/webli": ("lower", "canonical_repaired"),
         "ViT-L-14-CLIPA/datacomp1b": ("repaired", "repaired"),
         "PE-Core-B-16/meta": ("none", "none"),
