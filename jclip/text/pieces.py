@@ -11,7 +11,8 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from jclip.errors import InputError
 from jclip.models import TextConfig
-from jclip.text.cleaning import CLEANINGS, TextChoice, changes_case_only, is_unicode
+from jclip.models.config import TextKind
+from jclip.text.cleaning import CLEANINGS, Cleaning, TextChoice, changes_case_only, is_unicode
 from jclip.text.formats import TextFormat
 from jclip.text.notices import lettered, lower_lettered, text_notices
 from jclip.text.tokenizer import TokenIds, listed_texts
@@ -31,6 +32,7 @@ class PieceTokenizer:
         config: the text tower.
         how: cleaning, frame and padding.
         texts: whose cleaning.
+        kind: what the texts are, for networks that tell kinds apart.
 
     Raises:
         InputError: the tokenizer does not fit the tower: it knows more tokens than the tower
@@ -38,12 +40,19 @@ class PieceTokenizer:
     """
 
     def __init__(
-        self, backend: tokenizers.Tokenizer, config: TextConfig, how: TextFormat, texts: TextChoice
+        self,
+        backend: tokenizers.Tokenizer,
+        config: TextConfig,
+        how: TextFormat,
+        texts: TextChoice,
+        kind: TextKind = "short",
     ):
         self.backend = backend
-        self.context_length = config.context_length
-        self._how, self._texts = how, texts
-        self._clean = CLEANINGS[how.cleaning(texts)]
+        self.context_length = config.context_of(kind)
+        self._kind: TextKind = kind
+        self._how = how
+        self._cleaning: Cleaning = how.cleaning(texts)
+        self._clean = CLEANINGS[self._cleaning]
         if (known := backend.get_vocab_size()) > config.vocabulary_size:
             raise InputError(
                 f"the tokenizer knows {known} tokens, but the text tower embeds "
@@ -95,14 +104,15 @@ class PieceTokenizer:
             target[: len(kept)] = kept
         if self._how.frame == "separator_to_zero":
             ids[ids == self.end_of_text] = 0
-        return TokenIds(ids, np.array([len(row) > room for row in rows], bool))
+        truncated = np.array([len(row) > room for row in rows], bool)
+        return TokenIds(ids, truncated, self._kind)
 
     def notices(self, texts: Sequence[str]) -> list[str]:
         """How many texts have other tokens than before cleaning, or hold a token's own name.
 
         Lower case alone does not count: it is a choice of the run, which its page names.
         """
-        name = self._how.cleaning(self._texts)
+        name = self._cleaning
         as_it_is = None
         if not changes_case_only(name):
             as_it_is = lettered if name == "repaired" else lower_lettered
@@ -125,7 +135,11 @@ class PieceTokenizer:
 
 
 def load_pieces(
-    folder: Path, config: TextConfig, how: TextFormat, texts: TextChoice
+    folder: Path,
+    config: TextConfig,
+    how: TextFormat,
+    texts: TextChoice,
+    kind: TextKind = "short",
 ) -> PieceTokenizer:
     """The tokenizer of a checkpoint's folder.
 
@@ -147,10 +161,12 @@ def load_pieces(
         raise InputError(f"{path}: the tokenizer cannot be read: {error}") from error
     backend.no_padding()
     backend.no_truncation()
-    return PieceTokenizer(backend, config, how, texts)
+    return PieceTokenizer(backend, config, how, texts, kind)
 
 
-def byte_pieces(config: TextConfig, how: TextFormat, texts: TextChoice) -> PieceTokenizer:
+def byte_pieces(
+    config: TextConfig, how: TextFormat, texts: TextChoice, kind: TextKind = "short"
+) -> PieceTokenizer:
     """A tokenizer for an untrained network, of which no vocabulary is known: a token per byte."""
     end = 1 if config.end_of_text is None else config.end_of_text
     names = ["<pad>", "<unused>", "<unused2>"]
@@ -161,7 +177,7 @@ def byte_pieces(config: TextConfig, how: TextFormat, texts: TextChoice) -> Piece
     backend.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", end)]
     )
-    return PieceTokenizer(backend, config, how, texts)
+    return PieceTokenizer(backend, config, how, texts, kind)
 
 
 def _sentence_pieces(content: bytes) -> tokenizers.Tokenizer:

@@ -44,6 +44,18 @@ def test_ids_equal_the_library(name, texts, key):
     assert found.truncated[-1] or found.ids.shape[1] > 77
 
 
+def test_long_texts_have_more_positions():
+    arrays = np.load(GOLDEN / "fgclip2" / "expected.npz")
+    texts = arrays["texts"].tolist()
+    found = described("fgclip2", text_kind="long").tokenizer(texts)
+    assert found.kind == "long"
+    assert (found.ids == arrays["long_input_ids"]).all()
+    boxes = described("fgclip2", text_kind="box").tokenizer(texts)
+    assert (boxes.kind, boxes.ids.tolist()) == ("box", arrays["short_input_ids"].tolist())
+    with pytest.raises(InputError, match="siglip: texts of kind 'box', but the tower knows one"):
+        described("siglip", text_kind="box")
+
+
 def test_siglip_was_trained_on_lower_case_with_punctuation():
     rows = json.loads((GOLDEN / "siglip" / "lower_tokens.json").read_text(encoding="utf-8"))
     tokenizer = described("siglip").tokenizer
@@ -109,7 +121,7 @@ def test_ids_of_configurations_without_weights(name):
         vocabulary_size=values["vocab_size"],
     )
     arrays = np.load(GOLDEN / name / "tokens.npz")
-    ids, _ = load_pieces(GOLDEN / name, tower, how, "reference")(arrays["texts"].tolist())
+    ids = load_pieces(GOLDEN / name, tower, how, "reference")(arrays["texts"].tolist()).ids
     assert (ids == arrays["as_open_clip_gives"]).all()
 
 
@@ -152,7 +164,7 @@ def test_an_empty_text_is_all_padding():
 
 
 def test_no_texts():
-    ids, truncated = described("siglip").tokenizer([])
+    ids, truncated, _ = described("siglip").tokenizer([])
     assert ids.shape == (0, 64)
     assert truncated.shape == (0,)
 
