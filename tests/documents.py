@@ -24,11 +24,10 @@ def _write_adapter(folder):
 
 
 def write_documents_files(folder):
-    """`panorama.jpg` [256, 512], `photo.jpg` [120, 160], `my_lora`, `my_siglip`, `my_fgclip2`."""
+    """`panorama.jpg` [256, 512], `photo.jpg` [120, 160], `my_lora` and `my_siglip`."""
     with Image.open(str(resources.files("jclip.data") / "samples" / "city.jpg")) as image:
         image.convert("RGB").resize((512, 256)).save(folder / "panorama.jpg")
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.jpg")
     _write_adapter(folder / "my_lora")
-    for name in ("siglip", "fgclip2"):
-        shutil.copytree(Path(__file__).parent / "golden" / name, folder / f"my_{name}")
+    shutil.copytree(Path(__file__).parent / "golden" / "siglip", folder / "my_siglip")
