@@ -239,7 +239,7 @@ def test_only_a_sigmoid_loss_makes_probabilities(model):
         model.probabilities(np.zeros(2))
 
 
-def test_texts_have_kinds_where_a_model_knows_them(model):
+def test_texts_have_kinds_where_a_model_knows_them(model, as_users_have_it):
     expected = np.load(GOLDEN / "fgclip2" / "expected.npz")
     texts = [text or "a" for text in expected["texts"].tolist()]
     rows = [row for row, text in enumerate(expected["texts"].tolist()) if text.strip()]
