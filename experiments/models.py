@@ -6,9 +6,10 @@
 
 Question: what can be asked for, and how are its images and texts prepared? Prints a table of the
 registry: name, hub id, layout, activation (image and text tower where they differ), size in pixels,
-fit, filter, mean and standard deviation, positions of a text, and how texts are cleaned, in
-training and by the library. With --check, every one of them whose files are in the hub's cache is
-loaded, and what is wrong with one is told. Takes seconds; 107 checkpoints are to be expected.
+fit, filter, mean and standard deviation, positions of a text, how texts are cleaned, in training
+and by the library, GFLOP of an image and licence. With --check, every one of them whose files are
+in the hub's cache is loaded, and what is wrong with one is told. Takes seconds; 107 checkpoints are
+to be expected.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ _FAMILIES = {
     "": "CLIP",
 }
 _HEADINGS = ("Name", "Hub id", "Layout", "Activation", "Pixels", "Fit", "Filter", "Mean, std")
-_TEXT_HEADINGS = ("Positions", "Texts in training", "Texts by the library")
+_TEXT_HEADINGS = ("Positions", "Texts in training", "Texts by the library", "GFLOP", "Licence")
 _CHANNELS = {0.5: "0.5", 0.485: "ImageNet's"}
 _INTRODUCTION = """\
 # Checkpoints by name
@@ -47,11 +48,15 @@ these are its tags whose towers jclip reads ({total}; its second names, `-quickg
 Other checkpoints are given by a folder or a hub id, in the layout of transformers (`clip`,
 `metaclip_2`, `siglip`, `siglip2` of any shape, FG-CLIP 1 and 2) or of open_clip. What jclip cannot
 read, such as ResNets, ConvNeXt, ViTamin, FastViT and CoCa, it refuses by the name of the family.
-Licences are on the hub's pages.
+
+GFLOP are of the image tower for one image: the products of dense layers and attention by formula, a
+multiplication and an addition counted as two. Licences are those that the hub's pages name, as far
+as they are known; what binds is what stands there now.
 
 Texts are cleaned as in training unless `--text-cleaning reference` asks for what the library does:
 `none` leaves them as they are, `lower` makes them lower case, `canonical` also drops punctuation,
-`repaired` mends encodings and reads HTML entities, as open_clip does.
+`repaired` mends encodings and reads HTML entities, as open_clip does. Mean and std are CLIP's,
+ImageNet's, or 0.5 for both.
 """
 
 
@@ -107,6 +112,8 @@ def row(name: str, entry: RegisteredCheckpoint) -> tuple[str, ...]:
         str(config.text.context_length),
         "repaired, lower" if clip else _told(texts.corrected),
         "repaired, lower" if clip else _told(texts.reference),
+        f"{entry.flops / 1e9:.1f}",
+        entry.licence or "not known",
     )
 
 

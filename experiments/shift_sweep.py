@@ -99,7 +99,9 @@ def main(options: Options) -> int:
         if results is None:
             return DONE
         if options.clamp:
-            results = [dataclasses.replace(r, values=np.maximum(r.values, 0)) for r in results]
+            # Of a clamped score there is no probability.
+            clamped = [(result, np.maximum(result.values, 0)) for result in results]
+            results = [dataclasses.replace(r, values=v, sigmoid=None) for r, v in clamped]
             run.write("scores", score_table(results))
         for result in results if options.reference_text_files else ():
             write_shift_text_files(run.folder, result, adapted=adapted)

@@ -4,6 +4,7 @@ Programs are compiled once for each number of images (rounded up to a power of t
 texts; images of all sizes share them.
 """
 
+import dataclasses
 import functools
 import os
 import warnings
@@ -13,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Float, Float32
 
 from jclip.checkpoints import (
     DEMO_NOTICE,
@@ -28,8 +29,9 @@ from jclip.data.feature_inputs import square_part
 from jclip.data.images import ImageFile, check_fit
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches
 from jclip.distributed import local_mesh, shard_batch
+from jclip.errors import InputError
 from jclip.images import Fit
-from jclip.models.config import Activation
+from jclip.models.config import Activation, TextKind
 from jclip.models.unit_norm import normalised
 from jclip.probes.embed import (
     Network,
@@ -40,7 +42,10 @@ from jclip.probes.embed import (
     embed_views,
     split_network,
 )
+from jclip.probes.scores import sigmoid_of
 from jclip.text.cleaning import TextChoice
+from jclip.text.pieces import PieceTokenizer
+from jclip.text.tokenizer import Tokenizer
 
 # Images per device and step of the network.
 _IMAGES_AT_ONCE = 64
@@ -111,6 +116,7 @@ class Model:
             )
         self.checkpoint = checkpoint
         self._plans = functools.cache(device_plans)
+        self._tokenizer = functools.cache(self._tokenizer_of)
 
     def __repr__(self) -> str:
         return repr(self.checkpoint).replace("Checkpoint", "Model", 1)
@@ -172,11 +178,24 @@ class Model:
         squares = [square_part(file.name, file, file.whole, config, fit) for file in files]
         return embed_all(squares, rounded_plans(squares), self._squares)
 
-    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n e"]:
+    def _tokenizer_of(self, kind: TextKind) -> Tokenizer | PieceTokenizer:
+        description = self.checkpoint.description
+        if kind == description.text_kind:
+            return self.checkpoint.tokenizer
+        return dataclasses.replace(description, text_kind=kind).tokenizer
+
+    def embed_texts(
+        self, texts: Sequence[str], kind: TextKind = "short"
+    ) -> Float32[np.ndarray, "n e"]:
         """Embeddings of texts, of length 1; warns of texts that were cut to fit the context.
 
+        Args:
+            texts: a list of them.
+            kind: what they are, `short`, `long`, or `box`, about a part of an image; for FG-CLIP,
+                which has positions and projections of their own for each.
+
         Raises:
-            InputError: a single text, none, or a blank one.
+            InputError: a single text, none, or a blank one; or the model knows one kind only.
 
         Example:
             >>> model = jclip.load("demo")
@@ -184,14 +203,36 @@ class Model:
             (2, 128)
         """
         texts = texts_argument(texts, "texts")
-        tokens = self.checkpoint.tokenizer(texts)
+        config = self.checkpoint.clip.config.text
+        if one_of("kind", kind, TextKind) != "short" and config.long is None:
+            raise InputError(f"kind: {kind!r}, but {self.name} knows one kind of texts only")
+        tokens = self._tokenizer(kind)(texts)
         if cut := int(tokens.truncated.sum()):
-            context = self.checkpoint.tokenizer.context_length
+            context = tokens.ids.shape[1]
             warnings.warn(
                 f"{cut} of {len(texts)} texts are longer than {context} tokens and were cut",
                 stacklevel=2,
             )
         return jax.device_get(embed_texts(self.checkpoint.clip, tokens))
+
+    def probabilities(self, scores: Float[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
+        """That image and text belong together, of scores (100 x cosine) as `jclip.score` has them.
+
+        The sigmoid of the cosine, scaled and shifted as the loss trained it (SigLIP).
+
+        Raises:
+            InputError: the model's loss was another.
+
+        Example:
+            >>> model = jclip.load("my_siglip")
+            >>> scores = jclip.score(model, ["photo.jpg"], ["a red ball on sand"])
+            >>> model.probabilities(scores).shape
+            (1,)
+        """
+        sigmoid = sigmoid_of(self.checkpoint.clip)
+        if sigmoid is None:
+            raise InputError(f"{self.name}: no sigmoid loss trained it, so scores only compare")
+        return sigmoid.probabilities(np.asarray(scores, np.float32))
 
     def settled_fit(self, fit: Fit | None, files: Sequence[ImageFile]) -> Fit:
         """The fit that was asked for, or the checkpoint's own, if every image can have it.

@@ -1,6 +1,8 @@
 """What the examples of docstrings and documents refer to: pictures and an adapter in a folder."""
 
+import shutil
 from importlib import resources
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,9 +24,10 @@ def _write_adapter(folder):
 
 
 def write_documents_files(folder):
-    """`panorama.jpg` [256, 512], `photo.jpg` [120, 160] and `my_lora`."""
+    """`panorama.jpg` [256, 512], `photo.jpg` [120, 160], `my_lora` and `my_siglip`."""
     with Image.open(str(resources.files("jclip.data") / "samples" / "city.jpg")) as image:
         image.convert("RGB").resize((512, 256)).save(folder / "panorama.jpg")
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.jpg")
     _write_adapter(folder / "my_lora")
+    shutil.copytree(Path(__file__).parent / "golden" / "siglip", folder / "my_siglip")

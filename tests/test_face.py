@@ -6,6 +6,8 @@ import functools
 import inspect
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import jax
 import jaxtyping
@@ -23,6 +25,7 @@ CAPTIONS = ["a red ball on sand", "two blue boxes under a clear sky", "a 360 deg
 RNG = np.random.default_rng(0)
 # Of several sizes; every one can be tiled.
 SIZES = ((64, 128), (90, 110), (64, 64))
+GOLDEN = Path(__file__).parent / "golden"
 IMAGES = [RNG.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
 # Another order of summation, of some ten products in float32.
 CLOSE = {"atol": 2e-5}
@@ -55,6 +58,7 @@ FACE = [
     jclip.zero_shot,
     jclip.Model.embed_images,
     jclip.Model.embed_texts,
+    jclip.Model.probabilities,
 ]
 
 
@@ -219,6 +223,37 @@ def test_zero_shot_classes_are_means_over_templates(model):
         np.testing.assert_allclose(
             alone[:, column], jclip.score(model, IMAGES, [caption] * 3), atol=1e-4
         )
+
+
+def test_probabilities_are_those_of_the_library():
+    expected = np.load(GOLDEN / "siglip" / "expected.npz")
+    images, texts = unit(expected["image_embeds"]), unit(expected["text_embeds"])
+    found = jclip.load(GOLDEN / "siglip").probabilities(100 * images @ texts.T)
+    assert found.dtype == np.float32
+    wanted = 1 / (1 + np.exp(-expected["logits_per_image"].astype(np.float64)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_only_a_sigmoid_loss_makes_probabilities(model):
+    with pytest.raises(jclip.InputError, match="demo: no sigmoid loss trained it, so scores only"):
+        model.probabilities(np.zeros(2))
+
+
+def test_texts_have_kinds_where_a_model_knows_them(model, as_users_have_it):
+    expected = np.load(GOLDEN / "fgclip2" / "expected.npz")
+    texts = [text or "a" for text in expected["texts"].tolist()]
+    rows = [row for row, text in enumerate(expected["texts"].tolist()) if text.strip()]
+    found = jclip.load(GOLDEN / "fgclip2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for kind in ("short", "box", "long"):
+            wanted = unit(expected[f"{kind}_text_embeds"])
+            own = found.embed_texts([texts[row] for row in rows], kind=kind)
+            np.testing.assert_allclose(own, wanted[rows], atol=1e-5)
+    with pytest.raises(jclip.InputError, match="kind: 'long', but demo knows one kind of texts"):
+        model.embed_texts(CAPTIONS, kind="long")
+    with pytest.raises(jclip.InputError, match="kind: 'tall' is none of short, box, long"):
+        model.embed_texts(CAPTIONS, kind="tall")
 
 
 def test_an_adapter_is_merged_and_named(model, files):

@@ -14,13 +14,13 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.sweep import SHIFTS, equal_shifts
-from benchmarks.tower_flops import tower_flops
 from jclip.adapters.lora import add_adapter
 from jclip.checkpoints import CheckpointDescription
 from jclip.distributed import DATA, split_sharding
 from jclip.heads import HeadConfig
 from jclip.images import Fit, plan_views
 from jclip.models import CLIP
+from jclip.models.flops import tower_flops
 from jclip.probes.embed import embed_views
 from jclip.probes.shift import shifts_that_fit
 from jclip.training.head_batches import RECIPES as HEAD_RECIPES

@@ -22,7 +22,7 @@ from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.models import ARCHITECTURES as CLIP_ARCHITECTURES
 from jclip.models import CLIP, CLIPConfig
-from jclip.models.config import Activation
+from jclip.models.config import Activation, TextKind
 from jclip.text.cleaning import TextChoice
 
 RANDOM = "random:"
@@ -46,6 +46,7 @@ def describe_checkpoint(
     *,
     activation: Activation | None = None,
     text_cleaning: TextChoice = "corrected",
+    text_kind: TextKind = "short",
     allow_pickle: bool = False,
     architecture: str | None = None,
 ) -> CheckpointDescription:
@@ -57,6 +58,8 @@ def describe_checkpoint(
         activation: used in both towers instead of the checkpoint's own.
         text_cleaning: as in training (`corrected`), or as the library that the files are for does
             it; they differ for SigLIP (`jclip.text.formats`).
+        text_kind: what texts are, `short`, `box` or `long`; FG-CLIP has positions and projections
+            of their own for each.
         allow_pickle: whether weights may come from `.bin` or `.pt` files.
         architecture: of a file of weights without a configuration beside it, such as `ViT-B-32`, or
             `ViT-B-32-quickgelu` where it was trained with that activation.
@@ -73,7 +76,12 @@ def describe_checkpoint(
     else:
         location = locate(source, allow_pickle=allow_pickle, architecture=architecture)
         description = _describe_files(location)
-    description = dataclasses.replace(description, text_cleaning=text_cleaning)
+    try:
+        description.config.text.context_of(text_kind)
+    except ValueError as error:
+        raise InputError(f"{description.identity.name}: {error}", argument="text_kind") from None
+    texts = {"text_cleaning": text_cleaning, "text_kind": text_kind}
+    description = dataclasses.replace(description, **texts)
     if activation is None:
         return description
     config = description.config.with_activation(activation)

@@ -8,6 +8,7 @@ from jclip.checkpoints.locate import DEMO_FOLDER
 from jclip.checkpoints.location import Location
 from jclip.checkpoints.names import DEMO
 from jclip.models import CLIPConfig
+from jclip.models.config import TextKind
 from jclip.text.cleaning import TextChoice
 from jclip.text.formats import CLIP_TEXTS, TextFormat
 from jclip.text.pieces import PieceTokenizer, byte_pieces, load_pieces
@@ -85,6 +86,7 @@ class Description[Config: CLIPConfig, Images]:
         location: its files; None for an untrained network.
         text_format: how its texts become token ids.
         text_cleaning: whose cleaning of texts is in use.
+        text_kind: what the texts are, for a network that tells kinds apart.
     """
 
     config: Config
@@ -93,6 +95,7 @@ class Description[Config: CLIPConfig, Images]:
     location: Location | None
     text_format: TextFormat = CLIP_TEXTS
     text_cleaning: TextChoice = "corrected"
+    text_kind: TextKind = "short"
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer | PieceTokenizer:
@@ -105,10 +108,9 @@ class Description[Config: CLIPConfig, Images]:
             self.location.require(*self.location.absent)
         folder, text = self.location and self.location.folder, self.config.text
         if self.text_format.frame == "clip":
-            return load_tokenizer(folder, text)
-        if folder is None:
-            return byte_pieces(text, self.text_format, self.text_cleaning)
-        return load_pieces(folder, text, self.text_format, self.text_cleaning)
+            return load_tokenizer(folder, text, self.text_kind)
+        how = text, self.text_format, self.text_cleaning, self.text_kind
+        return byte_pieces(*how) if folder is None else load_pieces(folder, *how)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.summary}"

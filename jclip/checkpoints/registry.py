@@ -16,6 +16,7 @@ from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
 from jclip.models import CLIPConfig
 from jclip.models.config import Activation
+from jclip.models.flops import tower_flops
 from jclip.text.formats import TextFormat
 
 Channels = tuple[float, float, float]
@@ -32,7 +33,7 @@ class RegisteredCheckpoint:
     """A checkpoint of the registry: where it is, and how it was trained.
 
     `activation` is that of both towers; None where each tower has its own, as its architecture
-    says.
+    says. `licence` is that of the hub's page, in the hub's spelling; None where it is not known.
     """
 
     architecture: str
@@ -43,6 +44,7 @@ class RegisteredCheckpoint:
     std: Channels = CLIP_STD
     interpolation: Interpolation = "bicubic"
     fit: Fit = "crop"
+    licence: str | None = None
 
     def with_activation(self, config: CLIPConfig) -> CLIPConfig:
         """A network with this checkpoint's activation."""
@@ -65,6 +67,11 @@ class RegisteredCheckpoint:
         )
 
     @property
+    def flops(self) -> int:
+        """Operations of its matrix products for one image (`jclip.models.flops`)."""
+        return tower_flops(self.config)
+
+    @property
     def text_format(self) -> TextFormat:
         """How its texts become token ids."""
         return text_format_of(self.architecture)
@@ -80,6 +87,7 @@ def _registered(row: dict[str, str]) -> RegisteredCheckpoint:
         std=std,
         interpolation=cast(Interpolation, row["filter"]),
         fit=cast(Fit, row["fit"]),
+        licence=row["licence"] or None,
     )
 
 

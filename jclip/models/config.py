@@ -137,6 +137,16 @@ class TextConfig(TransformerConfig):
     projection: Projection = "plain"
     long: LongText | None = None
 
+    def context_of(self, kind: TextKind) -> int:
+        """Positions of texts of one kind.
+
+        Raises:
+            ValueError: the tower does not tell kinds apart.
+        """
+        if kind != "short" and self.long is None:
+            raise ValueError(f"texts of kind {kind!r}, but the tower knows one kind only")
+        return self.long.context_length if self.long and kind == "long" else self.context_length
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CLIPConfig:

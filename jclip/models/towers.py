@@ -161,21 +161,16 @@ class TextTower(Tower):
         self, token_ids: Int[Array | np.ndarray, "n l"], kind: TextKind = "short"
     ) -> Float[Array, "n l d"]:
         """Token ids to what enters block 0."""
-        positions = self._positions(kind)
-        context = len(positions)
+        positions, context = self._positions(kind), self.config.context_of(kind)
         if token_ids.shape[1] > context:
             raise ValueError(f"{token_ids.shape[1]} token ids, but the context holds {context}")
         return self.token_embedding[...][token_ids] + positions[: token_ids.shape[1]]
 
     def _positions(self, kind: TextKind) -> Float[Array, "l d"]:
-        if kind == "short":
+        long, first, rest = self.config.long, self.kept_embedding, self.long_embedding
+        if kind != "long" or long is None or first is None or rest is None:
             return self.position_embedding[...]
-        if self.config.long is None or self.kept_embedding is None or self.long_embedding is None:
-            raise ValueError(f"texts of kind {kind!r}, but the tower knows one kind only")
-        if kind == "box":
-            return self.position_embedding[...]
-        kept = self.config.long.kept
-        return jnp.concatenate([self.kept_embedding[...][:kept], self.long_embedding[...][kept:]])
+        return jnp.concatenate([first[...][: long.kept], rest[...][long.kept :]])
 
     def positions_of(self, token_ids: Int[Array, "n l"]) -> Int[Array, " n"]:
         """Where each text is pooled."""

@@ -58,7 +58,7 @@ class KeywordScores(Scores):
         """One row per image and format word.
 
         Columns image_set, control, model, fit, image, content, kind (identifier or generic), words,
-        score.
+        score; and probability, where the model has a sigmoid.
         """
         own = {
             "content": self._repeated(self.contents, len(self.columns)),

@@ -7,6 +7,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from jclip.probes.keyword import KeywordScores
+from jclip.probes.scores import with_probabilities
 from jclip.statistics.keyword import KeywordStatistics
 
 
@@ -53,19 +54,23 @@ def keyword_summary(
 
     `pairs_found` of `pairs` have p < alpha after Holm's adjustment; `location` is the median over
     pairs of the Hodges-Lehmann difference, `median_difference` that of the median difference.
+    Where a model has a sigmoid, the median probabilities with either kind of words stand last.
     """
-    return pa.Table.from_pylist(
-        [
-            {
-                **result.named,
-                "n": own.n,
-                "pairs_found": int((p < alpha).sum()),
-                "pairs": p.size,
-                "median_difference": float(np.median(own.median)),
-                "location": float(np.median(own.location)),
-                "fewest_wins": float(own.wins.min()),
-                "most_wins": float(own.wins.max()),
-            }
-            for result, own, p in zip(results, statistics, adjusted_p, strict=True)
-        ]
-    )
+    rows = [
+        {
+            **result.named,
+            "n": own.n,
+            "pairs_found": int((p < alpha).sum()),
+            "pairs": p.size,
+            "median_difference": float(np.median(own.median)),
+            "location": float(np.median(own.location)),
+            "fewest_wins": float(own.wins.min()),
+            "most_wins": float(own.wins.max()),
+        }
+        for result, own, p in zip(results, statistics, adjusted_p, strict=True)
+    ]
+    scores = {
+        "identifier_probability": [result.identifier_scores for result in results],
+        "generic_probability": [result.generic_scores for result in results],
+    }
+    return pa.Table.from_pylist(with_probabilities(rows, results, scores))

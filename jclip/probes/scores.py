@@ -3,16 +3,42 @@
 import dataclasses
 import functools
 import operator
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float
+import scipy.special
+from jaxtyping import Bool, Float, Float32
 
 from jclip.data.image_sets import ImageSet
 from jclip.images import Fit
+from jclip.models import CLIP
+
+
+class Sigmoid(NamedTuple):
+    """What a sigmoid loss trained (SigLIP, Zhai et al. 2023): the scale of a cosine, and the bias.
+
+    Attributes:
+        scale: of the cosine, the exponential of the stored value.
+        bias: added to the product.
+    """
+
+    scale: float
+    bias: float
+
+    def probabilities(self, scores: Float[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
+        """That image and text belong together, from scores, 100 x cosine."""
+        logits = self.scale * np.asarray(scores, np.float64) / 100 + self.bias
+        return scipy.special.expit(logits).astype(np.float32)
+
+
+def sigmoid_of(clip: CLIP) -> Sigmoid | None:
+    """That of a network; None where another loss trained it."""
+    if clip.logit_bias is None:
+        return None
+    return Sigmoid(float(np.exp(float(clip.logit_scale[...]))), float(clip.logit_bias[...]))
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -26,6 +52,7 @@ class Scores:
         images: `[N]` names.
         columns: `[K]`, what each score is of: a prompt, a shift, a degree of blur.
         values: `[N, K]`, 100 x cosine; NaN where it is still to come. Written in place.
+        sigmoid: makes probabilities of the scores, where the model's loss trained one.
     """
 
     image_set: str
@@ -34,6 +61,7 @@ class Scores:
     images: tuple[str, ...]
     columns: tuple[str, ...]
     values: Float[np.ndarray, "n k"]
+    sigmoid: Sigmoid | None = None
 
     @classmethod
     def empty[Own: "Scores"](
@@ -81,7 +109,10 @@ class Scores:
         return ("images",)
 
     def to_table(self) -> pa.Table:
-        """One row per image and column: image_set, model, fit, image, column, score."""
+        """One row per image and column: image_set, model, fit, image, column, score, probability.
+
+        The last of them is there where the model has a `sigmoid`.
+        """
         return self._table({"column": self._tiled(self.columns)}, self.values)
 
     def fill(self, table: pa.Table) -> None:
@@ -93,14 +124,15 @@ class Scores:
     def _table(self, own: dict[str, Any], scores: Float[np.ndarray, "n k"]) -> pa.Table:
         """A table of all images times some columns; `own` describes the columns."""
         n, k = scores.shape
-        return pa.table(
-            {
-                **{name: pa.repeat(value, n * k) for name, value in self.named.items()},
-                "image": self._repeated(self.images, k),
-                **own,
-                "score": scores.ravel().astype(np.float32),
-            }
-        )
+        columns = {
+            **{name: pa.repeat(value, n * k) for name, value in self.named.items()},
+            "image": self._repeated(self.images, k),
+            **own,
+            "score": scores.ravel().astype(np.float32),
+        }
+        if self.sigmoid is not None:
+            columns["probability"] = self.sigmoid.probabilities(scores.ravel())
+        return pa.table(columns)
 
     def _repeated(self, values: Sequence[str], count: int) -> pa.Array:
         """A text per image, for each of its `count` rows."""
@@ -117,8 +149,30 @@ class Scores:
 
 
 def score_table(results: Sequence[Scores]) -> pa.Table:
-    """The tables of several results, one below the other."""
-    return pa.concat_tables([result.to_table() for result in results])
+    """The tables of several results, one below the other; a column that one lacks is empty."""
+    tables = [result.to_table() for result in results]
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def with_probabilities(
+    rows: Sequence[dict[str, Any]],
+    results: Sequence[Scores],
+    scores: Mapping[str, Sequence[Float[np.ndarray, "..."]]],
+) -> list[dict[str, Any]]:
+    """A table's rows, one of each result, with median probabilities where a model has them.
+
+    Args:
+        rows: one of each result.
+        results: whose sigmoids are used.
+        scores: which scores of every result stand behind each column that is added.
+    """
+    if not any(result.sigmoid for result in results):
+        return list(rows)
+    more = [
+        {name: s and float(np.median(s.probabilities(own[row]))) for name, own in scores.items()}
+        for row, s in enumerate(result.sigmoid for result in results)
+    ]
+    return [row | own for row, own in zip(rows, more, strict=True)]
 
 
 def fill_scores(results: Sequence[Scores], tables: Iterable[pa.Table]) -> None:

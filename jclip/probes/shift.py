@@ -67,8 +67,8 @@ class ShiftScores(Scores):
         """One row per image and shift.
 
         Columns image_set, model, fit, image, caption, shift_index, shift (pixels), yaw (degrees),
-        score; and mirrored_score, of the flipped panorama, where that was scored and the shift is
-        0.
+        score; probability, where the model has a sigmoid; and mirrored_score, of the flipped
+        panorama, where that was scored and the shift is 0.
         """
         n, s = self.shifts.shape
         mirrored = np.full((n, s), np.nan, np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from jclip.probes.scores import with_probabilities
 from jclip.probes.shift import ShiftScores
 from jclip.statistics.stability import ShiftStatistics
 
@@ -82,10 +83,13 @@ def _test_columns(summary: ShiftStatistics, t: int) -> dict[str, float | bool | 
 def summary_table(
     results: Sequence[ShiftScores], statistics: Sequence[ShiftStatistics]
 ) -> pa.Table:
-    """One row per set, model and fit: the changes over all shifts, and how many are stable."""
-    return pa.Table.from_pylist(
-        [_summary(result, own) for result, own in zip(results, statistics, strict=True)]
-    )
+    """One row per set, model and fit: the changes over all shifts, and how many are stable.
+
+    Where a model has a sigmoid, the median unshifted probability stands last.
+    """
+    rows = [_summary(result, own) for result, own in zip(results, statistics, strict=True)]
+    unshifted = {"median_unshifted_probability": [result.scores[:, 0] for result in results]}
+    return pa.Table.from_pylist(with_probabilities(rows, results, unshifted))
 
 
 def _summary(result: ShiftScores, summary: ShiftStatistics) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from jclip.probes.keyword import KeywordScores
 from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
 from jclip.report.page import Column, Illustration, Page, Section, Table, page_title
 from jclip.report.style import COLOURS, INK, draw_boxes, drawable, legend_below, panels, png
-from jclip.report.tables import P, labelled, page_table
+from jclip.report.tables import PROBABILITY_METHOD, P, labelled, page_table
 from jclip.statistics.keyword import KeywordStatistics
 
 _DIFFERENCE, _SHARE = "+.3f", ".1%"
+_PROBABILITIES = ("identifier_probability", "generic_probability")
 # More cases than these are counted in the first sentence, not listed.
 _MOST_NAMED = 4
 # Cells darker than this share of the darkest have white numbers.
@@ -107,6 +108,8 @@ def _summary(first: KeywordScores, summary: pa.Table, alpha: float) -> Section:
         "fewest_wins": Column("images won: fewest", _SHARE),
         "most_wins": Column("images won: most", _SHARE),
     }
+    probable = [name for name in _PROBABILITIES if name in summary.column_names]
+    columns |= dict.fromkeys(probable)
     return Section(
         "Summary",
         "",
@@ -118,7 +121,7 @@ def _summary(first: KeywordScores, summary: pa.Table, alpha: float) -> Section:
         "differences on panoramas, and negative ones on perspective photos, the control.\n\n"
         "A difference counts as found where the paired one-sided Wilcoxon test, adjusted by Holm's "
         f"method over all pairs of words, models, fits and sets, gives p < {alpha:g}. Control sets "
-        "are a family of their own.",
+        "are a family of their own." + f"\n\n{PROBABILITY_METHOD}" * bool(probable),
     )
 
 

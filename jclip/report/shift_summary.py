@@ -8,9 +8,10 @@ import pyarrow as pa
 from jclip.probes.shift import ShiftScores
 from jclip.report.page import Column, Section, Table, counted
 from jclip.report.shift_figures import yaw_label
-from jclip.report.tables import CHANGE, SCORE, P, page_table
+from jclip.report.tables import CHANGE, PROBABILITY_METHOD, SCORE, P, page_table
 from jclip.statistics.stability import ShiftStatistics
 
+_PROBABILITY = "median_unshifted_probability"
 # More cases than these are counted in the first sentence, not listed.
 _MOST_NAMED = 4
 
@@ -49,12 +50,13 @@ def summary_section(
     sets = list(dict.fromkeys(result.image_set for result in results))
     labels = ("model", *(("image_set",) if len(sets) > 1 else ()), "fit")
     tested = any(s.corrected for s in statistics)
+    probable = f"\n\n{PROBABILITY_METHOD}" * (_PROBABILITY in summary.column_names)
     return Section(
         "Summary",
         _counts(results, statistics, sets),
         _change_table(summary, labels),
         *((_stability_table(summary, labels),) if tested else ()),
-        method=_reading(statistics, summary),
+        method=_reading(statistics, summary) + probable,
     )
 
 
@@ -114,6 +116,7 @@ def _change_table(summary: pa.Table, labels: Sequence[str]) -> Table:
         **dict.fromkeys(labels),
         "n": Column("panoramas"),
         "median_unshifted_score": Column("median unshifted score", SCORE),
+        **dict.fromkeys([_PROBABILITY] * (_PROBABILITY in summary.column_names)),
         "half_turn_median_abs_d": Column(f"median |d| {half_turn}", CHANGE),
         "largest_median_abs_d": Column("largest median |d|", CHANGE),
         "largest_at_yaw": Column("at yaw (degrees)", ".4g"),

@@ -13,6 +13,11 @@ import pyarrow.compute as pc
 from jclip.report.page import Cell, Column, Table
 
 SCORE, CHANGE, SHARE, P = ".2f", ".3f", ".3f", "#.2g"
+PROBABILITY = ".3g"
+PROBABILITY_METHOD = (
+    "Where a sigmoid loss trained a scale and a bias of the cosine, the probability is that of "
+    "image and text belonging together, the sigmoid of scale x cosine + bias."
+)
 
 COLUMNS = {
     "image_set": Column("image set"),
@@ -24,6 +29,9 @@ COLUMNS = {
     "yaw": Column("yaw (degrees)", ".4g"),
     "median_abs_d": Column("median |d|", CHANGE),
     "mean_abs_d": Column("mean |d|", CHANGE),
+    "median_unshifted_probability": Column("median unshifted probability", PROBABILITY),
+    "identifier_probability": Column("median probability: identifiers", PROBABILITY),
+    "generic_probability": Column("median probability: generic words", PROBABILITY),
     "shapiro_statistic": Column("Shapiro-Wilk W", ".4f"),
     "shapiro_p": Column("Shapiro-Wilk p", P),
     "wilcoxon_statistic": Column("Wilcoxon statistic", ".10g"),

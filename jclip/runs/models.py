@@ -28,6 +28,7 @@ def describe_models(options: ModelOptions) -> list[CheckpointDescription]:
             name,
             activation=options.activation,
             text_cleaning=options.text_cleaning,
+            text_kind=options.text_kind,
             allow_pickle=options.allow_pickle,
             architecture=options.architecture,
         )

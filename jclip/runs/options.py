@@ -14,7 +14,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from jclip.data.image_sets import ImageSet, open_image_sets
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.images.fits import FitOption
-from jclip.models.config import Activation
+from jclip.models.config import Activation, TextKind
 from jclip.runs.record import Silent
 from jclip.text.cleaning import TextChoice
 
@@ -137,6 +137,9 @@ class ModelOptions:
     """Override the checkpoints' own activation; gelu repeats the paper's mismatch."""
     text_cleaning: TextChoice = "corrected"
     """Corrected: as in training; reference: as the checkpoint's library does it."""
+    text_kind: TextKind = "short"
+    """What texts are, for models that tell kinds apart (FG-CLIP): long ones have more positions,
+    those about boxes a projection of their own."""
     allow_pickle: Flag = False
     """Read .bin and .pt weights too, through torch with weights_only."""
     architecture: Annotated[str | None, Silent] = None
@@ -152,10 +155,10 @@ class ModelOptions:
         """What of these makes two runs the same; the models themselves are facts of a run."""
         found = {"precision": self.dtype().name, "adapter": self.adapter and str(self.adapter)}
         # Named only where it was chosen, so that earlier runs are resumed.
-        cleaning = (
-            {} if self.text_cleaning == "corrected" else {"text_cleaning": self.text_cleaning}
-        )
-        return found | cleaning
+        usual = {"text_cleaning": "corrected", "text_kind": "short"}
+        return found | {
+            name: chosen for name, own in usual.items() if (chosen := getattr(self, name)) != own
+        }
 
 
 @dataclasses.dataclass(frozen=True)

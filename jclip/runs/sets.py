@@ -13,7 +13,7 @@ from jclip.distributed import own_share
 from jclip.errors import InputError, RunStopped
 from jclip.images.fits import fits_of
 from jclip.probes.probe import CaptionProbe, stream_scores
-from jclip.probes.scores import Scores, fill_scores, score_table
+from jclip.probes.scores import Scores, fill_scores, score_table, sigmoid_of
 from jclip.probes.subjects import make_subjects
 from jclip.runs.options import OutputOptions
 from jclip.runs.run import Run
@@ -69,6 +69,9 @@ def score_sets[Result: Scores](
     if any(c.identity.is_demo for c in checkpoints) and not all(s.demo_world for s in sets):
         run.note(DEMO_NOTICE)
     results = probe.results(sets, [checkpoint.description for checkpoint in checkpoints])
+    sigmoids = {checkpoint.identity.name: sigmoid_of(checkpoint.clip) for checkpoint in checkpoints}
+    for result in results:
+        result.sigmoid = sigmoids[result.model]
     fill_scores(results, run.earlier("scores"))
     for opened in sets:
         own = [result for result in results if result.image_set == opened.name]

@@ -9,16 +9,14 @@ Cleaning = Literal[
     "none",
     "lower",
     "lower_letters",
-    "canonical",
     "no_punctuation",
     "repaired",
     "canonical_repaired",
 ]
 """`none` leaves a text as it is. `lower` is Python's lower case, `lower_letters` the same letter by
-letter (no final sigma). `canonical` is how SigLIP was evaluated: underscores to spaces, no
-punctuation, lower case, single spaces; `no_punctuation` the same, with underscores dropped like
-other punctuation. `repaired` is the function of that name; open_clip makes some texts `canonical`
-after it."""
+letter (no final sigma). `no_punctuation` drops punctuation, makes lower case and single spaces.
+`repaired` is the function of that name; `canonical_repaired` makes underscores spaces and then does
+the same after it, as open_clip does and as SigLIP's own evaluations did, but not its training."""
 
 TextChoice = Literal["corrected", "reference"]
 """Whose cleaning: that of the training, or that of the library a checkpoint's files are for."""
@@ -53,12 +51,16 @@ CLEANINGS: dict[Cleaning, Callable[[str], str]] = {
     "none": str,
     "lower": str.lower,
     "lower_letters": lambda text: "".join(map(str.lower, text)),
-    "canonical": _canonical,
     "no_punctuation": _no_punctuation,
     "repaired": repaired,
     "canonical_repaired": lambda text: _canonical(repaired(text)),
 }
 """The function of each."""
+
+
+def changes_case_only(cleaning: Cleaning) -> bool:
+    """Whether all letters of a text are still there afterwards."""
+    return cleaning in ("none", "lower", "lower_letters")
 
 
 def is_unicode(text: str) -> bool:

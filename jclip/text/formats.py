@@ -30,7 +30,9 @@ class TextFormat:
 
 
 CLIP_TEXTS = TextFormat()
-SIGLIP_TEXTS = TextFormat(frame="own", corrected="canonical", reference="no_punctuation", padding=1)
+# Trained on lower-cased texts with their punctuation (`tokenize(lower=True)` in big_vision); only
+# its evaluations and the libraries drop it.
+SIGLIP_TEXTS = TextFormat(frame="own", corrected="lower", reference="no_punctuation", padding=1)
 SIGLIP2_TEXTS = TextFormat(frame="own", corrected="lower", reference="none", padding=0)
 NAFLEX_TEXTS = dataclasses.replace(SIGLIP2_TEXTS, reference="lower_letters")
 METACLIP2_TEXTS = TextFormat(frame="own", padding=1)

@@ -1,7 +1,9 @@
 """Tokenizers other than CLIP's: `tokenizer.json` of any kind, and SigLIP's `spiece.model`."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -9,8 +11,10 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from jclip.errors import InputError
 from jclip.models import TextConfig
-from jclip.text.cleaning import CLEANINGS, TextChoice
+from jclip.models.config import TextKind
+from jclip.text.cleaning import CLEANINGS, Cleaning, TextChoice, changes_case_only, is_unicode
 from jclip.text.formats import TextFormat
+from jclip.text.notices import lettered, lower_lettered, text_notices
 from jclip.text.tokenizer import TokenIds, listed_texts
 
 PIECE_FILES = ("tokenizer.json", "spiece.model")
@@ -28,6 +32,7 @@ class PieceTokenizer:
         config: the text tower.
         how: cleaning, frame and padding.
         texts: whose cleaning.
+        kind: what the texts are, for networks that tell kinds apart.
 
     Raises:
         InputError: the tokenizer does not fit the tower: it knows more tokens than the tower
@@ -35,12 +40,19 @@ class PieceTokenizer:
     """
 
     def __init__(
-        self, backend: tokenizers.Tokenizer, config: TextConfig, how: TextFormat, texts: TextChoice
+        self,
+        backend: tokenizers.Tokenizer,
+        config: TextConfig,
+        how: TextFormat,
+        texts: TextChoice,
+        kind: TextKind = "short",
     ):
         self.backend = backend
-        self.context_length = config.context_length
+        self.context_length = config.context_of(kind)
+        self._kind: TextKind = kind
         self._how = how
-        self._clean = CLEANINGS[how.cleaning(texts)]
+        self._cleaning: Cleaning = how.cleaning(texts)
+        self._clean = CLEANINGS[self._cleaning]
         if (known := backend.get_vocab_size()) > config.vocabulary_size:
             raise InputError(
                 f"the tokenizer knows {known} tokens, but the text tower embeds "
@@ -71,9 +83,15 @@ class PieceTokenizer:
 
         Raises:
             TypeError: something else than texts.
+            InputError: one is no Unicode, even when it is cleaned.
         """
         context, framed = self.context_length, self._how.frame != "class_last"
         cleaned = [self._clean(text) for text in listed_texts(texts)]
+        for row, text in enumerate(cleaned):
+            if not is_unicode(text):
+                raise InputError(
+                    f"texts[{row}]: half a surrogate pair, no Unicode, in {text!a:.80}"
+                )
         rows = [one.ids for one in self.backend.encode_batch(cleaned, add_special_tokens=framed)]
         ids = np.full((len(rows), context), self._how.padding or 0, np.int32)
         room = context if framed else context - 3
@@ -86,15 +104,42 @@ class PieceTokenizer:
             target[: len(kept)] = kept
         if self._how.frame == "separator_to_zero":
             ids[ids == self.end_of_text] = 0
-        return TokenIds(ids, np.array([len(row) > room for row in rows], bool))
+        truncated = np.array([len(row) > room for row in rows], bool)
+        return TokenIds(ids, truncated, self._kind)
 
     def notices(self, texts: Sequence[str]) -> list[str]:
-        """None: how texts are cleaned is a choice of the run, which its page names."""
-        return []
+        """How many texts have other tokens than before cleaning, or hold a token's own name.
+
+        Lower case alone does not count: it is a choice of the run, which its page names.
+        """
+        name = self._cleaning
+        as_it_is = None
+        if not changes_case_only(name):
+            as_it_is = lettered if name == "repaired" else lower_lettered
+        added = self.backend.get_added_tokens_decoder().values()
+        marks = [token.content for token in added if token.special]
+        return text_notices(
+            texts,
+            self._clean,
+            as_it_is,
+            self._pieces,
+            re.compile("|".join(map(re.escape, marks))) if marks else None,
+            said=f"texts are cleaned first ({', '.join(reversed(name.split('_')))})",
+            meant=f"the tokenizer takes such for tokens of its own ({', '.join(marks[:4])}, ...)",
+        )
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """For comparison alone, also of what is no Unicode."""
+        known = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return [one.ids for one in self.backend.encode_batch(known)]
 
 
 def load_pieces(
-    folder: Path, config: TextConfig, how: TextFormat, texts: TextChoice
+    folder: Path,
+    config: TextConfig,
+    how: TextFormat,
+    texts: TextChoice,
+    kind: TextKind = "short",
 ) -> PieceTokenizer:
     """The tokenizer of a checkpoint's folder.
 
@@ -116,10 +161,12 @@ def load_pieces(
         raise InputError(f"{path}: the tokenizer cannot be read: {error}") from error
     backend.no_padding()
     backend.no_truncation()
-    return PieceTokenizer(backend, config, how, texts)
+    return PieceTokenizer(backend, config, how, texts, kind)
 
 
-def byte_pieces(config: TextConfig, how: TextFormat, texts: TextChoice) -> PieceTokenizer:
+def byte_pieces(
+    config: TextConfig, how: TextFormat, texts: TextChoice, kind: TextKind = "short"
+) -> PieceTokenizer:
     """A tokenizer for an untrained network, of which no vocabulary is known: a token per byte."""
     end = 1 if config.end_of_text is None else config.end_of_text
     names = ["<pad>", "<unused>", "<unused2>"]
@@ -130,7 +177,7 @@ def byte_pieces(config: TextConfig, how: TextFormat, texts: TextChoice) -> Piece
     backend.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", end)]
     )
-    return PieceTokenizer(backend, config, how, texts)
+    return PieceTokenizer(backend, config, how, texts, kind)
 
 
 def _sentence_pieces(content: bytes) -> tokenizers.Tokenizer:
@@ -140,11 +187,13 @@ def _sentence_pieces(content: bytes) -> tokenizers.Tokenizer:
         if field == 1:
             piece = dict(_fields(value))
             score = np.frombuffer(piece.get(2, bytes(4)), "<f4")[0]
-            pieces.append((piece[1].decode("utf-8"), float(score)))
+            # No text holds a blank when it is matched: `</s>` in a text is four letters.
+            hidden = "" if piece.get(3, _NORMAL) in (_NORMAL, _USER_DEFINED) else " "
+            pieces.append((hidden + piece[1].decode("utf-8"), float(score)))
         elif field == 3:
             charsmap = dict(_fields(value)).get(2, b"")
     names = [name for name, _ in pieces]
-    unknown, end = names.index("<unk>"), names.index("</s>")
+    unknown, end = names.index(" <unk>"), names.index(" </s>")
     backend = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=unknown, byte_fallback=False))
     if charsmap:
         backend.normalizer = normalizers.Precompiled(charsmap)
@@ -156,8 +205,12 @@ def _sentence_pieces(content: bytes) -> tokenizers.Tokenizer:
     return backend
 
 
-def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a protobuf message: number and bytes; those of variable length are skipped."""
+# Kinds of pieces; the others (unknown, control, unused, bytes) stand for no letters of a text.
+_NORMAL, _USER_DEFINED = 1, 4
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a protobuf message: number, and bytes or a whole number."""
     at = 0
 
     def number() -> int:
@@ -175,7 +228,7 @@ def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
         key = number()
         kind = key & 7
         if kind == 0:
-            number()
+            yield key >> 3, number()
             continue
         length = {1: 8, 5: 4}.get(kind) or number()
         yield key >> 3, content[at : at + length]

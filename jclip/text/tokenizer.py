@@ -4,7 +4,6 @@ import gzip
 import importlib.resources
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,9 @@ from jaxtyping import Bool, Int32
 
 from jclip.errors import InputError
 from jclip.models import TextConfig
+from jclip.models.config import TextKind
 from jclip.text.cleaning import repaired
+from jclip.text.notices import lower_lettered, text_notices
 
 CLIP_VOCABULARY_SIZE = 49408
 
@@ -24,25 +25,30 @@ _MARKERS = re.compile(r"<\|(start|end)oftext\|>|<(start|end)_of_text>")
 
 
 class TokenIds(NamedTuple):
-    """Token ids `[N, L]`, and which of the N texts were cut to fit the context of L tokens."""
+    """Token ids `[N, L]`, and which of the N texts were cut to fit the context of L tokens.
+
+    `kind` says what the texts are, to networks that tell kinds apart.
+    """
 
     ids: Int32[np.ndarray, "n l"]
     truncated: Bool[np.ndarray, " n"]
+    kind: TextKind = "short"
 
 
 class Tokenizer:
     """A byte-pair tokenizer that frames texts as a text tower expects them.
 
-    Its `backend` is a `transformers.CLIPTokenizer`.
+    Its `backend` is a `transformers.CLIPTokenizer`; texts are of one `kind`.
 
     Raises:
         InputError: the tokenizer does not fit the tower: its end-of-text token is not the one that
             the tower is pooled at, or it knows more tokens than the tower embeds.
     """
 
-    def __init__(self, backend: Any, config: TextConfig):
+    def __init__(self, backend: Any, config: TextConfig, kind: TextKind = "short"):
         self.backend = backend
-        self.context_length = config.context_length
+        self.context_length = config.context_of(kind)
+        self._kind: TextKind = kind
         self.end_of_text = backend.eos_token_id
         if config.end_of_text not in (None, self.end_of_text):
             raise InputError(
@@ -72,33 +78,22 @@ class Tokenizer:
             kept = row[: self.context_length - 1]
             target[: len(kept)] = kept
         truncated = np.array([len(row) > self.context_length for row in rows], bool)
-        return TokenIds(ids, truncated)
+        return TokenIds(ids, truncated, self._kind)
 
     def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
         return self.backend(list(texts), verbose=False)["input_ids"] if texts else []
 
     def notices(self, texts: Sequence[str]) -> list[str]:
         """How many texts have other tokens than before cleaning, or hold the mark of an end."""
-        pairs = [(text, repaired(text).lower()) for text in texts]
-        other = [(text, clean) for text, clean in pairs if clean != _as_it_is(text)]
-        tokens = map(self._pieces, zip(*other, strict=True)) if other else ([], [])
-        changed = [
-            pair for pair, before, after in zip(other, *tokens, strict=True) if before != after
-        ]
-        notices = []
-        if changed:
-            text, clean = changed[0]
-            notices.append(
-                f"{len(changed)} of {len(pairs)} texts have other tokens than their letters give, "
-                "as OpenAI and open_clip mend texts and read HTML entities first; "
-                f"{text!a:.80} is read as {clean!a:.80}."
-            )
-        if marked := [clean for _, clean in pairs if _MARKERS.search(clean)]:
-            notices.append(
-                f"{len(marked)} of {len(pairs)} texts hold a mark of a text's start or end: {_END} "
-                f"ends a text there, <end_of_text> does in open_clip; one is {marked[0]!a:.80}."
-            )
-        return notices
+        return text_notices(
+            texts,
+            lambda text: repaired(text).lower(),
+            lower_lettered,
+            self._pieces,
+            _MARKERS,
+            said="OpenAI and open_clip mend texts and read HTML entities first",
+            meant=f"{_END} ends a text there, <end_of_text> does in open_clip",
+        )
 
 
 def listed_texts(texts: Any) -> list[str]:
@@ -118,11 +113,7 @@ def listed_texts(texts: Any) -> list[str]:
     return found
 
 
-def _as_it_is(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split()).lower()
-
-
-def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
+def load_tokenizer(folder: Path | None, config: TextConfig, kind: TextKind = "short") -> Tokenizer:
     """The tokenizer of a checkpoint's folder, or CLIP's where there is no folder or none in it.
 
     A folder may hold `tokenizer.json`, or `vocab.json` and `merges.txt`.
@@ -136,7 +127,7 @@ def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
             backend = _tokenizer_class().from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the parsers raise bare Exceptions
             raise InputError(f"{folder}: the tokenizer cannot be read: {error}") from error
-        return Tokenizer(backend, config)
+        return Tokenizer(backend, config, kind)
     if config.vocabulary_size != CLIP_VOCABULARY_SIZE:
         raise InputError(
             f"{folder or 'the checkpoint'} holds neither tokenizer.json nor vocab.json with "
@@ -147,7 +138,7 @@ def load_tokenizer(folder: Path | None, config: TextConfig) -> Tokenizer:
     packed = importlib.resources.files("jclip.text") / "clip_bpe" / "merges.txt.gz"
     lines = gzip.decompress(packed.read_bytes()).decode("utf-8").splitlines()
     merges = [(left, right) for left, right in map(str.split, lines)]
-    return Tokenizer(tokenizer_from_merges(merges), config)
+    return Tokenizer(tokenizer_from_merges(merges), config, kind)
 
 
 def _tokenizer_class() -> Any:

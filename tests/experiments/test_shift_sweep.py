@@ -350,3 +350,36 @@ def test_bad_input_is_one_line_and_nothing_is_computed(sweep, panorama_folder, a
     assert status == 2 and error.count("\n") == 1
     assert re.search(message, error), error
     assert not out.exists()
+
+
+def test_probabilities_stand_beside_the_scores_of_a_sigmoid_loss(sweep, panorama_folder):
+    folder = panorama_folder(["a.png", "b.png"])
+    ended = sweep("--images", folder, "--shifts", "2", model=str(GOLDEN / "siglip"))
+    assert ended.status == 0
+    table, _ = scores(ended.folder)
+    expected = np.load(GOLDEN / "siglip" / "expected.npz")
+    scale, bias = (float(np.squeeze(expected[name])) for name in ("logit_scale", "logit_bias"))
+    logits = np.exp(scale) * np.array(table["score"], np.float64) / 100 + bias
+    np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    page = (ended.folder / "report.html").read_text()
+    assert "median unshifted probability" in page
+    assert "the sigmoid of scale x cosine + bias" in page
+    clamped = sweep(
+        "--images", folder, "--shifts", "2", "--clamp", model=str(GOLDEN / "siglip"), out="clamped"
+    )
+    assert "probability" not in scores(clamped.folder)[0].column_names
+
+
+def test_kinds_of_texts_make_other_runs(sweep, panorama_folder):
+    folder = panorama_folder(["a.png", "b.png"])
+    found = {}
+    for kind in ("short", "box", "long"):
+        ended = sweep("--images", folder, "--shifts", "2", "--fits", "squash", "--text-kind", kind,
+                      model=str(GOLDEN / "fgclip2"), out=kind)  # fmt: skip
+        assert ended.status == 0
+        found[kind] = scores(ended.folder)[1]
+    assert np.abs(found["short"] - found["box"]).max() > 0.1
+    assert np.abs(found["short"] - found["long"]).max() > 0.1
+    ended = sweep("--images", folder, "--text-kind", "long", out="other")
+    assert ended.status == 2
+    assert "hf_full: texts of kind 'long', but the tower knows one kind" in ended.err

@@ -8,7 +8,7 @@ import scipy.stats
 from made_scores import keyword_scores
 
 from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
-from jclip.probes.scores import fill_scores, score_table
+from jclip.probes.scores import Sigmoid, fill_scores, score_table
 from jclip.statistics.keyword import keyword_statistics
 
 
@@ -136,3 +136,16 @@ def test_the_summary_counts_the_pairs_found_and_takes_medians_over_pairs():
     for name, value in expected.items():
         assert found[name] == (value if isinstance(value, str) else pytest.approx(value)), name
     assert (control["image_set"], control["control"], control["pairs_found"]) == ("photos", True, 0)
+
+
+def test_the_summary_has_median_probabilities_where_there_are_any():
+    result = scores(12)
+    likely = dataclasses.replace(result, sigmoid=Sigmoid(10.0, -1.0))
+    own = keyword_statistics(result.identifier_scores, result.generic_scores)
+    two = [result, likely], [own, own], [np.ones((2, 3))] * 2
+    without, row = keyword_summary(*two, 0.05).to_pylist()
+    assert without["generic_probability"] is None
+    for kind in ("identifier", "generic"):
+        logits = getattr(likely, f"{kind}_scores") / 10 - 1
+        median = float(np.median(1 / (1 + np.exp(-logits))))
+        assert row[f"{kind}_probability"] == pytest.approx(median, rel=1e-6)

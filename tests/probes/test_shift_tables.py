@@ -1,6 +1,7 @@
 """Scores and statistics of the shift probe as tables, column by column."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import scipy.stats
 from made_scores import shift_scores, with_scores
 from plain_holm import plain_holm
 
-from jclip.probes.scores import fill_scores, score_table
+from jclip.probes.scores import Sigmoid, fill_scores, score_table
 from jclip.probes.shift_tables import statistics_table, summary_table
 from jclip.statistics.calibration import calibrate_flip_bound
 from jclip.statistics.stability import shift_statistics
@@ -66,6 +67,13 @@ def test_scores_have_a_row_per_image_and_shift():
         "score": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
         "mirrored_score": [7.0, None, None, 8.0, None, None],
     }
+    # A model that a sigmoid loss trained has probabilities; those of another are empty.
+    likely, both = small(), [small(), dataclasses.replace(small(), sigmoid=Sigmoid(5.0, -0.1))]
+    assert likely.sigmoid is None and "probability" not in score_table([likely]).column_names
+    probabilities = score_table(both)["probability"].to_pylist()
+    assert probabilities[:6] == [None] * 6
+    wanted = [1 / (1 + math.exp(0.1 - 5 * score / 100)) for score in range(1, 7)]
+    assert probabilities[6:] == pytest.approx(wanted, rel=1e-6)
     unflipped = score_table([small(mirrored=None)])
     assert unflipped["mirrored_score"].to_pylist() == [None] * 6
 
@@ -165,6 +173,15 @@ def test_what_was_not_tested_is_empty(result):
     assert "median_excess_low" not in rows[0]
     untested = statistics_table([result], [shift_statistics(result.scores, None)])
     assert "beta" not in untested.schema.names
+
+
+def test_the_summary_has_the_median_probability_where_there_is_one(result):
+    likely = dataclasses.replace(result, model="b", sigmoid=Sigmoid(100.0, -10.0))
+    statistics = [shift_statistics(r.scores, None) for r in (result, likely)]
+    without, row = summary_table([result, likely], statistics).to_pylist()
+    assert without["median_unshifted_probability"] is None
+    median = float(np.median(1 / (1 + np.exp(10 - likely.scores[:, 0]))))
+    assert row["median_unshifted_probability"] == pytest.approx(median, rel=1e-6)
 
 
 def test_the_summary_has_its_values_under_its_names(result):

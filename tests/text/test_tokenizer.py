@@ -33,7 +33,7 @@ def golden():
 
 
 def test_ids_equal_both_libraries_up_to_padding(clip, golden):
-    ids, truncated = clip(golden["prompts"].tolist())
+    ids, truncated, _ = clip(golden["prompts"].tolist())
     assert ids.dtype == np.int32
     for library in ("transformers", "open_clip"):
         wanted = golden[library]
@@ -117,7 +117,7 @@ def test_marks_of_an_end_inside_a_text_are_noticed(clip, mark):
 
 
 def test_no_texts(clip):
-    ids, truncated = clip([])
+    ids, truncated, _ = clip([])
     assert ids.shape == (0, 77)
     assert truncated.shape == (0,)
 
@@ -125,7 +125,7 @@ def test_no_texts(clip):
 @settings(max_examples=30, deadline=None)
 @given(st.text(max_size=200))
 def test_every_text_is_framed(clip, text):
-    (row,), (cut,) = clip([text])
+    (row,), (cut,), _ = clip([text])
     first_end = (row == END).argmax()
     assert row[0] == START
     assert first_end > 0
@@ -135,12 +135,12 @@ def test_every_text_is_framed(clip, text):
 
 def test_a_short_context_cuts(clip):
     short = load_tokenizer(None, replace(TEXT, context_length=5))
-    (ids, longer), truncated = short(["a dog", "a dog in the kitchen"])
+    (ids, longer), truncated, _ = short(["a dog", "a dog in the kitchen"])
     assert truncated.tolist() == [False, True]
     assert ids.tolist() == [*clip(["a dog"]).ids[0, :4], END]
     assert longer.tolist() == [*clip(["a dog in"]).ids[0, :4], END]
     # Five tokens with its frame: whole, to the last place.
-    (exact,), truncated = short(["a dog in"])
+    (exact,), truncated, _ = short(["a dog in"])
     assert exact.tolist() == longer.tolist() and truncated.tolist() == [False]
 
 
