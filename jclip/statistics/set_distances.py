@@ -152,7 +152,7 @@ def mean_interval(
 
 
 def _basic(value: float, found: Float[np.ndarray, " r"], confidence: float) -> SetDistance:
-    """The basic bootstrap interval: a resample lies as far above the set as the set above the truth.
+    """The basic bootstrap interval: a resample is above the set as the set is above the truth.
 
     A distance grows with every copy in a resample; percentiles would not hold the value itself.
     """

@@ -29,7 +29,7 @@ def test_golden_distances(pair):
     unbiased = mmd(ours, theirs, biased=False)
     assert unbiased == pytest.approx(expected["cmmd_unbiased"], abs=1e-6)
     assert mmd(first, second) == pytest.approx(expected["mmd_not_normalised"], abs=1e-6)
-    # The golden scaled rows to length 1 in float32, and takes eigenvalues of nearly singular covariances.
+    # The golden scaled rows in float32, and takes eigenvalues of nearly singular covariances.
     close = 1e-6 if pair.startswith("gauss") else 1e-4
     assert frechet_distance(first, second) == pytest.approx(expected["frechet"], rel=close)
     assert frechet_distance(ours, theirs) == pytest.approx(expected["frechet_unit"], rel=close)
