@@ -58,6 +58,16 @@ def find_captions(folder: Path, image_names: Sequence[str] = ()) -> Path:
     Raises:
         InputError: there is none.
     """
+    if (found := captions_beside(folder, image_names)) is not None:
+        return found
+    raise InputError(
+        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)}, or a .txt for each)",
+        argument="captions",
+    )
+
+
+def captions_beside(folder: Path, image_names: Sequence[str] = ()) -> Path | None:
+    """What `find_captions` finds; None where there is nothing."""
     there = {}
     for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         if path.is_file():
@@ -67,10 +77,7 @@ def find_captions(folder: Path, image_names: Sequence[str] = ()) -> Path:
             return folder / name if (folder / name).is_file() else there[name]
     if any(_texts_beside(folder, image_names)):
         return folder
-    raise InputError(
-        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)}, or a .txt for each)",
-        argument="captions",
-    )
+    return None
 
 
 def read_captions(

@@ -8,8 +8,6 @@ else is a folder of images as every experiment reads it.
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,7 +17,7 @@ import numpy as np
 from jclip.data.captions import CaptionRules, caption_of, read_captions
 from jclip.data.file_names import natural_order
 from jclip.data.image_sources import FoundImages, find_images
-from jclip.data.images import SUFFIXES, ImageFile, decode, files_of, inspect_images
+from jclip.data.images import SUFFIXES, ImageFile, decode, inspect_images
 from jclip.errors import InputError
 from jclip.files.text_files import lines_of, read_text
 
@@ -34,28 +32,16 @@ _CAPTIONS, _VIEW_CAPTIONS = "blip3_stitched", "blip3"
 _FIRST_LINE = CaptionRules(lines="first")
 
 
-def find_panoramas(
-    source: str, pixel_limit: int, layout: Layout = "auto", split: str = "test"
-) -> FoundImages:
-    """The panoramas of a source, none decoded, with the captions that its layout has for them.
+def find_layout(
+    path: Path, pixel_limit: int, layout: Layout = "auto", split: str = "test"
+) -> FoundImages | None:
+    """The panoramas of a folder or file in one of the layouts, none decoded, with their captions.
 
-    Args:
-        source: a folder in one of the layouts, PanoEval's JSON lines, or what `find_images` takes;
-            `NAME=SOURCE` calls the set by another name.
-        pixel_limit: of one image, in pixels.
-        layout: which; `auto` looks at what lies there.
-        split: of PanFusion's data set: `train`, `test` or `all`.
+    None if it is in none; see `jclip.data.panorama_sets.find_panoramas`.
 
     Raises:
-        InputError: the folder is not in that layout, or something of it is missing; or see
-            `find_images`.
+        InputError: it is not in the layout that was asked for, or something of it is missing.
     """
-    renamed = re.fullmatch(r"([\w.-]+)=(.+)", source)
-    if renamed is not None and not os.path.exists(source):
-        return find_panoramas(renamed[2], pixel_limit, layout, split)._replace(name=renamed[1])
-    path = Path(source)
-    if not path.exists() or layout == "plain":
-        return find_images(source, pixel_limit)
     readers: dict[str, Callable[[], FoundImages | None]] = {
         "panfusion": lambda: (
             _panfusion_data(path, pixel_limit, split) or _panfusion_results(path, pixel_limit)
@@ -64,14 +50,12 @@ def find_panoramas(
         "survey": lambda: _survey(path, pixel_limit),
         "panoeval": lambda: _panoeval(path, pixel_limit),
     }
-    asked = readers if layout == "auto" else {layout: readers[layout]}
-    for read in asked.values():
+    for read in readers.values() if layout == "auto" else (readers[layout],):
         if (found := read()) is not None:
             return found
     if layout != "auto":
         raise InputError(f"{path}: not in the layout {layout}", argument="layout")
-    below = path.is_dir() and not files_of(path, "*", SUFFIXES | {".tar"})
-    return find_images(f"{source}/**" if below else source, pixel_limit)
+    return None
 
 
 def _panfusion_data(root: Path, pixel_limit: int, split: str) -> FoundImages | None:

@@ -46,6 +46,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         orbit: over how many yaws embeddings are averaged, a divisor of eight.
         prompt_prefix: put before every whole caption.
         panoeval: whether to compute PanoEval's form of the Discontinuity Score.
+        cut_ends: whether captions that are too long lose their end of text; see `make_subjects`.
 
     Raises:
         InputError: a pitch is no angle, or there is no view at the seam.
@@ -62,6 +63,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         orbit: int = YAWS,
         prompt_prefix: str = "",
         panoeval: bool = False,
+        cut_ends: bool = False,
     ):
         if not pitches:
             raise InputError("no pitch of views at the seam", argument="seam_pitches")
@@ -72,6 +74,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         self.rescaling, self.samples, self.panoeval = tuple(rescaling), samples, panoeval
         seam = (SphereView(SEAM_YAW, float(pitch)) for pitch in pitches)
         self.cameras = (*ring(VIEWS), *seam)
+        self.cut_ends = cut_ends
         self._widths: dict[str, int] = {}
 
     @property
@@ -117,6 +120,36 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
             captioned=captioned,
             stacked=stacked,
         )
+
+    def check(self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]) -> None:
+        """Refuse what could only fail after the expensive part.
+
+        Raises:
+            InputError: pictures of a set serve no chosen protocol, or a model takes no squares.
+        """
+        for opened in sets:
+            if not self.measures(opened):
+                raise InputError(
+                    f"{opened.name}: eight pictures of a scene and no panoramas, which serve the "
+                    "protocols mvdiffusion and panfusion alone",
+                    argument="protocols",
+                )
+        for model in models:
+            if not isinstance(model.image_config.size, int):
+                raise InputError(
+                    f"{model.identity.name}: takes images of every shape; views of panoramas are "
+                    "squares"
+                )
+
+    def left_out(self, opened: ImageSet) -> list[str]:
+        """What of the chosen protocols a set has no captions for."""
+        if opened.view_captions:
+            return []
+        names = [
+            *["panfusion.mv_CS"] * ("panfusion" in self.protocols or "jclip" in self.protocols),
+            *["mvdiffusion.CS"] * ("mvdiffusion" in self.protocols),
+        ]
+        return [f"{opened.name}: no captions of views, so no {' and '.join(names)}."] * bool(names)
 
     def prompts(self, opened: ImageSet) -> list[list[str]]:
         """Of each image its caption, and those of its views as they are and with the prefix."""

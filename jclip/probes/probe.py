@@ -39,6 +39,9 @@ class CaptionProbe[Result: Scores]:
         prompt_prefix: put before every caption.
     """
 
+    cut_ends = False
+    """Whether prompts that are too long lose their end of text; see `make_subjects`."""
+
     def __init__(
         self,
         columns: Sequence[str],

@@ -111,7 +111,9 @@ def _score_set(
     rows = [row for plan in plans for row in plan.indices]
     prompts, subjects = probe.prompts(opened), []
     for checkpoint in checkpoints:
-        probed, notices = make_subjects(checkpoint, probe.fits, prompts, rows)
+        probed, notices = make_subjects(
+            checkpoint, probe.fits, prompts, rows, cut_ends=probe.cut_ends
+        )
         subjects += probed
         run.note(*notices)
     batches = stream_batches(opened.images, plans, record_failures=record_failures)
