@@ -26,7 +26,7 @@ from jclip.demo.scenes import MAX_OBJECTS, SPLITS, Camera, Scene, sample_scene, 
 GENERATORS = ("demo", "demo-seam", "demo-shuffled", "demo-captions")
 _SOURCE = re.compile(rf"({'|'.join(GENERATORS)})(?::([1-9]\d*))?")
 _SPLIT, _SEED, _FIELD_OF_VIEW = "test", 0, 90.0
-_TORN, _LEVELS = 6, 40.0
+_TORN, _LEVELS = 2, 20.0
 """How many columns run apart on each side of a torn seam, and by how much at most."""
 
 

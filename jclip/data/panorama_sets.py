@@ -10,15 +10,21 @@ from pathlib import Path, PurePosixPath
 
 from jclip.data.captions import DEFAULT_RULES, CaptionRules, captions_beside
 from jclip.data.demo_generators import generate, generator_of
+from jclip.data.hdr import HDR_SUFFIXES, inspect_hdr
 from jclip.data.image_sets import ImageSet, open_image_sets, uncaptioned_set
 from jclip.data.image_sources import DEMO_HEIGHT, DEMO_IMAGES, FoundImages, find_images
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, SUFFIXES, ImageFile, files_of
 from jclip.data.panorama_folders import Layout, find_layout
 from jclip.errors import InputError
+from jclip.images.tone_mapping import ToneMap
 
 
 def find_panoramas(
-    source: str, pixel_limit: int, layout: Layout = "auto", split: str = "test"
+    source: str,
+    pixel_limit: int,
+    layout: Layout = "auto",
+    split: str = "test",
+    tone_map: ToneMap | None = None,
 ) -> FoundImages:
     """The panoramas of a source, none decoded, with the captions that its layout has for them.
 
@@ -30,6 +36,7 @@ def find_panoramas(
         pixel_limit: of one image, in pixels.
         layout: which; `auto` looks at what lies there, `plain` is none of them.
         split: of PanFusion's data set: `train`, `test` or `all`.
+        tone_map: of HDR panoramas, which make a set of their own.
 
     Raises:
         InputError: the folder is not in that layout, or something of it is missing; or see
@@ -37,7 +44,8 @@ def find_panoramas(
     """
     renamed = re.fullmatch(r"([\w.-]+)=(.+)", source)
     if renamed is not None and not os.path.exists(source):
-        return find_panoramas(renamed[2], pixel_limit, layout, split)._replace(name=renamed[1])
+        found = find_panoramas(renamed[2], pixel_limit, layout, split, tone_map)
+        return found._replace(name=renamed[1])
     if (demo := generator_of(source)) is not None:
         return _generated(*demo)
     path = Path(source)
@@ -45,8 +53,28 @@ def find_panoramas(
         return find_images(source, pixel_limit)
     if layout != "plain" and (found := find_layout(path, pixel_limit, layout, split)) is not None:
         return found
+    if path.is_dir() and (linear := files_of(path, "**", HDR_SUFFIXES)):
+        return _hdr(path, linear, tone_map, pixel_limit)
     below = path.is_dir() and not files_of(path, "*", SUFFIXES | {".tar"})
     return find_images(f"{source}/**" if below else source, pixel_limit)
+
+
+def _hdr(
+    folder: Path, files: Sequence[Path], tone_map: ToneMap | None, pixel_limit: int
+) -> FoundImages:
+    """HDR panoramas of a folder and those below it."""
+    if others := files_of(folder, "**", SUFFIXES):
+        raise InputError(
+            f"{folder}: HDR images beside others, as {files[0].name} and {others[0].name}; a set "
+            "is of one kind"
+        )
+    names = [file.relative_to(folder).as_posix() for file in files]
+    images = [
+        inspect_hdr(file, name, tone_map, pixel_limit)
+        for file, name in zip(files, names, strict=True)
+    ]
+    said = f"{folder}: {len(files)} HDR images, tone map {tone_map}"
+    return FoundImages(folder.resolve().name, tuple(images), folder, notices=(said,))
 
 
 def _generated(generator: str, count: int | None) -> FoundImages:
@@ -68,6 +96,7 @@ def open_panorama_sets(
     layout: Layout = "auto",
     split: str = "test",
     rules: CaptionRules = DEFAULT_RULES,
+    tone_map: ToneMap | None = None,
     pixel_limit: int = DEFAULT_PIXEL_LIMIT,
 ) -> tuple[list[ImageSet], ImageSet | None]:
     """Generators' panoramas with captions, and real ones, which need none.
@@ -78,7 +107,7 @@ def open_panorama_sets(
         InputError: see `find_panoramas` and `open_image_sets`; or two panoramas of one set have one
             name, or two sets.
     """
-    find = functools.partial(find_panoramas, layout=layout, split=split)
+    find = functools.partial(find_panoramas, layout=layout, split=split, tone_map=tone_map)
     sets = open_image_sets(sources, captions, pixel_limit, rules, find)
     real = None if reference is None else _real(reference, pixel_limit, rules, find)
     if real is not None and real.name in [opened.name for opened in sets]:
@@ -106,7 +135,7 @@ def _real(source: str, pixel_limit: int, rules: CaptionRules, find) -> ImageSet:
 def pair_key(name: str) -> str:
     """What a panorama is called whatever its format: its path without the suffix."""
     path = PurePosixPath(name)
-    return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES else name
+    return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES | HDR_SUFFIXES else name
 
 
 def _with_view_captions(opened: ImageSet, real: ImageSet | None) -> ImageSet:

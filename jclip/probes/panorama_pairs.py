@@ -39,7 +39,8 @@ def pairing_notices(pairings: Sequence[Pairing], alpha: float) -> list[str]:
                 f"{both}: compared on {len(pair.common)} common panoramas; {lacking} are in one "
                 f"only, as {first}: unpaired.csv."
             )
-        if pair.other_captions:
+        # What the first set shares with two others, these share with each other.
+        if pair.other_captions and pair.first == pairings[0].first:
             notices.append(
                 f"{both}: {pair.other_captions} of {len(pair.common)} common panoramas have "
                 "another caption in one than in the other."

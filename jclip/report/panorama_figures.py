@@ -72,7 +72,7 @@ def seam_figure(results: Sequence[PanoramaScores]) -> Figure:
 def difference_figure(changes: Mapping[str, Float[np.ndarray, " n"]], name: str) -> Figure:
     """Differences between two generators prompt by prompt, sorted; a panel per pair."""
     axis = {"x": "panorama, sorted by difference", "y": f"difference in {name}"}
-    figure, axes = panels(len(changes), 3, (4.2, 2.8), list(changes), **axis)
+    figure, axes = panels(len(changes), 3, (4.2, 2.8), list(changes), **axis, share_y=False)
     for panel, change in zip(axes, changes.values(), strict=True):
         ordered = np.sort(change)
         colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in ordered]

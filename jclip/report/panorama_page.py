@@ -22,7 +22,7 @@ from jclip.report.panorama_figures import (
     shown_panoramas,
     yaw_figure,
 )
-from jclip.report.panorama_tables import HEADINGS, MAIN, score_columns, score_names
+from jclip.report.panorama_tables import HEADINGS, MAIN, score_names, score_table
 from jclip.report.style import png
 from jclip.report.tables import CHANGE, P, page_table
 
@@ -39,6 +39,11 @@ _COMPARED = {
     "rank_biserial": Column("rank-biserial", "+.2f"),
     "sign_test_p": Column("sign test p", P),
     "holm_p": None,
+}
+_MAIN_COMPARED = {
+    name: column
+    for name, column in _COMPARED.items()
+    if name not in ("n", "median", "rank_biserial", "sign_test_p")
 }
 _METHOD = """A score is 100 x cosine of the unit embeddings of a picture and a text. Orbit is the
 score of the mean of the unit embeddings of the panorama at equal yaws, squashed to the tower's
@@ -88,17 +93,16 @@ def panorama_page(
     models = list(dict.fromkeys(result.model for result in results))
     main = score_names(tables.wide, MAIN)
     rest = [name for name in score_names(tables.wide) if name not in main]
-    shown = {"image_set": None, "model": None, "n": Column("panoramas")}
-    caption = "Mean over panoramas with its 95 % interval"
+    caption = "Mean over panoramas"
     sections = [
         Section(
             "Scores",
             "",
-            *([page_table(caption, tables.wide, shown | score_columns(main))] if main else []),
+            *([score_table(caption, tables.wide, main)] if main else []),
             Section(
                 "All scores by their names",
                 "",
-                page_table(caption, tables.wide, shown | score_columns(rest)),
+                score_table(caption, tables.wide, rest),
                 folded=bool(main),
             ),
             method=_METHOD,
@@ -152,14 +156,19 @@ def _comparisons(
         return []
     named = [HEADINGS.get(name, name) for name in comparisons["name"].to_pylist()]
     table = comparisons.append_column("score", pa.array(named))
-    main = table.filter(pc.is_in(table["name"], pa.array(MAIN)))
+    first = table["first"][0]
+    main = table.filter(
+        pc.and_(pc.is_in(table["name"], pa.array(MAIN)), pc.equal(table["first"], first))
+    )
     parts = []
     if len(main):
-        parts.append(page_table("Paired differences in the main scores", main, _COMPARED))
+        parts.append(page_table("Paired differences in the main scores", main, _MAIN_COMPARED))
     changes = {}
     for one, other in itertools.combinations(range(len(results)), 2):
         score = "orbit.squash"
-        if results[one].model != results[other].model or score not in values[other]:
+        if results[one].image_set != first.as_py() or results[one].model != results[other].model:
+            continue
+        if score not in values[other]:
             continue
         pairs = common_rows(results[one].images, results[other].images, pair_key)
         if pairs and score in values[one] and len(changes) < _MOST_PAIRS:
@@ -172,7 +181,8 @@ def _comparisons(
         parts.append(
             Illustration("by-prompt", "Difference in the orbit score, prompt by prompt.", figure)
         )
-    every = Section("All scores", "", page_table("All", table, _COMPARED), folded=True)
+    every = page_table("Every score and pair of generators", table, _COMPARED)
+    every = Section("Every score and pair", "", every, folded=True)
     return [Section("Differences between generators", "", *parts, every)]
 
 

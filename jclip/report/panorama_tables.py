@@ -5,7 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from jclip.report.page import Column
+from jclip.report.page import Column, Table
+from jclip.report.tables import MeanColumn, page_table
 
 HEADINGS = {
     "plain.crop": "centre crop",
@@ -63,13 +64,17 @@ def score_names(wide: pa.Table, wanted: Sequence[str] = ()) -> list[str]:
     return [name for name in names if not wanted or name in wanted]
 
 
-def score_columns(names: Sequence[str]) -> Mapping[Any, Column | None]:
-    """The columns of a page's table of some scores, each with its interval."""
-    columns: dict[Any, Column | None] = {}
+def score_table(caption: str, wide: pa.Table, names: Sequence[str]) -> Table:
+    """A page's table of some scores of a wide table, a row per generator: mean ± half interval."""
     for name in names:
-        columns[name] = Column(HEADINGS.get(name, name), _format(name))
-        columns[f"{name}_low", f"{name}_high"] = Column("95 % interval", _format(name))
-    return columns
+        ends = (wide[f"{name}_{end}"].to_pylist() for end in ("high", "low"))
+        halves = [
+            None if None in pair else (pair[0] - pair[1]) / 2 for pair in zip(*ends, strict=True)
+        ]
+        wide = wide.append_column(f"{name}_deviation", pa.array(halves, pa.float64()))
+    columns = {"image_set": None, "model": None, "n": Column("panoramas")}
+    scores = {name: MeanColumn(HEADINGS.get(name, name), _format(name)) for name in names}
+    return page_table(f"{caption} ± half of its 95 % interval", wide, columns | scores)
 
 
 def latex_table(wide: pa.Table) -> str:

@@ -10,6 +10,7 @@ from jclip.data.image_sets import ImageSet
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.data.panorama_folders import Layout
 from jclip.data.panorama_sets import open_panorama_sets
+from jclip.images.tone_mapping import ToneMap
 from jclip.probes.panorama_measures import Protocol, Rescaling
 from jclip.probes.panorama_tables import Clamp
 from jclip.probes.panoramas import PanoramaProbe
@@ -45,6 +46,8 @@ class PanoramaOptions:
     code."""
     caption_lines: Annotated[Literal["one", "first", "whole"], Silent] = "one"
     """Of a .txt for each panorama: a second line is refused, ignored, or part of the caption."""
+    tone_map: Annotated[ToneMap | None, Silent] = None
+    """Of HDR and EXR, which have no default: scores depend on it."""
     prompt_prefix: str = ""
     """Put before every whole caption; the protocols have none."""
     pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
@@ -68,6 +71,7 @@ class PanoramaOptions:
             layout=self.layout,
             split=self.split,
             rules=CaptionRules(self.caption_order, self.caption_lines),
+            tone_map=self.tone_map,
             pixel_limit=self.pixel_limit,
         )
 
