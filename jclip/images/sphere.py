@@ -181,7 +181,7 @@ def sphere_views(
 
     Columns wrap around, and beyond a pole a row goes on half a turn away. Pure; meant to be called
     inside the jit that holds the vision tower. Memory beyond input and output: the panoramas at 4
-    bytes per pixel and the views at 12.
+    bytes per pixel and, on accelerators, the views at 12.
 
     Raises:
         TypeError: the panoramas are no array of uint8, or the plan is none.

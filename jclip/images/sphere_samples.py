@@ -6,7 +6,8 @@ same levels.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,9 +23,14 @@ from jclip.images.resample import pack_pixels
 SAMPLES_AT_MOST = 16
 """Per pixel and side: the sums of more would leave 32 bits."""
 
+BLOCK_PIXELS = 8192
+"""Of a view, gathered at a time on a CPU: what comes in between stays in a core's cache."""
+
 _STEPS = 256
 _LANES = np.uint32(0x00FF00FF)
 _LOW = np.uint32(0xFFFF)
+
+_Samples = tuple[jax.Array, jax.Array, jax.Array]
 
 
 @jax.tree_util.register_dataclass
@@ -36,16 +42,19 @@ class SpherePlan:
     size, number of views and number of samples.
 
     Attributes:
-        first: `[K, V, h, w] int32`, the upper left of the four pixels of each of K samples, in the
-            panorama with a row more above and below and a column more on the right.
-        across: `[K, V, h, w] uint8`, how far right of it a sample lies, in 1/256 of a pixel.
-        down: `[K, V, h, w] uint8`, how far below it.
+        first: `[V, B, K, P] int32`, the upper left of the four pixels of each of K samples, in the
+            panorama with a row more above and below and a column more on the right; B blocks of
+            rows make a view, P pixels a block.
+        across: `[V, B, K, P] uint8`, how far right of it a sample lies, in 1/256 of a pixel.
+        down: `[V, B, K, P] uint8`, how far below it.
+        size: Height and width of a view.
         made_for: Height and width of the panoramas.
     """
 
     first: Any
     across: Any
     down: Any
+    size: tuple[int, int] = dataclasses.field(metadata={"static": True})
     made_for: tuple[int, int] = dataclasses.field(metadata={"static": True})
 
 
@@ -93,15 +102,25 @@ def _in_steps(position: Any) -> Any:
 
 def plan_samples(views: Sequence[tuple[float, Any, Any]], height: int, width: int) -> SpherePlan:
     """A plan of views, each a yaw, and the columns and rows `[K, h, w]` it has at yaw 0."""
-    shape = (views[0][1].shape[0], len(views), *views[0][1].shape[1:])
-    first, across = np.empty(shape, np.int32), np.empty(shape, np.uint8)
-    down = np.empty(shape, np.uint8)
+    count, rows, columns = views[0][1].shape
+    block = _block_rows(rows, columns)
+    shape = (len(views), rows // block, count, block * columns)
+    first, across, down = (np.empty(shape, kind) for kind in (np.int32, np.uint8, np.uint8))
     for place, (yaw, column, row) in enumerate(views):
+        column, row = (
+            steps.reshape(count, rows // block, -1).swapaxes(0, 1) for steps in (column, row)
+        )
         turned = (column + _in_steps(yaw * width / 360)) % (width * _STEPS)
         # Row 0 is the one above the first.
-        first[:, place] = (row // _STEPS + 1) * (width + 1) + turned // _STEPS
-        across[:, place], down[:, place] = turned % _STEPS, row % _STEPS
-    return SpherePlan(first, across, down, (height, width))
+        first[place] = (row // _STEPS + 1) * (width + 1) + turned // _STEPS
+        across[place], down[place] = turned % _STEPS, row % _STEPS
+    return SpherePlan(first, across, down, (rows, columns), (height, width))
+
+
+def _block_rows(rows: int, columns: int) -> int:
+    """The rows of a block: a divisor of all that makes it nearest to `BLOCK_PIXELS`."""
+    divisors = (count for count in range(1, rows + 1) if rows % count == 0)
+    return min(divisors, key=lambda count: abs(math.log(count * columns / BLOCK_PIXELS)))
 
 
 @jax.jit
@@ -109,21 +128,34 @@ def average_samples(
     panoramas: UInt8[Array, "n height width 3"], plan: SpherePlan
 ) -> UInt8[Array, "n v h w 3"]:
     """The average of the samples of every pixel of every view, rounded half up."""
-    # The barrier keeps XLA from packing a pixel again for each sample that reads it.
-    words = jax.lax.optimization_barrier(_bordered(pack_pixels(panoramas)))
-    stride = panoramas.shape[2] + 1
-    count, shape = plan.first.shape[0], (len(panoramas), *plan.first.shape[1:])
+    views, blocks, count, pixels = plan.first.shape
+    words = _bordered(pack_pixels(panoramas))
+    stride, unit = panoramas.shape[2] + 1, count * _STEPS**2
 
-    def add(
-        sums: list[jax.Array], sample: tuple[jax.Array, jax.Array, jax.Array]
-    ) -> tuple[list[jax.Array], None]:
-        found = _sampled(words, stride, *sample)
-        return [total + more for total, more in zip(sums, found, strict=True)], None
+    def averaged(one: UInt32[Array, " table"]) -> UInt8[Array, "blocks pixels 3"]:
+        def block(samples: _Samples) -> UInt8[Array, "pixels 3"]:
+            def add(sums: list[jax.Array], sample: _Samples) -> tuple[list[jax.Array], None]:
+                found = _sampled(one, stride, *sample)
+                return [total + more for total, more in zip(sums, found, strict=True)], None
 
-    half = jnp.full(shape, count * _STEPS**2 // 2, jnp.uint32)
-    # A scan over samples: in one kernel, all of them are 5 to 10 times slower on a CPU.
-    sums, _ = jax.lax.scan(add, [half] * 3, (plan.first, plan.across, plan.down))
-    return jnp.stack([(total // (count * _STEPS**2)).astype(jnp.uint8) for total in sums], axis=-1)
+            half = jnp.full(pixels, unit // 2, jnp.uint32)
+            # All samples in one kernel are 5 to 10 times slower on a CPU.
+            sums, _ = jax.lax.scan(add, [half] * 3, samples)
+            return jnp.stack([(total // unit).astype(jnp.uint8) for total in sums], axis=-1)
+
+        listed = jax.tree.map(
+            lambda part: part.reshape(-1, count, pixels), (plan.first, plan.across, plan.down)
+        )
+        return _one_by_one(block, listed, views * blocks)
+
+    seen = _one_by_one(averaged, words, len(words))
+    return seen.reshape(-1, views, *plan.size, 3)
+
+
+def _one_by_one(work: Callable[[Any], jax.Array], items: Any, count: int) -> jax.Array:
+    """Map over a leading axis: at once, but one by one on a CPU, whose cache holds one."""
+    at_once = None if jax.default_backend() == "cpu" else count
+    return jax.lax.map(work, items, batch_size=at_once)
 
 
 def _bordered(words: UInt32[Array, "n height width"]) -> UInt32[Array, "n pixels"]:
@@ -143,7 +175,7 @@ def _sampled(
     """
     corners = itertools.product((0, stride), (0, 1))
     upper, upper_right, lower, lower_right = (
-        words.at[:, first + row + column].get(mode="promise_in_bounds") for row, column in corners
+        words.at[first + row + column].get(mode="promise_in_bounds") for row, column in corners
     )
     across, down = across.astype(jnp.uint32), down.astype(jnp.uint32)
 
