@@ -65,6 +65,7 @@ class PanoramaScores(Scores):
 
 
 def _listed(array: Float[np.ndarray, "n *rest"]) -> pa.Array:
-    flat = array.reshape(len(array), int(np.prod(array.shape[1:])))
-    kind = pa.list_(pa.from_numpy_dtype(flat.dtype), flat.shape[1])
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), type=kind)
+    """A list per row; not of a fixed size, which may be none."""
+    width = int(np.prod(array.shape[1:]))
+    offsets = pa.array(np.arange(len(array) + 1, dtype=np.int32) * width)
+    return pa.ListArray.from_arrays(offsets, pa.array(array.ravel()))

@@ -33,8 +33,8 @@ class ShownPanorama:
 def yaw_figure(results: Sequence[PanoramaScores], fit: str) -> Figure:
     """Mean score at each of the eight yaws by generator, a panel per model, with quartiles."""
     models = list(dict.fromkeys(result.model for result in results))
-    axis = {"x": "yaw (degrees)", "y": "score minus the panorama's own mean"}
-    figure, axes = panels(len(models), 2, (6.4, 3.4), models, **axis)
+    y = "score minus the panorama's own mean"
+    figure, axes = panels(len(models), 2, (6.4, 3.4), models, x="yaw (degrees)", y=y)
     sets = list(dict.fromkeys(result.image_set for result in results))
     for result in results:
         panel = axes[models.index(result.model)]
@@ -54,8 +54,8 @@ def yaw_figure(results: Sequence[PanoramaScores], fit: str) -> Figure:
 def seam_figure(results: Sequence[PanoramaScores]) -> Figure:
     """The Discontinuity Score around the turn by generator: a seam stands out at 0."""
     first = [result for result in results if result.model == results[0].model]
-    axis = {"x": "where (degrees from the seam)", "y": "Discontinuity Score"}
-    figure, (panel,) = panels(1, 1, (6.4, 3.2), **axis)
+    x, y = "where (degrees from the seam)", "Discontinuity Score"
+    figure, (panel,) = panels(1, 1, (6.4, 3.2), x=x, y=y)
     for place, result in enumerate(first):
         around = result.seams[:, np.arange(-EIGHTHS // 2, EIGHTHS // 2 + 1) % EIGHTHS]
         low, middle, high = np.quantile(around, (0.25, 0.5, 0.75), axis=0)
@@ -71,8 +71,8 @@ def seam_figure(results: Sequence[PanoramaScores]) -> Figure:
 
 def difference_figure(changes: Mapping[str, Float[np.ndarray, " n"]], name: str) -> Figure:
     """Differences between two generators prompt by prompt, sorted; a panel per pair."""
-    axis = {"x": "panorama, sorted by difference", "y": f"difference in {name}"}
-    figure, axes = panels(len(changes), 3, (4.2, 2.8), list(changes), **axis, share_y=False)
+    x, y = "panorama, sorted by difference", f"difference in {name}"
+    figure, axes = panels(len(changes), 3, (4.2, 2.8), list(changes), x=x, y=y, share_y=False)
     for panel, change in zip(axes, changes.values(), strict=True):
         ordered = np.sort(change)
         colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in ordered]

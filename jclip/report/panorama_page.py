@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +118,7 @@ def panorama_page(
 
 def _finding(tables: PanoramaTables, alpha: float) -> str:
     """What differs between generators, or what the one scores."""
-    found = tables.comparisons.filter(pc.is_in(tables.comparisons["name"], pa.array(MAIN)))
+    found = tables.comparisons.filter(pc.field("name").isin(MAIN))
     rows = found.to_pylist()
     if not rows:
         return " ".join(map(_alone, tables.wide.to_pylist()))
@@ -138,7 +139,7 @@ def _finding(tables: PanoramaTables, alpha: float) -> str:
     return f"At p < {alpha:g}{which}: {'; '.join(told)}."
 
 
-def _alone(row: Mapping[str, float]) -> str:
+def _alone(row: Mapping[str, Any]) -> str:
     said = [
         f"{HEADINGS[name]} {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
         for name in ("orbit.squash", "yaw_range.squash", EXCESS)
@@ -156,17 +157,15 @@ def _comparisons(
         return []
     named = [HEADINGS.get(name, name) for name in comparisons["name"].to_pylist()]
     table = comparisons.append_column("score", pa.array(named))
-    first = table["first"][0]
-    main = table.filter(
-        pc.and_(pc.is_in(table["name"], pa.array(MAIN)), pc.equal(table["first"], first))
-    )
+    first = table["first"][0].as_py()
+    main = table.filter(pc.field("name").isin(MAIN) & (pc.field("first") == first))
     parts = []
     if len(main):
         parts.append(page_table("Paired differences in the main scores", main, _MAIN_COMPARED))
     changes = {}
     for one, other in itertools.combinations(range(len(results)), 2):
         score = "orbit.squash"
-        if results[one].image_set != first.as_py() or results[one].model != results[other].model:
+        if results[one].image_set != first or results[one].model != results[other].model:
             continue
         if score not in values[other]:
             continue

@@ -1,4 +1,4 @@
-"""Panoramas in every layout that generators and their evaluation code leave, and what is refused."""
+"""Panoramas in every layout that generators and evaluation code leave, and what is refused."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def test_panfusion_data_that_is_incomplete(layouts):
     one = opened(root)
     assert len(one.images) == 1 and "1 panoramas of split test are not there" in one.notices[0]
     np.save(root / "test.npy", np.array([{"an": "object"}]), allow_pickle=True)
-    with pytest.raises(InputError, match="test.npy: not an array of names"):
+    with pytest.raises(InputError, match=r"test.npy: not an array of names"):
         opened(root)
 
 
@@ -212,7 +212,7 @@ def test_sets_are_paired_by_name(panorama_folder):
 
 def test_bad_sets_are_refused(panorama_folder):
     folder = panorama_folder(size=(60, 32))
-    with pytest.raises(InputError, match="a.png: 60 x 32 pixels; .* twice as wide"):
+    with pytest.raises(InputError, match=r"a.png: 60 x 32 pixels; .* twice as wide"):
         require_two_to_one([opened(folder)])
     twice = panorama_folder(("a.png", "a.jpg"), name="twice")
     with pytest.raises(InputError, match="two panoramas are called a"):
