@@ -80,7 +80,7 @@ def _drawn(count: int, height: int, shuffled: bool) -> GeneratedPanoramas:
     return GeneratedPanoramas(tuple(names), drawn[2], tuple(captions), tuple(views))
 
 
-def _camera(degree: float) -> Camera:
+def _camera(degree: Any) -> Camera:
     return Camera(yaw=degree, pitch=0.0, field_of_view=_FIELD_OF_VIEW)
 
 

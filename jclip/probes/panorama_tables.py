@@ -61,7 +61,7 @@ def panorama_values(
     return found
 
 
-Values = Mapping[str, Float[np.ndarray, " n"]]
+Values = Mapping[str, Float[np.ndarray, "_"]]
 
 
 def score_rows(results: Sequence[PanoramaScores], values: Sequence[Values]) -> pa.Table:
@@ -208,6 +208,8 @@ def comparison_rows(
             )
     adjusted = holm(np.array([row["sign_test_p"] for row in rows], float))
     rows = [row | {"holm_p": float(p)} for row, p in zip(rows, adjusted, strict=True)]
+    # What there is none of, such as an interval of five pairs.
+    rows = [{k: None if v != v else v for k, v in row.items()} for row in rows]
     return pa.Table.from_pylist(rows, schema=COMPARISONS)
 
 

@@ -14,6 +14,7 @@ from jclip.distributed import local_mesh, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.images.sphere import SphereView, ring
+from jclip.images.sphere_samples import sample_offsets
 from jclip.probes.discontinuity import EIGHTHS, discontinuity_scores, panoeval_discontinuity
 from jclip.probes.panorama_measures import (
     YAWS,
@@ -49,7 +50,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         cut_ends: whether captions that are too long lose their end of text; see `make_subjects`.
 
     Raises:
-        InputError: a pitch is no angle, or there is no view at the seam.
+        InputError: a pitch is no angle, there is no view at the seam, or too many samples.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
     ):
         if not pitches:
             raise InputError("no pitch of views at the seam", argument="seam_pitches")
+        sample_offsets(samples)
         if "panfusion" in protocols and "crop" not in fits:
             fits = ("crop", *fits)
         super().__init__((), ("squash",), prompt_prefix)

@@ -69,7 +69,7 @@ def seam_figure(results: Sequence[PanoramaScores]) -> Figure:
     return figure
 
 
-def difference_figure(changes: Mapping[str, Float[np.ndarray, " n"]], name: str) -> Figure:
+def difference_figure(changes: Mapping[str, Float[np.ndarray, "_"]], name: str) -> Figure:
     """Differences between two generators prompt by prompt, sorted; a panel per pair."""
     x, y = "panorama, sorted by difference", f"difference in {name}"
     figure, axes = panels(len(changes), 3, (4.2, 2.8), list(changes), x=x, y=y, share_y=False)

@@ -67,7 +67,7 @@ class PanoramaTables:
     wide: pa.Table
 
 
-Values = Mapping[str, Float[np.ndarray, " n"]]
+Values = Mapping[str, Float[np.ndarray, "_"]]
 
 
 def panorama_page(

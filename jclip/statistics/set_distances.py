@@ -158,7 +158,7 @@ def _basic(value: float, found: Float[np.ndarray, " r"], confidence: float) -> S
     """
     check_confidence(confidence)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(found, (tail, 1 - tail))
+    low, high = np.nanquantile(found, (tail, 1 - tail))
     return SetDistance(value, float(2 * value - high), float(2 * value - low))
 
 
@@ -181,9 +181,11 @@ def _mmd_of_counts(
 
     def within(counts: np.ndarray) -> np.ndarray:
         total = counts.sum(axis=1)
-        # Of a vector with itself nothing is missing, so only the number of pairs differs.
+        # Of a vector with itself nothing is missing, so only the number of pairs differs. A
+        # resample of one vector alone has none.
         pairs = total**2 - (0 if biased else np.sum(counts**2, axis=1))
-        return np.sum((counts @ missing) * counts, axis=1) / pairs
+        sums = np.sum((counts @ missing) * counts, axis=1)
+        return np.divide(sums, pairs, out=np.full(len(sums), np.nan), where=pairs > 0)
 
     between = np.sum((left @ missing) * right, axis=1)
     between = between / (left.sum(axis=1) * right.sum(axis=1))

@@ -104,7 +104,7 @@ def test_each_fault_of_the_demo_generators_moves_its_own_columns(run_experiment)
     assert not re.search(r"\bnan\b", page)
     # Once more: nothing is measured again.
     again = run_experiment(panorama_score, "--images", generators)
-    assert again.status == 0 and "40/40 [00:00<00:00, ?" in again.err
+    assert again.status == 0 and "40/40 [00:00<?, ? images/s]" in again.err
     scored = [line for line in ended.out.splitlines() if line.startswith("demo")]
     assert len(scored) == 4 and all(line in again.out for line in scored)
 
@@ -117,7 +117,7 @@ def test_generators_with_other_panoramas_are_compared_on_what_they_share(
     real = panorama_folder(("r.png", "s.png"), captions=False, name="real")
     images = ["--images", f"{first},{second}", "--reference", real]
     ended = run_experiment(panorama_score, *images)
-    assert ended.status == 3
+    assert ended.status == 3, ended.err
     unpaired = rows(ended.folder / "unpaired.csv")
     assert unpaired == [{"panorama": "a", "in_set": "first", "missing_in": "second"}]
     compared = rows(ended.folder / "comparisons.csv")
