@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from jclip.checkpoints import CheckpointDescription
-from jclip.data.image_sets import ImageSet, open_image_sets
+from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
 from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.probes.keyword import KeywordProbe, KeywordScores
@@ -34,8 +34,11 @@ from jclip.runs.options import (
     ImageOptions,
     ModelOptions,
     Names,
+    Orbit,
     OutputOptions,
     Sources,
+    orbit_facts,
+    orbit_notices,
 )
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.record import Silent
@@ -66,6 +69,7 @@ class Options:
     captions_hold: Literal["content", "prompts"] = "content"
     """Whether captions say what is shown, or are prompts whose own format word, one of the
     identifiers or generics, is replaced."""
+    orbit: Orbit = 1
     fits: Fits = (OWN,)
     alpha: float = 0.01
     """Level of the tests."""
@@ -96,13 +100,20 @@ def main(options: Options) -> int:
         fits=options.fits,
         controls=[opened.name for opened in controls],
         prompt_prefix=options.image.prompt_prefix,
+        orbit=options.orbit,
     )
     check_sets(sets, models, probe)
+    if options.orbit > 1 and (
+        odd := [n for opened in probed for n in not_two_to_one(opened.images)]
+    ):
+        raise InputError(f"an orbit needs panoramas: {odd[0]}", "orbit")
     minimum_images(options.alpha)
     if options.reference_text_files:
         check_reference_layout([r for r in probe.results(sets, models) if not r.control])
     facts = {"models": models, "image_sets": sets, "control": control}
+    facts |= orbit_facts(options.orbit)
     with open_run("keyword_probe", options, out=options.output.out, **facts) as run:
+        run.note(*orbit_notices(options.orbit))
         checkpoints = run.load(options.model, models)
         record = options.image.record
         results = score_sets(run, sets, checkpoints, probe, options.output, record_failures=record)

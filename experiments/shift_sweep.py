@@ -29,7 +29,17 @@ from jclip.probes.shift_tables import statistics_table, summary_table
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
-from jclip.runs.options import Fits, Flag, ImageOptions, Integers, ModelOptions, OutputOptions
+from jclip.runs.options import (
+    Fits,
+    Flag,
+    ImageOptions,
+    Integers,
+    ModelOptions,
+    Orbit,
+    OutputOptions,
+    orbit_facts,
+    orbit_notices,
+)
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
@@ -50,9 +60,10 @@ class Options:
         default_factory=ProcessOptions
     )
     shifts: int = 8
-    """Number of equal shifts k W // K, k = 0 .. K - 1."""
+    """Number of equal shifts k W // K, k = 0 .. K - 1; on an orbit, within one of its steps."""
     shift_pixels: Integers = ()
     """Shifts in pixels instead, to the right; 0 is always added."""
+    orbit: Orbit = 1
     fits: Fits = (OWN,)
     beta: Literal["flip"] | float | None = "flip"
     """Stability bound: flip calibrates it per model, fit and set from left-right flips; a number in
@@ -82,15 +93,16 @@ def main(options: Options) -> int:
         views_per_step=options.output.images_per_step(),
         mirror=options.beta == "flip",
         prompt_prefix=options.image.prompt_prefix,
+        orbit=options.orbit,
     )
     check_sets(sets, models, probe)
     _check(options)
     adapted = options.model.adapter is not None
     if options.reference_text_files:
         check_reference_layout(probe.results(sets, models), adapted=adapted)
-    with open_run(
-        "shift_sweep", options, models=models, image_sets=sets, out=options.output.out
-    ) as run:
+    facts = {"models": models, "image_sets": sets, **orbit_facts(options.orbit)}
+    with open_run("shift_sweep", options, out=options.output.out, **facts) as run:
+        run.note(*_between(options.orbit))
         run.note(*(notice for opened in sets for notice in not_two_to_one(opened.images)))
         checkpoints = run.load(options.model, models)
         results = score_sets(
@@ -104,6 +116,11 @@ def main(options: Options) -> int:
         for result in results if options.reference_text_files else ():
             write_shift_text_files(run.folder, result, adapted=adapted)
         return _report(options, run, results, sets, models)
+
+
+def _between(orbit: int) -> tuple[str, ...]:
+    tested = "Only yaws between two of them are tested." if orbit > 1 else ""
+    return tuple(f"{notice} {tested}" for notice in orbit_notices(orbit))
 
 
 def _check(options: Options) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from jclip.images import circular_shift, plan_views, preprocess, shift_views
     from jclip.model import Model, load
     from jclip.models import CLIP, CLIPConfig
-    from jclip.scoring import caption_ranks, score, shift_scores, zero_shot
+    from jclip.scoring import caption_ranks, panorama_scores, score, shift_scores, zero_shot
 
 __all__ = [
     "CLIP",
@@ -23,6 +23,7 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_clip",
+    "panorama_scores",
     "plan_views",
     "preprocess",
     "save_clip",
@@ -37,7 +38,7 @@ _HOMES = {
     "jclip.images": ("circular_shift", "plan_views", "preprocess", "shift_views"),
     "jclip.model": ("Model", "load"),
     "jclip.models": ("CLIP", "CLIPConfig"),
-    "jclip.scoring": ("caption_ranks", "score", "shift_scores", "zero_shot"),
+    "jclip.scoring": ("caption_ranks", "panorama_scores", "score", "shift_scores", "zero_shot"),
 }
 
 

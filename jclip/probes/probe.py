@@ -15,7 +15,7 @@ from jclip.data.pipeline import Batch
 from jclip.distributed import local_mesh, shard_batch
 from jclip.images import Fit
 from jclip.images.fits import OWN, FitOption, fits_of
-from jclip.probes.embed import device_plans, embed_views, one_behind
+from jclip.probes.embed import check_orbit, device_plans, embed_views, one_behind, orbit_shifts
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
@@ -37,6 +37,10 @@ class CaptionProbe[Result: Scores]:
         columns: a name for each view, `column` in the table of scores.
         fits: how an image becomes a square.
         prompt_prefix: put before every caption.
+        orbit: equal yaws over which the embedding of a panorama is averaged; 1 is none.
+
+    Raises:
+        InputError: the orbit is less than 1.
     """
 
     cut_ends = False
@@ -47,14 +51,17 @@ class CaptionProbe[Result: Scores]:
         columns: Sequence[str],
         fits: Sequence[FitOption] = (OWN,),
         prompt_prefix: str = "This is ",
+        orbit: int = 1,
     ):
+        check_orbit(orbit)
         self.columns, self.fits, self.prompt_prefix = tuple(columns), tuple(fits), prompt_prefix
+        self.orbit = orbit
         self._plans = functools.cache(device_plans)
 
     @property
     def views(self) -> int:
         """How many views of an image are embedded."""
-        return len(self.columns)
+        return len(self.columns) * self.orbit
 
     def results(
         self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
@@ -93,10 +100,16 @@ class CaptionProbe[Result: Scores]:
     def embed_image(
         self, subject: Subject, pixels: UInt8[Array, "n h w 3"]
     ) -> Float[Array, "n 1 e"]:
-        """Normalised embeddings of images of one size under the subject's fit."""
-        config, fit = subject.image_config, subject.fit
-        (plan,) = self._plans(pixels.shape[1:3], (0,), config, fit)
-        return embed_views(*subject.network, pixels, plan, image_config=config, fit=fit)
+        """Normalised embeddings of images of one size under the subject's fit.
+
+        Of their orbit, if one was asked for; an image that is not 2:1 is no circle and has none.
+        """
+        config, fit, (height, width) = subject.image_config, subject.fit, pixels.shape[1:3]
+        orbit = self.orbit if width == 2 * height else 1
+        (plan,) = self._plans((height, width), orbit_shifts(width, orbit), config, fit)
+        return embed_views(
+            *subject.network, pixels, plan, image_config=config, fit=fit, orbit=orbit
+        )
 
 
 @jax.jit

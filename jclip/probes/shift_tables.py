@@ -90,7 +90,10 @@ def summary_table(
 
 def _summary(result: ShiftScores, summary: ShiftStatistics) -> dict[str, Any]:
     yaws = median_yaws(result)[summary.shift_index]
-    half_turn, largest = int(np.argmin(np.abs(yaws - 180))), int(np.argmax(summary.median))
+    half_turn, largest = (
+        int(np.argmin(np.abs(yaws - 180 / result.orbit))),
+        int(np.argmax(summary.median)),
+    )
     sign, wilcoxon = summary.corrected, summary.reference
     # Mirrored panoramas are scored for nothing but the calibration.
     calibrated = bool(np.all(np.isfinite(result.mirrored)))
