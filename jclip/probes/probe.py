@@ -43,6 +43,9 @@ class CaptionProbe[Result: Scores]:
         InputError: the orbit is less than 1.
     """
 
+    cut_ends = False
+    """Whether prompts that are too long lose their end of text; see `make_subjects`."""
+
     def __init__(
         self,
         columns: Sequence[str],
@@ -84,6 +87,16 @@ class CaptionProbe[Result: Scores]:
         """Normalised embeddings of every view: here, of the image as it is."""
         return self.embed_image(subject, pixels)
 
+    def score(
+        self, subject: Subject, batch: Batch, pixels: UInt8[Array, "n h w 3"], rows: np.ndarray
+    ) -> Any:
+        """What `Result.store` takes of a batch: its views against its prompts.
+
+        `pixels` are the batch's on the devices, `rows` the images they are of.
+        """
+        views = self.embed(subject, pixels)
+        return score_views(views, shard_batch(local_mesh(), subject.texts[rows]))
+
     def embed_image(
         self, subject: Subject, pixels: UInt8[Array, "n h w 3"]
     ) -> Float[Array, "n 1 e"]:
@@ -110,23 +123,21 @@ def score_views(
 
 def stream_scores(
     batches: Iterable[Batch], subjects: Sequence[Subject], probe: CaptionProbe
-) -> Iterator[tuple[Batch, list[Float[np.ndarray, "n vk"]] | None]]:
+) -> Iterator[tuple[Batch, list[Any] | None]]:
     """Score every batch by every subject; each image crosses to a device once.
 
     Batches are split over the devices of this process, which compute without talking.
 
     Yields:
-        The batch and its scores `[N, V K]` by each subject, one batch behind the device so that it
-        never waits for the host; None if no image of the batch could be decoded.
+        The batch and what the probe scores by each subject, such as `[N, V K]`, one batch behind
+        the device so that it never waits for the host; None if no image of the batch could be
+        decoded.
     """
     mesh = local_mesh()
 
-    def score(batch: Batch) -> list[Array]:
+    def score(batch: Batch) -> list[Any]:
         pixels = shard_batch(mesh, batch.pixels)
         rows = np.resize(batch.indices, len(pixels))
-        return [
-            score_views(probe.embed(subject, pixels), shard_batch(mesh, subject.texts[rows]))
-            for subject in subjects
-        ]
+        return [probe.score(subject, batch, pixels, rows) for subject in subjects]
 
     return one_behind(batches, score)

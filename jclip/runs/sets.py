@@ -1,6 +1,7 @@
 """Every model under every fit on every set of images: the loop of the streaming experiments."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -53,11 +54,13 @@ def score_sets[Result: Scores](
     output: OutputOptions,
     *,
     record_failures: bool = False,
+    name: str = "scores",
 ) -> list[Result] | None:
     """Score all images by all checkpoints, resumed and kept part by part, and write the scores.
 
     The probe says which views are scored against which prompts, the output how much at once. With
-    `record_failures` an image that cannot be decoded is recorded and stops nothing.
+    `record_failures` an image that cannot be decoded is recorded and stops nothing. The table of
+    scores, from which a run goes on, is called `name`.
 
     Returns:
         The results without the images that could not be decoded; None but for process 0, which
@@ -72,7 +75,7 @@ def score_sets[Result: Scores](
     sigmoids = {checkpoint.identity.name: sigmoid_of(checkpoint.clip) for checkpoint in checkpoints}
     for result in results:
         result.sigmoid = sigmoids[result.model]
-    fill_scores(results, run.earlier("scores"))
+    fill_scores(results, run.earlier(name))
     for opened in sets:
         own = [result for result in results if result.image_set == opened.name]
         _score_set(run, opened, own, checkpoints, probe, output, record_failures)
@@ -90,7 +93,7 @@ def score_sets[Result: Scores](
                 f"{opened.name}: none of the images can be decoded; the first: {failures[0].reason}"
             )
         kept += [result.select(rows) for result in results if result.image_set == opened.name]
-    run.write("scores", score_table(kept))
+    run.write(name, score_table(kept))
     return kept
 
 
@@ -111,14 +114,16 @@ def _score_set(
     rows = [row for plan in plans for row in plan.indices]
     prompts, subjects = probe.prompts(opened), []
     for checkpoint in checkpoints:
-        probed, notices = make_subjects(checkpoint, probe.fits, prompts, rows)
+        probed, notices = make_subjects(
+            checkpoint, probe.fits, prompts, rows, cut_ends=probe.cut_ends
+        )
         subjects += probed
         run.note(*notices)
     batches = stream_batches(opened.images, plans, record_failures=record_failures)
 
-    def store(batch: Batch, scores: Sequence[np.ndarray]) -> None:
+    def store(batch: Batch, scores: Sequence[Any]) -> None:
         for result, part in zip(results, scores, strict=True):
-            result.values[list(batch.indices)] = part
+            result.store(batch.indices, part)
 
     run.keep(
         stream_scores(batches, subjects, probe),
