@@ -18,9 +18,7 @@ class RegionWeights(NamedTuple):
     x: Float32[np.ndarray, "r columns"]
 
 
-def region_weights(
-    boxes: Float[np.ndarray, "r 4"], grid: tuple[int, int]
-) -> RegionWeights:
+def region_weights(boxes: Float[np.ndarray, "r 4"], grid: tuple[int, int]) -> RegionWeights:
     """Weights of boxes `(x1, y1, x2, y2)`, in cells, over the rows and columns of a map.
 
     Args:
