@@ -1,0 +1,224 @@
+"""Boxes of a run as crops and as regions of their pictures, embedded once and kept."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+
+from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.data.boxes import BoxTable, inspect_box_images
+from jclip.data.feature_inputs import box_inputs, images_digest
+from jclip.data.features import Features
+from jclip.data.images import ImageFile
+from jclip.data.pipeline import plan_batches, stream_batches
+from jclip.data.region_inputs import fixed_grid, region_fit, region_inputs
+from jclip.distributed import own_share
+from jclip.errors import InputError
+from jclip.files.atomic import replacing
+from jclip.files.digests import write_tensors
+from jclip.files.tensors import SafetensorsTensors
+from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
+from jclip.probes.region_ranks import Protocol, Subject
+from jclip.probes.regions import stream_region_embeddings, text_kind
+from jclip.report.faults import Choice
+from jclip.runs.boxes import BoxOptions
+from jclip.runs.embedded import Embedded, by_box, done_rows, fill_embeddings, keep_embeddings
+from jclip.runs.features import origin_of
+from jclip.runs.options import ModelOptions, OutputOptions, comma_separated, one_of
+from jclip.runs.run import Run
+
+_EMBEDDINGS = "embeddings.safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionOptions:
+    """How boxes are embedded and judged, without features that were extracted before."""
+
+    regions: Annotated[
+        tuple[Protocol, ...],
+        comma_separated(one_of(Protocol), "PROTOCOL,.."),
+        tyro.conf.arg(aliases=["--region"]),
+    ] = ()
+    """Instead of --features: crop (each box a picture of its own, paper 2), roi (a region of the
+    picture's map, FG-CLIP), or both side by side."""
+    grid: Choice = "corrected"
+    """Of roi. Corrected: the tower's own; reference: 14 x 14, or 24 x 24 at 336 pixels."""
+    softmax: Choice = "corrected"
+    """Of roi. Corrected: cosines; reference: a softmax in float32 of regions not normalised."""
+    repeated_positives: Choice = "corrected"
+    """A right caption among the wrong ones. Corrected: it is dropped there; reference: it stays."""
+    short_lists: Choice = "corrected"
+    """Boxes with few wrong captions. Corrected: counted apart; reference: among all others."""
+
+
+def check_regions(options: RegionOptions, models: Sequence[CheckpointDescription]) -> None:
+    """Refuse what could only fail after the expensive part.
+
+    Raises:
+        InputError: a protocol or a model is given twice, or a model has no regions.
+    """
+    names = [model.identity.name for model in models]
+    for kind, given in (("protocol", list(options.regions)), ("model", names)):
+        if repeated := [name for name in given if given.count(name) > 1]:
+            raise InputError(f"{kind} {repeated[0]}: given twice")
+    for model in models:
+        if "roi" in options.regions and not model.config.vision.has_dense:
+            raise InputError(
+                f"{model.identity.name}: its patches have no features in the space of texts, so it "
+                "has no regions; --regions crop judges it"
+            )
+
+
+def open_boxes(
+    options: BoxOptions, run: Path | None = None
+) -> tuple[BoxTable, dict[str, ImageFile]] | None:
+    """The boxes and the files of their images, by their headers; None before the demo's are.
+
+    Raises:
+        InputError: see `read_fg_ovd` and `inspect_box_images`.
+    """
+    if (folder := options.folder(run)) is None:
+        return None
+    table = options.read_boxes(folder)
+    return table, inspect_box_images(table, folder, options.pixel_limit)
+
+
+def data_digests(table: BoxTable, files: dict[str, ImageFile]) -> dict[str, str]:
+    """What is judged, as the record of a run has it."""
+    return {**table.digests, "images": images_digest(files)}
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxEmbedder:
+    """Embeds the boxes of a run by its checkpoints.
+
+    Attributes:
+        run: an open run.
+        options: which protocols, on which grid.
+        model: how checkpoints compute.
+        images: where the pictures are, and how large they may be.
+        output: how much is computed at once.
+        table: the boxes.
+        files: their pictures, by name.
+    """
+
+    run: Run
+    options: RegionOptions
+    model: ModelOptions
+    images: BoxOptions
+    output: OutputOptions
+    table: BoxTable
+    files: dict[str, ImageFile]
+
+    def subjects(self, checkpoints: Sequence[Checkpoint]) -> list[Subject] | None:
+        """Every checkpoint by every protocol; None but for process 0, which goes on alone.
+
+        Raises:
+            RunStopped: an image or a disk failed; what was computed is kept.
+        """
+        embedded = self._earlier(checkpoints)
+        cells = [self._embed(checkpoint, embedded) for checkpoint in checkpoints]
+        others = self.run.joined()
+        if others is None:
+            return None
+        fill_embeddings(embedded, others)
+        with replacing(self.run.folder / _EMBEDDINGS) as partial:
+            write_tensors(partial, embedded)
+        return [
+            self._subject(checkpoint, protocol, embedded, own)
+            for checkpoint, own in zip(checkpoints, cells, strict=True)
+            for protocol in self.options.regions
+        ]
+
+    def _earlier(self, checkpoints: Sequence[Checkpoint]) -> Embedded:
+        boxes = len(self.table.distinct()[0])
+        embedded: Embedded = {}
+        for checkpoint in checkpoints:
+            width = checkpoint.clip.config.embedding_width
+            for protocol in self.options.regions:
+                for kind, rows in (
+                    (_kind(checkpoint, protocol), boxes),
+                    (_text_kind(checkpoint, protocol), len(self.table.texts)),
+                ):
+                    embedded[kind] = np.full((rows, width), np.nan, np.float32)
+        if (path := self.run.folder / _EMBEDDINGS).exists():
+            tensors = SafetensorsTensors([path])
+            embedded |= {kind: np.array(tensors.read(kind)) for kind in embedded}
+        fill_embeddings(embedded, self.run.earlier("embeddings"))
+        return embedded
+
+    def _embed(self, checkpoint: Checkpoint, embedded: Embedded) -> np.ndarray:
+        """Embed what earlier runs have not; returns how many patches each distinct box covers."""
+        config, clip = checkpoint.image_config, checkpoint.clip
+        patch = clip.config.vision.patch_size
+        grid = fixed_grid(config, patch) if self.options.grid == "reference" else None
+        regions = region_inputs(self.table, self.files, config, patch, grid)
+        for protocol in self.options.regions:
+            kind = _kind(checkpoint, protocol)
+            done = done_rows(embedded)[kind]
+            if protocol == "crop":
+                folder, limit = self.images.folder(self.run.folder), self.images.pixel_limit
+                assert folder is not None
+                inputs = box_inputs(self.table, folder, config, config.fit, 1.0, limit)
+                self.run.note(*inputs.notices)
+                squares, boxes = inputs.squares, [[row] for row in range(len(done))]
+            else:
+                squares, boxes = regions.pictures, regions.boxes
+            plans = plan_batches(squares, self.output.images_per_step(), jax.local_device_count())
+            plans = own_share(
+                [p for p in plans if not all(done[list(boxes[i])].all() for i in p.indices)]
+            )
+            batches = stream_batches(squares, plans, record_failures=False)
+            if protocol == "crop":
+                stream = stream_square_embeddings(batches, clip, config)
+            else:
+                stream = by_box(stream_region_embeddings(batches, regions, clip, config), boxes)
+            planned = sum(len(boxes[i]) for plan in plans for i in plan.indices)
+            keep_embeddings(self.run, embedded, kind, stream, planned=planned, unit="boxes")
+            self._embed_texts(checkpoint, protocol, embedded)
+        return regions.cells
+
+    def _embed_texts(self, checkpoint: Checkpoint, protocol: Protocol, embedded: Embedded) -> None:
+        kind, texts = _text_kind(checkpoint, protocol), self.table.texts
+        missing = np.flatnonzero(~done_rows(embedded)[kind])
+        if not len(missing):
+            return
+        tokens, rows = checkpoint.tokenizer(texts), own_share(missing.tolist())
+        own_kind = text_kind(checkpoint.clip.config, protocol)
+        stream = stream_text_embeddings(checkpoint.clip, tokens, rows, own_kind)
+        keep_embeddings(self.run, embedded, kind, stream, planned=len(rows), unit="captions")
+        self.run.note(*checkpoint.tokenizer.notices(texts))
+        if cut := int(tokens.truncated.sum()):
+            length = checkpoint.tokenizer.context_length
+            self.run.note(f"{cut} captions are longer than {length} tokens and were truncated.")
+
+    def _subject(
+        self, checkpoint: Checkpoint, protocol: Protocol, embedded: Embedded, cells: np.ndarray
+    ) -> Subject:
+        rows, own = self.table.distinct()
+        config = checkpoint.image_config
+        fit = config.fit if protocol == "crop" else f"regions of {region_fit(config)}"
+        features = Features(
+            images=embedded[_kind(checkpoint, protocol)],
+            captions=embedded[_text_kind(checkpoint, protocol)],
+            image_names=tuple(self.table.name(row) for row in rows),
+            texts=self.table.texts,
+            origin=origin_of(
+                checkpoint, self.model, fit, 1.0, data_digests(self.table, self.files)
+            ),
+            boxes=self.table,
+            box_images=own,
+        )
+        return Subject(checkpoint.identity.name, protocol, features, cells[own])
+
+
+def _kind(checkpoint: Checkpoint, protocol: Protocol) -> str:
+    return f"{checkpoint.identity.name}: {protocol}"
+
+
+def _text_kind(checkpoint: Checkpoint, protocol: Protocol) -> str:
+    return f"{checkpoint.identity.name}: {text_kind(checkpoint.clip.config, protocol)} texts"
