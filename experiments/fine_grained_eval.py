@@ -23,7 +23,7 @@ from jclip.data.features import Features, features_digest
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import load_head, require_base
-from jclip.probes.fine_grained import PAPER_SETS, RankedSet, rank_features
+from jclip.probes.fine_grained import RankedSet, rank_features, unlike_the_paper
 from jclip.probes.fine_grained_table import (
     SetSummary,
     compare_models,
@@ -49,6 +49,7 @@ from jclip.report.region_page import region_finding, region_page, with_published
 from jclip.runs.box_features import read_box_features
 from jclip.runs.boxes import DEMO, BoxOptions
 from jclip.runs.command import DONE, run_command
+from jclip.runs.features import model_origin
 from jclip.runs.models import describe_models
 from jclip.runs.options import ModelOptions, OutputOptions, Sources
 from jclip.runs.record import Silent, identity_of
@@ -109,7 +110,7 @@ def _judge_features(options: Options) -> int:
         run.write("ranks_by_negatives", summary_table(summaries))
         run.write("comparisons", comparison_table(comparisons))
         run.write("ranks", rank_table(results))
-        run.note(*_notices(results))
+        run.note(*unlike_the_paper(results))
         page = fine_grained_page(summaries, comparisons)
         return run.publish(page, _lines(summaries), _faults(list(read.values())))
 
@@ -128,35 +129,34 @@ def _judge_boxes(options: Options) -> int:
     with open_run(
         "fine_grained_eval", options, models=models, out=options.output.out, **facts
     ) as run:
-        table, files = opened or open_boxes(options.boxes, run.folder) or ({}, {})
+        opened = opened or open_boxes(options.boxes, run.folder)
+        assert opened is not None
+        table, files = opened
         run.confirm("data", data_digests(table, files))
         repeated = int(table.repeated.any(axis=1).sum())
         if chosen.repeated_positives != REFERENCE:
             table = table.without_repeated()
-        how = chosen, options.model, options.boxes, options.output
+        given = chosen, options.model, options.boxes, options.output
         checkpoints = run.load(options.model, models)
-        subjects = BoxEmbedder(run, *how, table, files).subjects(checkpoints)
+        if options.head is not None:
+            for checkpoint in checkpoints:
+                require_base(options.head, {"model": model_origin(checkpoint, options.model)})
+        subjects = BoxEmbedder(run, *given, table, files).subjects(checkpoints)
         if subjects is None:
             return DONE
-        for one in list(subjects) if head and options.head else ():
-            require_base(options.head, one.features.base)
-            subjects.append(one.with_head(options.head.stem, head.scores))
-        rules = {"short_lists": chosen.short_lists, "softmax": chosen.softmax, "grid": chosen.grid}
-        repeats = {name: choice == REFERENCE for name, choice in rules.items()}
-        judged = [found for one in subjects for found in judge(one, **repeats)]
+        if head is not None and options.head is not None:
+            subjects += [one.with_head(options.head.stem, head.scores) for one in subjects]
+        how = {
+            name: getattr(chosen, name) == REFERENCE for name in ("short_lists", "softmax", "grid")
+        }
+        judged = [found for one in subjects for found in judge(one, **how)]
         results = with_published(result_table(judged, seed))
         tests, sizes = region_comparison_table(judged, seed), size_table(judged, seed)
         for name, found in {"results": results, "sizes": sizes, "comparisons": tests}.items():
             run.write(name, found)
         run.write("boxes", place_table(judged))
-        choices = region_choices(
-            chosen.regions,
-            **rules,
-            repeated_positives=chosen.repeated_positives,
-            repeated=repeated,
-        )
         page = region_page(results, sizes, tests)
-        return run.publish(page, [region_finding(results, tests)], choices)
+        return run.publish(page, [region_finding(results, tests)], region_choices(chosen, repeated))
 
 
 def _lines(summaries: Sequence[SetSummary]) -> list[str]:
@@ -169,20 +169,6 @@ def _lines(summaries: Sequence[SetSummary]) -> list[str]:
         )
         for model, own in mean_over_sets(summaries).items()
     ]
-
-
-def _notices(results: Sequence[RankedSet]) -> list[str]:
-    first = [r for r in results if r.model == results[0].model]
-    fewer = [
-        f"{r.name}: {r.negatives} negatives instead of the paper's {PAPER_SETS[r.set].negatives}, "
-        "which no box has."
-        for r in first
-        if r.set in PAPER_SETS and r.negatives < PAPER_SETS[r.set].negatives
-    ]
-    missing = [one.name for key, one in PAPER_SETS.items() if key not in {r.set for r in first}]
-    if missing:
-        fewer.append(f"Not the paper's eight sets: {', '.join(missing)} not there.")
-    return fewer
 
 
 def _faults(features: Sequence[Features]) -> list[FaultChoice]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -26,7 +27,7 @@ class RegionInputs:
     """
 
     pictures: tuple[ImageFile, ...]
-    boxes: tuple[Int64[np.ndarray, " b"], ...]
+    boxes: tuple[Int64[np.ndarray, " _"], ...]
     weights: tuple[RegionWeights, ...]
     cells: Float64[np.ndarray, " d"]
 
@@ -51,7 +52,7 @@ def region_fit(config: ImageConfig) -> Fit:
     return "native" if isinstance(config.size, Patches) else "squash"
 
 
-def fixed_grid(config: ImageConfig, patch_size: int) -> tuple[int, int] | None:
+def fixed_grid(config: ImageConfig) -> tuple[int, int] | None:
     """The grid that FG-CLIP's code takes for that of every tower; None where it takes the tower's.
 
     It is 24 x 24 at 336 pixels, and 14 x 14 else. FG-CLIP 2's code asks the picture.
@@ -81,18 +82,45 @@ def region_inputs(
         InputError: a picture cannot become what the tower takes.
     """
     rows, _ = table.distinct()
-    fit, of_boxes = region_fit(config), table.image_rows[rows]
-    pictures, boxes, weights, cells = [], [], [], np.zeros(len(rows))
-    for number in np.unique(of_boxes).tolist():
-        image = table.images[number]
-        file = files[image.file]
-        picture = square_part(image.file, file, file.whole, config, fit)
-        own = np.flatnonzero(of_boxes == number)
-        shape = picture.height // patch_size, picture.width // patch_size
-        size = np.array([[image.height, image.width]])
-        boxes_there = table.boxes[rows[own]]
-        pictures.append(picture)
-        boxes.append(own)
-        weights.append(region_weights(boxes_in_cells(boxes_there, size, grid or shape), shape))
-        cells[own] = boxes_there[:, 2:].prod(axis=1) * np.prod(shape) / size.prod()
-    return RegionInputs(tuple(pictures), tuple(boxes), tuple(weights), cells)
+    of_boxes = table.image_rows[rows]
+    numbers = np.unique(of_boxes).tolist()
+    own = [np.flatnonzero(of_boxes == number) for number in numbers]
+    found = [
+        picture_regions(
+            files[table.images[number].file], table.boxes[rows[some]], config, patch_size, grid
+        )
+        for number, some in zip(numbers, own, strict=True)
+    ]
+    cells = np.zeros(len(rows))
+    for some, one in zip(own, found, strict=True):
+        cells[some] = one.cells
+    pictures, weights = zip(*((one.picture, one.weights) for one in found), strict=True)
+    return RegionInputs(pictures, tuple(own), weights, cells)
+
+
+class PictureRegions(NamedTuple):
+    """A picture as the tower takes it; weights of boxes in it, and how many patches each covers."""
+
+    picture: ImageFile
+    weights: RegionWeights
+    cells: Float64[np.ndarray, " b"]
+
+
+def picture_regions(
+    file: ImageFile,
+    boxes: Float64[np.ndarray, "b 4"],
+    config: ImageConfig,
+    patch_size: int,
+    grid: tuple[int, int] | None = None,
+) -> PictureRegions:
+    """One picture and boxes `[x, y, w, h]` in it, in pixels; other arguments as `region_inputs`.
+
+    Raises:
+        InputError: the picture cannot become what the tower takes.
+    """
+    picture = square_part(file.name, file, file.whole, config, region_fit(config))
+    shape = picture.height // patch_size, picture.width // patch_size
+    size = np.array([[file.height, file.width]])
+    weights = region_weights(boxes_in_cells(boxes, size, grid or shape), shape)
+    cells = boxes[:, 2:].prod(axis=1) * np.prod(shape) / size.prod()
+    return PictureRegions(picture, weights, cells)

@@ -1,7 +1,7 @@
 """Paper 2's probe: does the right caption of a box score above its hard negatives?"""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -185,3 +185,20 @@ def rank_boxes(boxes: BoxTable, scores: Float[np.ndarray, "n m"], model: str) ->
             )
         )
     return ranked
+
+
+def unlike_the_paper(results: Sequence[RankedSet]) -> list[str]:
+    """What in the sets of a run differs from the paper's table, in sentences."""
+    first = [r for r in results if r.model == results[0].model]
+    known = [(r, own) for r in first if (own := paper_set(r.set)) is not None]
+    fewer = [
+        f"{r.name}: {r.negatives} negatives instead of the paper's {own.negatives}, "
+        "which no box has."
+        for r, own in known
+        if r.negatives < own.negatives
+    ]
+    there = {own for _, own in known}
+    missing = [own.name for own in PAPER_SETS.values() if own not in there]
+    if missing:
+        fewer.append(f"Not the paper's eight sets: {', '.join(missing)} not there.")
+    return fewer

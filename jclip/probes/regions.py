@@ -16,7 +16,7 @@ from jclip.distributed import local_mesh, shard_batch
 from jclip.images import normalise
 from jclip.models import CLIP
 from jclip.models.config import CLIPConfig, TextKind
-from jclip.probes.embed import one_behind, split_network
+from jclip.probes.embed import Network, one_behind, split_network
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "image_config"))
@@ -54,14 +54,18 @@ def stream_region_embeddings(
         The batch and an embedding for each box of each picture, in the order of `inputs.boxes`,
         then what is none; one batch behind the device.
     """
-    network, mesh = split_network(clip), local_mesh()
+    network = split_network(clip)
+    return one_behind(batches, lambda batch: embed_regions(network, batch, inputs, image_config))
 
-    def embed(batch: Batch) -> Array:
-        maps = embed_maps(*network, shard_batch(mesh, batch.pixels), image_config=image_config)
-        weights = inputs.padded(len(batch.pixels), batch.indices)
-        return pool_regions(maps, *(shard_batch(mesh, axis) for axis in weights))
 
-    return one_behind(batches, embed)
+def embed_regions(
+    network: Network, batch: Batch, inputs: RegionInputs, image_config: ImageConfig
+) -> Float[Array, "n b e"]:
+    """Embeddings, not normalised, of all boxes of a batch of pictures, and zeros where none is."""
+    mesh = local_mesh()
+    maps = embed_maps(*network, shard_batch(mesh, batch.pixels), image_config=image_config)
+    weights = inputs.padded(len(batch.pixels), batch.indices)
+    return pool_regions(maps, *(shard_batch(mesh, axis) for axis in weights))
 
 
 def text_kind(config: CLIPConfig, protocol: str) -> TextKind:

@@ -1,5 +1,7 @@
 """Which faults of FG-CLIP's code for FG-OVD a run repeats."""
 
+from typing import Protocol
+
 from jclip.report.faults import REFERENCE, Choice, Fault, FaultChoice
 
 REGIONS_ALONE = Fault(0, 0, "regions judge models that never learned them, without crops beside")
@@ -11,36 +13,54 @@ SHORT_LISTS = Fault(0, 0, "boxes with few wrong captions are averaged with the o
 NO_INTERVAL = Fault(0, 0, "one share without an interval, of boxes that share pictures")
 
 
-def region_choices(
-    protocols: tuple[str, ...],
-    *,
-    grid: Choice,
-    softmax: Choice,
-    repeated_positives: Choice,
-    short_lists: Choice,
-    repeated: int,
-) -> list[FaultChoice]:
+class RegionChoices(Protocol):
+    """What a run chose; see `jclip.runs.regions.RegionOptions`."""
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The protocols."""
+        ...
+
+    @property
+    def grid(self) -> Choice:
+        """Of regions."""
+        ...
+
+    @property
+    def softmax(self) -> Choice:
+        """Of regions."""
+        ...
+
+    @property
+    def repeated_positives(self) -> Choice:
+        """Of right captions among wrong ones."""
+        ...
+
+    @property
+    def short_lists(self) -> Choice:
+        """Of boxes with few wrong captions."""
+        ...
+
+
+def region_choices(chosen: RegionChoices, repeated: int) -> list[FaultChoice]:
     """All that the judgement of regions has a choice in.
 
     Args:
-        protocols: of the run.
-        grid: of regions.
-        softmax: of regions.
-        repeated_positives: of right captions among wrong ones.
-        short_lists: of boxes with few wrong captions.
+        chosen: by the run.
         repeated: how many boxes have their right caption among the wrong ones.
     """
+    protocols = chosen.regions
+    own = "the cells of boxes are the tower's where corrected"
     of_regions = [
         REGIONS_ALONE.choose("crop" not in protocols, f"protocols: {', '.join(protocols)}"),
-        FIXED_GRID.choose(grid == REFERENCE, "the grid of regions is the tower's where corrected"),
-        SOFTMAX.choose(softmax == REFERENCE, "a softmax where repeated, else the cosine"),
+        FIXED_GRID.choose(chosen.grid == REFERENCE, own),
+        SOFTMAX.choose(chosen.softmax == REFERENCE, "the cosine where corrected"),
     ]
-    there = f"{repeated} boxes; it {'stays' if repeated_positives == REFERENCE else 'is dropped'}"
-    few = "among all others" if short_lists == REFERENCE else "in columns of their own"
+    stays, among = (c == REFERENCE for c in (chosen.repeated_positives, chosen.short_lists))
     return [
         *(of_regions if "roi" in protocols else ()),
         TIES_FOR.choose(False, "for, against and shared, and how many boxes ties decide"),
-        REPEATED.choose(repeated_positives == REFERENCE, there),
-        SHORT_LISTS.choose(short_lists == REFERENCE, few),
+        REPEATED.choose(stays, f"{repeated} boxes; it {'stays' if stays else 'is dropped'}"),
+        SHORT_LISTS.choose(among, "among all others" if among else "in a table of their own"),
         NO_INTERVAL.choose(False, "intervals and tests resample pictures"),
     ]

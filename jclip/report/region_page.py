@@ -85,6 +85,8 @@ def region_page(results: pa.Table, sizes: pa.Table, tests: pa.Table) -> Page:
         raise ValueError("no results")
     models = list(dict.fromkeys(results["model"].to_pylist()))
     protocols = list(dict.fromkeys(results["protocol"].to_pylist()))
+    unknown = {c for c in results.column_names if results[c].null_count == len(results)}
+    shown = {name: column for name, column in _RESULTS.items() if name not in unknown}
     caption = "Right captions in first place, ties shared, with 95 % intervals; grey marks chance."
     first = Section(
         "First places and ranks",
@@ -94,7 +96,7 @@ def region_page(results: pa.Table, sizes: pa.Table, tests: pa.Table) -> Page:
         "those who tie, or counts for it (FG-CLIP's rule) or against it (paper 2's). Ranks are "
         "among as many captions for every box, ties against the right one; 1 is best.",
         Illustration("first-places", caption, png(first_place_figure(results))),
-        page_table("By set, model and protocol", results, _RESULTS),
+        page_table("By set, model and protocol", results, shown),
         method="Intervals are bootstraps that resample pictures: boxes of one picture share what "
         "is hard about it. “Published” are figures of this model from paper 2 (mean rank, crop) "
         "and from FG-CLIP's project page (first places with ties for it, roi) on the published "
@@ -135,8 +137,9 @@ def region_finding(results: pa.Table, tests: pa.Table) -> str:
     model = where["model"]
     own = [row for row in rows if (row["set"], row["model"]) == (where["set"], model)]
     shares = " and ".join(
-        f"{row['top1']:.1f} % by {row['protocol']} ({row['top1_ties_against']:.1f} to "
-        f"{row['top1_ties_for']:.1f} by how ties count)"
+        f"{row['top1']:.1f} % by {row['protocol']}"
+        + f" ({row['top1_ties_against']:.1f} to {row['top1_ties_for']:.1f} by how ties count)"
+        * (row["decided_by_ties"] > 0)
         for row in own
     )
     said = (

@@ -1,10 +1,10 @@
 """Embeddings of several kinds that a run makes, kept part by part and found again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from jclip.data.pipeline import Batch
 from jclip.runs.run import Run
@@ -58,7 +58,7 @@ def fill_embeddings(embedded: Embedded, parts: Iterable[pa.Table]) -> None:
 
 def by_box(
     stream: Iterable[tuple[Batch, Float32[np.ndarray, "n b d"] | None]],
-    boxes: Mapping[int, Sequence[int]] | Sequence[Sequence[int]],
+    boxes: Sequence[Int64[np.ndarray, " _"]],
 ) -> Iterator[tuple[Batch, Float32[np.ndarray, "k d"] | None]]:
     """A stream of pictures as one of the boxes in them.
 
@@ -67,8 +67,8 @@ def by_box(
         boxes: of each picture, by the index that a batch has for it.
     """
     for batch, found in stream:
-        own = [list(boxes[picture]) for picture in batch.indices]
-        rows = tuple(int(row) for some in own for row in some)
+        own = [boxes[picture].tolist() for picture in batch.indices]
+        rows = tuple(row for some in own for row in some)
         parts = None
         if found is not None:
             parts = np.concatenate(

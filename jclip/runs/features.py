@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -68,6 +69,17 @@ def extract_features(
         )
 
 
+def model_origin(checkpoint: Checkpoint, options: ModelOptions) -> dict[str, Any]:
+    """The `model` of an `Origin`."""
+    identity = checkpoint.identity
+    names = ("name", "source", "activation", "own_activation")
+    return {
+        **{name: getattr(identity, name) for name in names},
+        "weights": dict(identity.sha256),
+        "precision": options.dtype().name,
+    }
+
+
 def origin_of(
     checkpoint: Checkpoint,
     options: ModelOptions,
@@ -76,14 +88,9 @@ def origin_of(
     data: Mapping[str, str],
 ) -> Origin:
     """What embeddings by a checkpoint depend on; arguments as the fields of `Origin`."""
-    identity, config = checkpoint.identity, dataclasses.asdict(checkpoint.image_config)
-    names = ("name", "source", "activation", "own_activation")
+    config = dataclasses.asdict(checkpoint.image_config)
     return Origin(
-        model={
-            **{name: getattr(identity, name) for name in names},
-            "weights": dict(identity.sha256),
-            "precision": options.dtype().name,
-        },
+        model=model_origin(checkpoint, options),
         preprocessing={name: config[name] for name in ("size", "mean", "std", "interpolation")},
         fit=fit,
         box_scale=box_scale,

@@ -11,11 +11,11 @@ import tyro
 
 from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.data.boxes import BoxTable, inspect_box_images
-from jclip.data.feature_inputs import box_inputs, images_digest
+from jclip.data.feature_inputs import FeatureInputs, box_inputs, images_digest
 from jclip.data.features import Features
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import plan_batches, stream_batches
-from jclip.data.region_inputs import fixed_grid, region_fit, region_inputs
+from jclip.data.region_inputs import RegionInputs, fixed_grid, region_fit, region_inputs
 from jclip.distributed import own_share
 from jclip.errors import InputError
 from jclip.files.atomic import replacing
@@ -24,7 +24,7 @@ from jclip.files.tensors import SafetensorsTensors
 from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.probes.region_ranks import Protocol, Subject
 from jclip.probes.regions import stream_region_embeddings, text_kind
-from jclip.report.faults import Choice
+from jclip.report.faults import REFERENCE, Choice
 from jclip.runs.boxes import BoxOptions
 from jclip.runs.embedded import Embedded, by_box, done_rows, fill_embeddings, keep_embeddings
 from jclip.runs.features import origin_of
@@ -62,7 +62,7 @@ def check_regions(options: RegionOptions, models: Sequence[CheckpointDescription
         InputError: a protocol or a model is given twice, or a model has no regions.
     """
     names = [model.identity.name for model in models]
-    for kind, given in (("protocol", list(options.regions)), ("model", names)):
+    for kind, given in (("protocol", [*map(str, options.regions)]), ("model", names)):
         if repeated := [name for name in given if given.count(name) > 1]:
             raise InputError(f"{kind} {repeated[0]}: given twice")
     for model in models:
@@ -118,10 +118,16 @@ class BoxEmbedder:
         """Every checkpoint by every protocol; None but for process 0, which goes on alone.
 
         Raises:
+            InputError: a box or a picture cannot become what a tower takes.
             RunStopped: an image or a disk failed; what was computed is kept.
         """
+        regions = [self._regions(checkpoint) for checkpoint in checkpoints]
+        crops = [self._crops(checkpoint) for checkpoint in checkpoints]
         embedded = self._earlier(checkpoints)
-        cells = [self._embed(checkpoint, embedded) for checkpoint in checkpoints]
+        for checkpoint, own, cut in zip(checkpoints, regions, crops, strict=True):
+            for protocol in self.options.regions:
+                self._embed_boxes(checkpoint, own if protocol == "roi" else cut, embedded)
+                self._embed_texts(checkpoint, protocol, embedded)
         others = self.run.joined()
         if others is None:
             return None
@@ -129,10 +135,24 @@ class BoxEmbedder:
         with replacing(self.run.folder / _EMBEDDINGS) as partial:
             write_tensors(partial, embedded)
         return [
-            self._subject(checkpoint, protocol, embedded, own)
-            for checkpoint, own in zip(checkpoints, cells, strict=True)
+            self._subject(checkpoint, protocol, embedded, own.cells)
+            for checkpoint, own in zip(checkpoints, regions, strict=True)
             for protocol in self.options.regions
         ]
+
+    def _regions(self, checkpoint: Checkpoint) -> RegionInputs:
+        config, patch = checkpoint.image_config, checkpoint.clip.config.vision.patch_size
+        grid = fixed_grid(config) if self.options.grid == REFERENCE else None
+        return region_inputs(self.table, self.files, config, patch, grid)
+
+    def _crops(self, checkpoint: Checkpoint) -> FeatureInputs | None:
+        folder = self.images.folder(self.run.folder)
+        if folder is None or "crop" not in self.options.regions:
+            return None
+        config, limit = checkpoint.image_config, self.images.pixel_limit
+        inputs = box_inputs(self.table, folder, config, config.fit, 1.0, limit)
+        self.run.note(*inputs.notices)
+        return inputs
 
     def _earlier(self, checkpoints: Sequence[Checkpoint]) -> Embedded:
         boxes = len(self.table.distinct()[0])
@@ -151,36 +171,29 @@ class BoxEmbedder:
         fill_embeddings(embedded, self.run.earlier("embeddings"))
         return embedded
 
-    def _embed(self, checkpoint: Checkpoint, embedded: Embedded) -> np.ndarray:
-        """Embed what earlier runs have not; returns how many patches each distinct box covers."""
-        config, clip = checkpoint.image_config, checkpoint.clip
-        patch = clip.config.vision.patch_size
-        grid = fixed_grid(config, patch) if self.options.grid == "reference" else None
-        regions = region_inputs(self.table, self.files, config, patch, grid)
-        for protocol in self.options.regions:
-            kind = _kind(checkpoint, protocol)
-            done = done_rows(embedded)[kind]
-            if protocol == "crop":
-                folder, limit = self.images.folder(self.run.folder), self.images.pixel_limit
-                assert folder is not None
-                inputs = box_inputs(self.table, folder, config, config.fit, 1.0, limit)
-                self.run.note(*inputs.notices)
-                squares, boxes = inputs.squares, [[row] for row in range(len(done))]
-            else:
-                squares, boxes = regions.pictures, regions.boxes
-            plans = plan_batches(squares, self.output.images_per_step(), jax.local_device_count())
-            plans = own_share(
-                [p for p in plans if not all(done[list(boxes[i])].all() for i in p.indices)]
-            )
-            batches = stream_batches(squares, plans, record_failures=False)
-            if protocol == "crop":
-                stream = stream_square_embeddings(batches, clip, config)
-            else:
-                stream = by_box(stream_region_embeddings(batches, regions, clip, config), boxes)
-            planned = sum(len(boxes[i]) for plan in plans for i in plan.indices)
-            keep_embeddings(self.run, embedded, kind, stream, planned=planned, unit="boxes")
-            self._embed_texts(checkpoint, protocol, embedded)
-        return regions.cells
+    def _embed_boxes(
+        self,
+        checkpoint: Checkpoint,
+        inputs: RegionInputs | FeatureInputs | None,
+        embedded: Embedded,
+    ) -> None:
+        """What earlier runs have not, as regions or as the squares of boxes."""
+        clip, config = checkpoint.clip, checkpoint.image_config
+        whole = isinstance(inputs, RegionInputs)
+        squares = inputs.pictures if whole else inputs.squares if inputs else ()
+        boxes = inputs.boxes if whole else np.arange(len(squares))[:, None]
+        kind = _kind(checkpoint, "roi" if whole else "crop")
+        done = done_rows(embedded)[kind]
+        plans = plan_batches(squares, self.output.images_per_step(), jax.local_device_count())
+        plans = [plan for plan in plans if not all(done[boxes[i]].all() for i in plan.indices)]
+        plans = own_share(plans)
+        batches = stream_batches(squares, plans, record_failures=False)
+        if whole:
+            stream = by_box(stream_region_embeddings(batches, inputs, clip, config), inputs.boxes)
+        else:
+            stream = stream_square_embeddings(batches, clip, config)
+        planned = sum(len(boxes[index]) for plan in plans for index in plan.indices)
+        keep_embeddings(self.run, embedded, kind, stream, planned=planned, unit="boxes")
 
     def _embed_texts(self, checkpoint: Checkpoint, protocol: Protocol, embedded: Embedded) -> None:
         kind, texts = _text_kind(checkpoint, protocol), self.table.texts
