@@ -42,7 +42,7 @@ from jclip.probes.region_tables import (
     size_table,
 )
 from jclip.report import faults
-from jclip.report.faults import REFERENCE, FaultChoice, activation_choice
+from jclip.report.faults import FaultChoice, activation_choice
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.report.region_faults import region_choices
 from jclip.report.region_page import region_finding, region_page, with_published
@@ -134,7 +134,7 @@ def _judge_boxes(options: Options) -> int:
         table, files = opened
         run.confirm("data", data_digests(table, files))
         repeated = int(table.repeated.any(axis=1).sum())
-        if chosen.repeated_positives != REFERENCE:
+        if not chosen.repeats["repeated_positives"]:
             table = table.without_repeated()
         given = chosen, options.model, options.boxes, options.output
         checkpoints = run.load(options.model, models)
@@ -146,17 +146,15 @@ def _judge_boxes(options: Options) -> int:
             return DONE
         if head is not None and options.head is not None:
             subjects += [one.with_head(options.head.stem, head.scores) for one in subjects]
-        how = {
-            name: getattr(chosen, name) == REFERENCE for name in ("short_lists", "softmax", "grid")
-        }
-        judged = [found for one in subjects for found in judge(one, **how)]
+        judged = [found for one in subjects for found in judge(one, chosen.repeats)]
         results = with_published(result_table(judged, seed))
         tests, sizes = region_comparison_table(judged, seed), size_table(judged, seed)
         for name, found in {"results": results, "sizes": sizes, "comparisons": tests}.items():
             run.write(name, found)
         run.write("boxes", place_table(judged))
+        choices = region_choices(chosen.regions, chosen.repeats, repeated)
         page = region_page(results, sizes, tests)
-        return run.publish(page, [region_finding(results, tests)], region_choices(chosen, repeated))
+        return run.publish(page, [region_finding(results, tests)], choices)
 
 
 def _lines(summaries: Sequence[SetSummary]) -> list[str]:

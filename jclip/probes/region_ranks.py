@@ -1,7 +1,7 @@
 """Crops and regions of the same boxes as judges of the same captions: first places and ranks."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -76,27 +76,25 @@ class JudgedSet:
         return int(np.count_nonzero(self.places.captions - 1 < self.ranked.negatives))
 
 
-def judge(
-    subject: Subject, *, short_lists: bool = False, softmax: bool = False, grid: bool = False
-) -> list[JudgedSet]:
+def judge(subject: Subject, repeats: Mapping[str, bool]) -> list[JudgedSet]:
     """Every set of a subject's boxes, those of the paper first.
-
-    Each argument repeats a fault of FG-CLIP's code.
 
     Args:
         subject: embeddings of boxes and captions.
-        short_lists: boxes with fewer wrong captions than their set's mean rank is about count among
-            first places.
-        softmax: regions are scored by a softmax of products that are not normalised.
-        grid: regions may be zeros, from a grid that is not the tower's; all scores are then 0.
+        repeats: faults of FG-CLIP's code that are repeated where they are true. `short_lists`:
+            boxes with fewer wrong captions than their set's mean rank is about count among first
+            places. `softmax`: regions are scored by a softmax of products that are not normalised.
+            `grid`: regions come from a grid that may not be the tower's; those that are zeros score
+            0 with every caption.
 
     Raises:
         InputError: a score is not finite.
     """
+    softmax, grid = (repeats.get(name, False) for name in ("softmax", "grid"))
     scores, table = _scores(subject, softmax, grid), subject.features.boxes
     assert table is not None
-    label = f"{subject.model} · {subject.protocol}"
-    return list(_sets(subject, table, rank_boxes(table, scores, label), scores, short_lists))
+    label, short = f"{subject.model} · {subject.protocol}", repeats.get("short_lists", False)
+    return list(_sets(subject, table, rank_boxes(table, scores, label), scores, short))
 
 
 def _scores(subject: Subject, softmax: bool, zeros: bool) -> Float[np.ndarray, "n m"]:

@@ -1,8 +1,8 @@
 """Which faults of FG-CLIP's code for FG-OVD a run repeats."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
-from jclip.report.faults import REFERENCE, Choice, Fault, FaultChoice
+from jclip.report.faults import Fault, FaultChoice
 
 REGIONS_ALONE = Fault(0, 0, "regions judge models that never learned them, without crops beside")
 FIXED_GRID = Fault(0, 0, "a grid of 14 or 24 cells for towers that have another")
@@ -13,50 +13,23 @@ SHORT_LISTS = Fault(0, 0, "boxes with few wrong captions are averaged with the o
 NO_INTERVAL = Fault(0, 0, "one share without an interval, of boxes that share pictures")
 
 
-class RegionChoices(Protocol):
-    """What a run chose; see `jclip.runs.regions.RegionOptions`."""
-
-    @property
-    def regions(self) -> tuple[str, ...]:
-        """The protocols."""
-        ...
-
-    @property
-    def grid(self) -> Choice:
-        """Of regions."""
-        ...
-
-    @property
-    def softmax(self) -> Choice:
-        """Of regions."""
-        ...
-
-    @property
-    def repeated_positives(self) -> Choice:
-        """Of right captions among wrong ones."""
-        ...
-
-    @property
-    def short_lists(self) -> Choice:
-        """Of boxes with few wrong captions."""
-        ...
-
-
-def region_choices(chosen: RegionChoices, repeated: int) -> list[FaultChoice]:
+def region_choices(
+    protocols: Sequence[str], repeats: Mapping[str, bool], repeated: int
+) -> list[FaultChoice]:
     """All that the judgement of regions has a choice in.
 
     Args:
-        chosen: by the run.
+        protocols: of the run.
+        repeats: whether it repeats a fault: `grid`, `softmax`, `repeated_positives`, `short_lists`.
         repeated: how many boxes have their right caption among the wrong ones.
     """
-    protocols = chosen.regions
     own = "the cells of boxes are the tower's where corrected"
     of_regions = [
         REGIONS_ALONE.choose("crop" not in protocols, f"protocols: {', '.join(protocols)}"),
-        FIXED_GRID.choose(chosen.grid == REFERENCE, own),
-        SOFTMAX.choose(chosen.softmax == REFERENCE, "the cosine where corrected"),
+        FIXED_GRID.choose(repeats["grid"], own),
+        SOFTMAX.choose(repeats["softmax"], "the cosine where corrected"),
     ]
-    stays, among = (c == REFERENCE for c in (chosen.repeated_positives, chosen.short_lists))
+    stays, among = repeats["repeated_positives"], repeats["short_lists"]
     return [
         *(of_regions if "roi" in protocols else ()),
         TIES_FOR.choose(False, "for, against and shared, and how many boxes ties decide"),

@@ -54,6 +54,12 @@ class RegionOptions:
     short_lists: Choice = "corrected"
     """Boxes with few wrong captions. Corrected: counted apart; reference: among all others."""
 
+    @property
+    def repeats(self) -> dict[str, bool]:
+        """Which faults of FG-CLIP's code are repeated, by the name of their option."""
+        names = ("grid", "softmax", "repeated_positives", "short_lists")
+        return {name: getattr(self, name) == REFERENCE for name in names}
+
 
 def check_regions(options: RegionOptions, models: Sequence[CheckpointDescription]) -> None:
     """Refuse what could only fail after the expensive part.
@@ -218,7 +224,7 @@ class BoxEmbedder:
         features = Features(
             images=embedded[_kind(checkpoint, protocol)],
             captions=embedded[_text_kind(checkpoint, protocol)],
-            image_names=tuple(self.table.name(row) for row in rows),
+            image_names=tuple(self.table.name(row) for row in rows.tolist()),
             texts=self.table.texts,
             origin=origin_of(
                 checkpoint, self.model, fit, 1.0, data_digests(self.table, self.files)

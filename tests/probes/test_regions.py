@@ -95,7 +95,7 @@ def judged(size, **faults):
     own = (rows[:, None] + len(y) * np.arange(11)).tolist()
     features = box_features(regions, captions, {"1_attributes": (rows, rows, own)}, origin())
     subject = Subject("B/32", "roi", features, np.ones(len(y)))
-    (found,) = judge(subject, **faults)
+    (found,) = judge(subject, faults)
     return found.places
 
 
