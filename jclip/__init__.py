@@ -8,7 +8,8 @@ from jclip.errors import InputError
 if TYPE_CHECKING:
     from jclip.checkpoints import Checkpoint, load_checkpoint, load_clip, save_clip
     from jclip.images import circular_shift, plan_views, preprocess, shift_views
-    from jclip.model import Model, load
+    from jclip.loading import load
+    from jclip.model import Model
     from jclip.models import CLIP, CLIPConfig
     from jclip.scoring import caption_ranks, panorama_scores, score, shift_scores, zero_shot
 
@@ -36,7 +37,8 @@ __all__ = [
 _HOMES = {
     "jclip.checkpoints": ("Checkpoint", "load_checkpoint", "load_clip", "save_clip"),
     "jclip.images": ("circular_shift", "plan_views", "preprocess", "shift_views"),
-    "jclip.model": ("Model", "load"),
+    "jclip.loading": ("load",),
+    "jclip.model": ("Model",),
     "jclip.models": ("CLIP", "CLIPConfig"),
     "jclip.scoring": ("caption_ranks", "panorama_scores", "score", "shift_scores", "zero_shot"),
 }

@@ -6,13 +6,11 @@ texts; images of all sizes share them.
 
 import dataclasses
 import functools
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
@@ -20,20 +18,24 @@ from jclip.checkpoints import (
     DEMO_NOTICE,
     Checkpoint,
     ImageConfig,
-    describe_checkpoint,
-    load_checkpoint,
 )
-from jclip.checkpoints.adapted import with_adapter, with_adapter_name
-from jclip.data.arguments import images_argument, one_of, texts_argument
+from jclip.data.arguments import (
+    boxes_argument,
+    image_argument,
+    images_argument,
+    one_of,
+    texts_argument,
+)
 from jclip.data.feature_inputs import square_part
 from jclip.data.images import ImageFile, check_fit
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches
+from jclip.data.region_inputs import RegionInputs, picture_regions
 from jclip.distributed import local_mesh, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.images.arguments import whole_number
-from jclip.models.config import Activation, TextKind
-from jclip.models.unit_norm import normalised
+from jclip.models.config import TextKind
+from jclip.models.unit_norm import normalised, unit_rows
 from jclip.probes.embed import (
     Network,
     device_plans,
@@ -44,61 +46,13 @@ from jclip.probes.embed import (
     orbit_shifts,
     split_network,
 )
+from jclip.probes.regions import embed_regions
 from jclip.probes.scores import sigmoid_of
-from jclip.text.cleaning import TextChoice
 from jclip.text.pieces import PieceTokenizer
 from jclip.text.tokenizer import Tokenizer
 
 # Images per device and step of the network.
 _IMAGES_AT_ONCE = 64
-
-
-def load(
-    source: str | os.PathLike[str],
-    *,
-    adapter: str | os.PathLike[str] | None = None,
-    activation: Activation | None = None,
-    text_cleaning: TextChoice = "corrected",
-    dtype=jnp.float32,
-    allow_pickle: bool = False,
-    architecture: str | None = None,
-) -> "Model":
-    """Load a model; nothing is printed, what a reader of its numbers should know is in `notices`.
-
-    Args:
-        source: a name of the registry (`ViT-B-32/openai`), `demo`, `random:` and an architecture, a
-            folder, a file of weights, or a hub id.
-        adapter: folder of a LoRA adapter in peft's layout, merged into the kernels.
-        activation: used in both towers instead of the checkpoint's own.
-        text_cleaning: of texts, as in training (`corrected`) or as the checkpoint's library has it
-            (`reference`); they differ for SigLIP.
-        dtype: of the dense kernels; all other parameters are float32.
-        allow_pickle: whether weights may come from `.bin` or `.pt` files.
-        architecture: of a file of weights without a configuration beside it; see `load_checkpoint`.
-
-    Raises:
-        InputError: see `load_checkpoint` and `load_adapter`.
-
-    Example:
-        >>> model = jclip.load("demo", adapter="my_lora")
-        >>> model.fit
-        'crop'
-        >>> model.notices
-        ('The demo model knows rendered scenes only: its scores of photographs mean nothing.',)
-    """
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"dtype: {dtype!r} is no type of floating-point numbers")
-    description = describe_checkpoint(
-        source,
-        activation=activation,
-        text_cleaning=text_cleaning,
-        allow_pickle=allow_pickle,
-        architecture=architecture,
-    )
-    if adapter is None:
-        return Model(load_checkpoint(description, dtype=dtype))
-    checkpoint = load_checkpoint(with_adapter_name(description, adapter), dtype=dtype)
-    return Model(with_adapter(checkpoint, adapter))
 
 
 class Model:
@@ -185,6 +139,44 @@ class Model:
         # Fitted when they are decoded, so that all sizes share a program.
         squares = [square_part(file.name, file, file.whole, config, fit) for file in files]
         return embed_all(squares, rounded_plans(squares), self._squares)
+
+    def embed_regions(self, image: Any, boxes: Any) -> Float32[np.ndarray, "r e"]:
+        """Embeddings of boxes as regions of one image's map, of length 1.
+
+        The image is embedded once, whole, whatever the number of boxes: by FG-CLIP's way to the
+        features of patches, or the network's own, and RoIAlign with one bin. A network that never
+        learned such features, as plain CLIP, tells little by them; `embed_images` of the cut-out
+        boxes tells more.
+
+        Args:
+            image: a PIL image, an RGB array `[H, W, 3] uint8`, or a path.
+            boxes: `[x, y, w, h]` in pixels each, x and y of the upper left corner.
+
+        Raises:
+            InputError: what is no image or no box inside it is named; or the network's patches have
+                no features in the space of texts.
+
+        Example:
+            >>> model = jclip.load("demo")
+            >>> model.embed_regions("photo.jpg", [[40, 30, 50, 50], [0, 0, 20, 20]]).shape
+            (2, 128)
+        """
+        vision = self.checkpoint.clip.config.vision
+        if not vision.has_dense:
+            raise InputError(
+                f"{self.name}: its patches have no features in the space of texts, so it has no "
+                "regions; embed_images embeds boxes that are cut out"
+            )
+        file = image_argument(image)
+        boxes = boxes_argument(boxes, file)
+        one = picture_regions(file, boxes, self.image_config, vision.patch_size)
+        inputs = RegionInputs((one.picture,), (np.arange(len(boxes)),), (one.weights,), one.cells)
+        plans = rounded_plans(inputs.pictures)
+
+        def regions(batch: Batch) -> Array:
+            return embed_regions(self.network, batch, inputs, self.image_config)
+
+        return unit_rows(embed_all(inputs.pictures, plans, regions)[0, : len(boxes)])
 
     def embed_orbits(
         self, files: Sequence[ImageFile], fit: Fit, orbit: int
