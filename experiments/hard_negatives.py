@@ -15,6 +15,7 @@ places 51 %, which is chance; so is whatever else is a matter of order.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from jclip.data.foils import FoilSet
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import Head, load_head, require_base
+from jclip.images import Fit
 from jclip.images.fits import fits_of
 from jclip.probes.foil_tables import (
     class_table,
@@ -69,7 +71,9 @@ def main(options: Options) -> int:
     models = describe_models(options.model)
     head = _head(options, models)
     foils = options.foils.open()
-    fits = {m.identity.name: fits_of([options.foils.fit], m.image_config)[0] for m in models}
+    fits: dict[str, Fit] = {
+        m.identity.name: fits_of([options.foils.fit], m.image_config)[0] for m in models
+    }
     facts = {
         "fits": fits,
         "foils": foils and dict(foils.digests),
@@ -104,6 +108,11 @@ def main(options: Options) -> int:
                 results += _score(embedded, sets, label, own)
                 blind |= _score_blind(embedded, sets, label, own, options.seed)
         return _report(options, run, results, blind)
+
+
+def demo_run(folder: Path) -> None:
+    """The demo model on the demo world's sets, into a folder, for what measures heads on them."""
+    main(Options(output=OutputOptions(out=folder)))
 
 
 def _head(options: Options, models: list[CheckpointDescription]) -> Head | None:
@@ -145,7 +154,7 @@ def _winnable(options: Options, run: Run, foils: Foils) -> tuple[FoilSet, ...]:
 
 
 def _score(
-    embedded: Embedded, sets: tuple[FoilSet, ...], label: str, head: Head | None
+    embedded: Embedded, sets: Sequence[FoilSet], label: str, head: Head | None
 ) -> list[FoilScores]:
     return score_foils(sets, embedded.pictures, embedded.texts, label, head)
 

@@ -13,6 +13,7 @@ from jclip.data.file_names import require_unicode
 from jclip.data.foils import RIGHT_FIRST, FoilFile, FoilRecord, Picture
 from jclip.errors import InputError
 from jclip.files.text_files import lines_of, read_text
+from jclip.text.cleaning import is_unicode, repaired
 
 SUGAR_CREPE = (
     "add_att",
@@ -42,7 +43,7 @@ def read_sugar_crepe(path: Path) -> FoilFile:
         raise InputError(f"{path}: no object of ids with 'caption' and 'negative_caption'")
     records = []
     for name, entry in values.items():
-        where = f"{path}, record {name}"
+        where = f"{path}, record {(name := label(name))}"
         file, *texts = _texts(entry, ("filename", "caption", "negative_caption"), where)
         records.append(FoilRecord(name, (Picture(file),), tuple(texts)))
     return FoilFile("sugar_crepe", f"sugar_crepe/{path.stem}", tuple(records))
@@ -75,12 +76,14 @@ def read_aro(path: Path) -> FoilFile:
     for number, entry in enumerate(values):
         where = f"{path}, record {number}"
         file, *texts = _texts(entry, ("image_path", "true_caption", "false_caption"), where)
-        box = tuple(_number(entry, f"bbox_{side}", where) for side in "xywh")
-        for side, value in zip("wh", box[2:], strict=True):
+        x, y, w, h = (_number(entry, f"bbox_{side}", where) for side in "xywh")
+        for side, value in zip("wh", (w, h), strict=True):
             if value <= 0:
                 raise InputError(f"{where}: field 'bbox_{side}' is {value:g}: a box without area")
         group = take(entry, "relation_name", str, where) if relations else _pair(entry, where)
-        records.append(FoilRecord(str(number), (Picture(file, box),), tuple(texts), group=group))
+        records.append(
+            FoilRecord(str(number), (Picture(file, (x, y, w, h)),), tuple(texts), group=group)
+        )
     benchmark = "aro_relation" if relations else "aro_attribution"
     return FoilFile(benchmark, f"aro/{path.stem}", tuple(records))
 
@@ -99,7 +102,7 @@ def read_aro_order(path: Path) -> FoilFile:
         where = f"{path}, line {number}"
         (file,) = _texts(entry, ("image",), where)
         texts = take(entry, "caption_options", list, where)
-        if len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
+        if len(texts) < 2 or not all(map(_is_text, texts)):
             raise InputError(
                 f"{where}: field 'caption_options' holds {texts!r:.80}, where the right caption "
                 "and one permutation or more are wanted"
@@ -121,11 +124,11 @@ def read_half_truths(path: Path, joint: str) -> list[FoilFile]:
     """
     entities, relations = [], []
     for number, entry in enumerate(read_list(path)):
-        where = f"{path}, sample {entry.get('sample_id', number)}"
+        where = f"{path}, sample {label(entry.get('sample_id', number))}"
         name, file, _ = _texts(entry, ("sample_id", "image_path", "original_caption"), where)
         pictures, known = (Picture(file),), take(entry, "entities", list, where)
         for entity, foils in take(entry, "negative_entities", dict, where).items():
-            if entity not in known:
+            if entity not in known or not _is_text(entity):
                 raise InputError(
                     f"{where}: field 'negative_entities' has foils of {entity!r:.60}, which is "
                     "none of its 'entities'"
@@ -138,7 +141,7 @@ def read_half_truths(path: Path, joint: str) -> list[FoilFile]:
             right = _triple(relation, where)
             for foil in _objects(take(relation, "negatives", list, where), "negatives", where):
                 texts = right, f"{right}{joint}{_triple(foil, where)}"
-                kind = str(foil.get("change_type", "relation"))
+                kind = label(foil.get("change_type", "relation"))
                 relations.append(FoilRecord(name, pictures, texts, RIGHT_FIRST, kind))
     parts = {"entities": entities, "relations": relations}
     found = [
@@ -202,6 +205,11 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     return found
 
 
+def label(value: Any) -> str:
+    """A value as a table of results can hold it, in a few words."""
+    return f"{value!s:.200}".encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def with_ids(
     path: Path, values: list[dict[str, Any]], kind: str = "record"
 ) -> Iterator[tuple[dict[str, Any], int, str]]:
@@ -219,6 +227,10 @@ def with_ids(
         yield entry, id_, f"{path}, {kind} {id_}"
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and is_unicode(value) and bool(repaired(value))
+
+
 def _require_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -233,7 +245,7 @@ def _texts(entry: Any, names: tuple[str, ...], where: str) -> list[str]:
 
 def _number(entry: dict[str, Any], name: str, where: str) -> float:
     value = entry.get(name)
-    if type(value) not in (int, float) or not abs(value) < 1e9:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
         said = "is missing" if name not in entry else f"is {value!r:.60}, not a number of pixels"
         raise InputError(f"{where}: field {name!r} {said}")
     return float(value)
@@ -241,7 +253,7 @@ def _number(entry: dict[str, Any], name: str, where: str) -> float:
 
 def _pair(entry: dict[str, Any], where: str) -> str:
     words = take(entry, "attributes", list, where)
-    if len(words) != 2 or not all(isinstance(word, str) for word in words):
+    if len(words) != 2 or not all(map(_is_text, words)):
         raise InputError(f"{where}: field 'attributes' is {words!r:.60}, where two are wanted")
     return "_".join(words)
 

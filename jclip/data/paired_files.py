@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jclip.data.annotation_fields import take
-from jclip.data.foil_files import read_lines, read_list, with_ids
+from jclip.data.foil_files import label, read_lines, read_list, with_ids
 from jclip.data.foils import EACH_ITS_OWN, FoilFile, FoilRecord, Picture
 from jclip.errors import InputError
 from jclip.files.tables import read_table
@@ -33,7 +33,7 @@ def read_winoground(path: Path) -> FoilFile:
         if id_ in known:
             raise InputError(f"{where}: field 'id' is {id_} a second time")
         known.add(id_)
-        records.append(_record(entry, id_, ("0", "1"), str(entry.get("tag", "")), where))
+        records.append(_record(entry, id_, ("0", "1"), label(entry.get("tag", "")), where))
     return FoilFile("winoground", "winoground", tuple(records))
 
 
@@ -44,7 +44,7 @@ def read_colorswap(path: Path) -> FoilFile:
         InputError: naming the file, the record by its id and the field.
     """
     records = tuple(
-        _record(entry, id_, ("1", "2"), str(entry.get("image_source", "")), where)
+        _record(entry, id_, ("1", "2"), label(entry.get("image_source", "")), where)
         for entry, id_, where in with_ids(path, read_list(path))
     )
     return FoilFile("colorswap", f"colorswap/{path.stem}", records)
@@ -78,7 +78,7 @@ def _winoground_parquet(path: Path) -> FoilFile:
             if not isinstance(picture, dict) or not isinstance(picture.get("bytes"), bytes):
                 raise InputError(f"{where}: field {name!r} holds no picture")
             stored[file] = functools.partial(_bytes, table, name, row)
-        id_, tag = take(entry, "id", int, where), str(entry.get("tag", ""))
+        id_, tag = take(entry, "id", int, where), label(entry.get("tag", ""))
         records.append(_record({**entry, **files}, id_, ("0", "1"), tag, where))
     return FoilFile("winoground", "winoground", tuple(records), stored)
 

@@ -163,8 +163,7 @@ def replaced_object(
     wrong = [left, right]
     changed = int(rng.integers(2))
     wrong[changed] = wrong[changed]._replace(shape=str(rng.choice(others)))
-    return tuple(_both(*(name_object(o, ("colour",)) for o in pair), place)
-                 for pair in ((left, right), wrong))  # fmt: skip
+    return _coloured(left, right, place), _coloured(*wrong, place=place)
 
 
 def swapped_attributes(
@@ -172,8 +171,7 @@ def swapped_attributes(
 ) -> tuple[str, str]:
     """The two objects have each other's colour."""
     wrong = left._replace(colour=right.colour), right._replace(colour=left.colour)
-    return tuple(_both(*(name_object(o, ("colour",)) for o in pair), place)
-                 for pair in ((left, right), wrong))  # fmt: skip
+    return _coloured(left, right, place), _coloured(*wrong, place=place)
 
 
 def swapped_objects(
@@ -181,8 +179,8 @@ def swapped_objects(
 ) -> tuple[str, str]:
     """The two objects stand in each other's place."""
     first, second = (name_object(o, ("colour",)) for o in (left, right))
-    return tuple(f"{a} to the left of {b} on {place}" for a, b in
-                 ((first, second), (second, first)))  # fmt: skip
+    between = "to the left of"
+    return f"{first} {between} {second} on {place}", f"{second} {between} {first} on {place}"
 
 
 _FOILS = {
@@ -191,6 +189,10 @@ _FOILS = {
     "swap_att": swapped_attributes,
     "swap_obj": swapped_objects,
 }
+
+
+def _coloured(left: ObjectWords, right: ObjectWords, place: str) -> str:
+    return _both(*(name_object(words, ("colour",)) for words in (left, right)), place=place)
 
 
 def _both(first: str, second: str, place: str) -> str:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Float32
 from jclip.data.foils import FoilSet
 from jclip.errors import InputError
 from jclip.heads import Head
+from jclip.heads.attention import AttentionHead
 from jclip.heads.scoring import unit_length
 from jclip.models.unit_norm import unit_rows
 from jclip.probes.fine_grained import Scores
@@ -88,7 +89,7 @@ def score_foils(
     if jax.default_backend() != "cpu":
         tables = jax.device_put(tables)
     for foils in sets:
-        values = _score_rows(foils, *tables, program)
+        values = _score_rows(foils, *tables, program=program)
         pairs = None
         if foils.benchmark == "sugar_crepe_pp" and (said := _comparable(texts, head)) is not None:
             own = said[foils.texts]
@@ -108,7 +109,7 @@ def _comparable(
     """Texts as two of them are compared: by direction; None where a head has no text embedding."""
     if head is None:
         return texts
-    if not hasattr(head, "project_texts"):
+    if isinstance(head, AttentionHead):
         return None
     return np.asarray(unit_length(head.project_texts(jnp.asarray(texts))))
 

@@ -113,7 +113,7 @@ def _tests(comparisons: pa.Table) -> Section:
 
 def leading(table: pa.Table) -> pa.Table:
     """The rows of the metric that stands for each set: the first one."""
-    return table.filter(pc.is_in(table["metric"], pa.array(["accuracy", "group", "image-text"])))
+    return table.filter(pc.field("metric").isin(["accuracy", "group", "image-text"]))
 
 
 def foil_finding(summary: pa.Table, comparisons: pa.Table) -> str:

@@ -133,6 +133,27 @@ def test_a_damaged_picture_stops_and_is_named(run_experiment, crepe, tmp_path):
     assert "Traceback" not in ended.err
 
 
+def test_a_run_goes_on_where_a_disk_stopped_it(run_experiment, crepe, monkeypatch):
+    source = ("--sets", f"sugar_crepe:{crepe}")
+    whole = run_experiment(hard_negatives, *source, out="whole")
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("jclip.runs.embedded.stream_text_embeddings", full)
+        assert run_experiment(hard_negatives, *source).status == 1
+    embedded = []
+    monkeypatch.setattr(
+        "jclip.runs.embedded.stream_square_embeddings",
+        lambda batches, *_: iter([embedded.extend(batches)] and ()),
+    )
+    ended = run_experiment(hard_negatives, *source)
+    assert ended.status == 0 and embedded == []
+    for name in ("summary.csv", "scores.csv"):
+        assert (ended.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
 def test_the_demo_world_tells_objects_from_order(run_experiment):
     ended = run_experiment(hard_negatives, "--demo-scenes", 64)
     found = {
