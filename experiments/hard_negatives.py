@@ -42,7 +42,7 @@ from jclip.probes.foils import FoilScores, other_pictures, score_foils
 from jclip.report import faults
 from jclip.report.foil_page import foil_finding, foil_page, leading
 from jclip.runs.command import run_command
-from jclip.runs.embedded import base_of, embed_once
+from jclip.runs.embed_once import base_of, embed_once
 from jclip.runs.foils import FoilOptions
 from jclip.runs.models import describe_models
 from jclip.runs.options import ModelOptions, OutputOptions

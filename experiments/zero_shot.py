@@ -41,7 +41,7 @@ from jclip.probes.zero_shot import (
 from jclip.report.zero_shot_page import zero_shot_finding, zero_shot_page
 from jclip.runs.boxes import DEMO, rendered
 from jclip.runs.command import run_command
-from jclip.runs.embedded import embed_once
+from jclip.runs.embed_once import embed_once
 from jclip.runs.models import describe_models, load_models
 from jclip.runs.options import ModelOptions, OutputOptions, PixelLimit
 from jclip.runs.record import Silent
