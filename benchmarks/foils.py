@@ -55,7 +55,8 @@ def main() -> None:
         for number, (pictures, texts) in enumerate(models):
             label = f"model {number}"
             results += score_foils(sets, pictures, texts, label)
-            others = score_foils([other_pictures(one, 0) for one in sets], pictures, texts, label)
+            shuffled = [other for one in sets if (other := other_pictures(one, 0))]
+            others = score_foils(shuffled, pictures, texts, label)
             blind |= {(label, one.foils.name): one for one in others}
         summary_table(results, blind)
         for table in (comparison_table, class_table, record_table):

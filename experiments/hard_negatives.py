@@ -15,17 +15,13 @@ places 51 %, which is chance; so is whatever else is a matter of order.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 
 from jclip.checkpoints import DEMO_NOTICE, CheckpointDescription
-from jclip.data.embedded import Embedded, write_foil_sets
-from jclip.data.foil_sources import Foils
-from jclip.data.foils import FoilSet
+from jclip.data.embedded import write_foil_sets
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import Head, load_head, require_base
@@ -83,7 +79,8 @@ def main(options: Options) -> int:
         foils = foils or options.foils.open(run.folder)
         assert foils is not None
         run.confirm("foils", dict(foils.digests))
-        sets = _winnable(options, run, foils)
+        sets = options.foils.winnable(run, foils)
+        others = [shuffled for one in sets if (shuffled := other_pictures(one, options.seed))]
         write_foil_sets(run.folder, sets)
         results: list[FoilScores] = []
         blind: dict[tuple[str, str], FoilScores] = {}
@@ -104,9 +101,11 @@ def main(options: Options) -> int:
                 options.output.images_per_step(),
                 precision=precision,
             )
+            tables = embedded.pictures, embedded.texts
             for label, own in _scorers(options, name, head):
-                results += _score(embedded, sets, label, own)
-                blind |= _score_blind(embedded, sets, label, own, options.seed)
+                results += score_foils(sets, *tables, label, own)
+                for scored in score_foils(others, *tables, label, own):
+                    blind[label, scored.foils.name] = scored
         return _report(options, run, results, blind)
 
 
@@ -134,37 +133,6 @@ def _scorers(options: Options, name: str, head: Head | None) -> list[tuple[str, 
     if head is None or options.head is None:
         return [(name, None)]
     return [(name, None), (f"{name} + {options.head.stem}", head)]
-
-
-def _winnable(options: Options, run: Run, foils: Foils) -> tuple[FoilSet, ...]:
-    """The sets as they are scored, and a notice of each foil that nobody can win."""
-    kept = []
-    for one in foils.sets:
-        rows = np.flatnonzero(one.unwinnable().any(axis=1))
-        if len(rows):
-            named = ", ".join(one.records[row] for row in rows[:5])
-            run.note(
-                f"{one.name}: a foil equals a right text, word for word, in {len(rows)} of "
-                f"{len(one.records)} records: {named}{', ...' if len(rows) > 5 else ''}."
-            )
-        kept.append(one if options.foils.unwinnable == "reference" else one.winnable())
-        if not kept[-1].records:
-            raise InputError(f"{one.name}: no record is left that can be won")
-    return tuple(kept)
-
-
-def _score(
-    embedded: Embedded, sets: Sequence[FoilSet], label: str, head: Head | None
-) -> list[FoilScores]:
-    return score_foils(sets, embedded.pictures, embedded.texts, label, head)
-
-
-def _score_blind(
-    embedded: Embedded, sets: tuple[FoilSet, ...], label: str, head: Head | None, seed: int
-) -> dict[tuple[str, str], FoilScores]:
-    """The same captions with the pictures of other records, where there are any."""
-    others = [other_pictures(one, seed) for one in sets if len(np.unique(one.clusters)) > 1]
-    return {(label, scored.foils.name): scored for scored in _score(embedded, others, label, head)}
 
 
 def _report(

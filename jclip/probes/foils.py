@@ -191,13 +191,15 @@ def own_ties(foils: FoilSet) -> Ties:
     return "for" if foils.benchmark == "aro_order" else "against"
 
 
-def other_pictures(foils: FoilSet, seed: int) -> FoilSet:
+def other_pictures(foils: FoilSet, seed: int) -> FoilSet | None:
     """The same records with the pictures of others, none its own: what the texts alone decide.
 
-    A set of one picture stays as it is, and tells nothing.
+    None of a set of one picture, for which there is no other.
     """
     rng = np.random.default_rng(seed)
     _, first, of = np.unique(foils.clusters, return_index=True, return_inverse=True)
+    if len(first) < 2:
+        return None
     order = rng.permutation(len(first))
     following = np.empty_like(order)
     following[order] = np.roll(order, -1)

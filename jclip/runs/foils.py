@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+
 from jclip.data.foil_sources import JOINT, KINDS, Foils, open_foils
+from jclip.data.foils import FoilSet
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
 from jclip.demo.foils import write_foil_sets
 from jclip.errors import InputError
@@ -13,6 +16,7 @@ from jclip.report.faults import Choice
 from jclip.runs.boxes import DEMO, rendered
 from jclip.runs.options import Names, PixelLimit, Sources
 from jclip.runs.record import Silent
+from jclip.runs.run import Run
 
 # What `write_foil_sets` writes: layouts, and sets that are not called as the layout's are.
 _DEMO_SETS = ("sugar_crepe", "aro", "colorswap")
@@ -84,6 +88,26 @@ class FoilOptions:
             for one in foils.sets
         ]
         return dataclasses.replace(foils, sets=tuple(sets))
+
+    def winnable(self, run: Run, foils: Foils) -> tuple[FoilSet, ...]:
+        """The sets as they are scored, and a notice of each foil that nobody can win.
+
+        Raises:
+            InputError: no record of a set is left.
+        """
+        kept = []
+        for one in foils.sets:
+            rows = np.flatnonzero(one.unwinnable().any(axis=1))
+            if len(rows):
+                named = ", ".join(one.records[row] for row in rows[:5])
+                run.note(
+                    f"{one.name}: a foil equals a right text, word for word, in {len(rows)} of "
+                    f"{len(one.records)} records: {named}{', ...' if len(rows) > 5 else ''}."
+                )
+            kept.append(one if self.unwinnable == "reference" else one.winnable())
+            if not kept[-1].records:
+                raise InputError(f"{one.name}: no record is left that can be won")
+        return tuple(kept)
 
     def _folders(self) -> Mapping[str, Path]:
         """Folders of pictures by kind, "" for all others."""

@@ -225,6 +225,7 @@ def test_a_head_without_text_embeddings_compares_no_texts():
 def test_other_pictures_are_never_ones_own():
     foils, images, texts = made()
     shuffled = other_pictures(foils, seed=0)
+    assert shuffled is not None and other_pictures(made(n=4, pictures=1)[0], seed=0) is None
     assert not (shuffled.pictures == foils.pictures).any()
     # Each picture still stands for as many records as another did: nothing is drawn twice.
     assert sorted(np.unique(shuffled.pictures)) == list(range(60))
