@@ -10,15 +10,14 @@ ratio of each pair of turns; at most 1.2 is wanted.
 
 import dataclasses
 import functools
-import itertools
 
 import numpy as np
 
 from benchmarks.timing import take_turns, timed
-from jclip.checkpoints import Checkpoint, load_checkpoint
+from jclip.checkpoints import load_checkpoint
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import Batch
-from jclip.data.region_inputs import RegionInputs, picture_regions
+from jclip.data.region_inputs import picture_regions
 from jclip.probes.embed import embed_squares, one_behind, split_network
 from jclip.probes.regions import embed_regions
 from jclip.runs.command import DONE, run_command
@@ -58,11 +57,14 @@ def main(options: Options) -> int:
     batches = [Batch(own, pixels[np.resize(own, step)], ()) for own in rows]
     whole = functools.partial(embed_squares, *network, image_config=config)
 
+    files = [ImageFile(f"{n}", lambda n=n: pixels[n], 480, 640, "") for n in range(len(pixels))]
+    patch = checkpoint.clip.config.vision.patch_size
+
     def pictures() -> list:
         return list(one_behind(batches, lambda batch: whole(batch.pixels)))
 
     def regions() -> list:
-        inputs = weigh(drawn, pixels, checkpoint)
+        inputs = picture_regions(files, drawn, config, patch)
         return list(one_behind(batches, lambda b: embed_regions(network, b, inputs, config)))
 
     found = take_turns({"pictures": timed(pictures), "regions": timed(regions)}, options.rounds)
@@ -83,20 +85,6 @@ def draw_boxes(pictures: int, boxes: int) -> list[np.ndarray]:
     drawn = np.hstack([low, sides])
     own = np.concatenate([np.arange(pictures), rng.integers(pictures, size=boxes - pictures)])
     return [drawn[own == number] for number in range(pictures)]
-
-
-def weigh(boxes: list[np.ndarray], pixels: np.ndarray, checkpoint: Checkpoint) -> RegionInputs:
-    """The boxes of pictures that are squares already, as weights."""
-    config, patch = checkpoint.image_config, checkpoint.clip.config.vision.patch_size
-    files = [ImageFile(f"{n}", lambda n=n: pixels[n], 480, 640, "") for n in range(len(boxes))]
-    found = [picture_regions(*one, config, patch) for one in zip(files, boxes, strict=True)]
-    starts = np.cumsum([0, *map(len, boxes)])
-    return RegionInputs(
-        pictures=tuple(one.picture for one in found),
-        boxes=tuple(np.arange(*ends) for ends in itertools.pairwise(starts)),
-        weights=tuple(one.weights for one in found),
-        cells=np.concatenate([one.cells for one in found]),
-    )
 
 
 if __name__ == "__main__":
