@@ -29,7 +29,7 @@ from jclip.data.arguments import (
 from jclip.data.feature_inputs import square_part
 from jclip.data.images import ImageFile, check_fit
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches
-from jclip.data.region_inputs import RegionInputs, picture_regions
+from jclip.data.region_inputs import picture_regions
 from jclip.distributed import local_mesh, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit
@@ -169,8 +169,7 @@ class Model:
             )
         file = image_argument(image)
         boxes = boxes_argument(boxes, file)
-        one = picture_regions(file, boxes, self.image_config, vision.patch_size)
-        inputs = RegionInputs((one.picture,), (np.arange(len(boxes)),), (one.weights,), one.cells)
+        inputs = picture_regions([file], [boxes], self.image_config, vision.patch_size)
         plans = rounded_plans(inputs.pictures)
 
         def regions(batch: Batch) -> Array:

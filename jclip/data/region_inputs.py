@@ -1,8 +1,8 @@
 """Pictures that are embedded whole, and the weights of the boxes in each."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import NamedTuple
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -85,42 +85,46 @@ def region_inputs(
     of_boxes = table.image_rows[rows]
     numbers = np.unique(of_boxes).tolist()
     own = [np.flatnonzero(of_boxes == number) for number in numbers]
-    found = [
-        picture_regions(
-            files[table.images[number].file], table.boxes[rows[some]], config, patch_size, grid
-        )
-        for number, some in zip(numbers, own, strict=True)
-    ]
+    pictures = [files[table.images[number].file] for number in numbers]
+    boxes = [table.boxes[rows[some]] for some in own]
+    found = picture_regions(pictures, boxes, config, patch_size, grid)
     cells = np.zeros(len(rows))
-    for some, one in zip(own, found, strict=True):
-        cells[some] = one.cells
-    pictures, weights = zip(*((one.picture, one.weights) for one in found), strict=True)
-    return RegionInputs(pictures, tuple(own), weights, cells)
-
-
-class PictureRegions(NamedTuple):
-    """A picture as the tower takes it; weights of boxes in it, and how many patches each covers."""
-
-    picture: ImageFile
-    weights: RegionWeights
-    cells: Float64[np.ndarray, " b"]
+    cells[np.concatenate(own)] = found.cells
+    return dataclasses.replace(found, boxes=tuple(own), cells=cells)
 
 
 def picture_regions(
-    file: ImageFile,
-    boxes: Float64[np.ndarray, "b 4"],
+    files: Sequence[ImageFile],
+    boxes: Sequence[Float64[np.ndarray, "_ 4"]],
     config: ImageConfig,
     patch_size: int,
     grid: tuple[int, int] | None = None,
-) -> PictureRegions:
-    """One picture and boxes `[x, y, w, h]` in it, in pixels; other arguments as `region_inputs`.
+) -> RegionInputs:
+    """Pictures and the boxes `[x, y, w, h]` in each, in pixels, numbered one after the other.
 
-    Raises:
-        InputError: the picture cannot become what the tower takes.
+    Other arguments and errors are those of `region_inputs`.
     """
-    picture = square_part(file.name, file, file.whole, config, region_fit(config))
-    shape = picture.height // patch_size, picture.width // patch_size
-    size = np.array([[file.height, file.width]])
-    weights = region_weights(boxes_in_cells(boxes, size, grid or shape), shape)
-    cells = boxes[:, 2:].prod(axis=1) * np.prod(shape) / size.prod()
-    return PictureRegions(picture, weights, cells)
+    fit = region_fit(config)
+    pictures = [square_part(file.name, file, file.whole, config, fit) for file in files]
+    counts = np.array([len(own) for own in boxes])
+    owner = np.repeat(np.arange(len(files)), counts)
+    every, sizes = np.concatenate(boxes), np.array([[file.height, file.width] for file in files])
+    shapes = np.array([[one.height, one.width] for one in pictures]) // patch_size
+    weights: dict[int, RegionWeights] = {}
+    # All boxes of pictures of one shape at once: there may be thousands of pictures.
+    for shape in np.unique(shapes, axis=0):
+        members = np.flatnonzero((shapes == shape).all(axis=1))
+        rows = np.flatnonzero(np.isin(owner, members))
+        rows_and_columns = (int(shape[0]), int(shape[1]))
+        cells = boxes_in_cells(every[rows], sizes[owner[rows]], grid or rows_and_columns)
+        found = region_weights(cells, rows_and_columns)
+        ends = np.cumsum(counts[members])[:-1]
+        parts = zip(*(np.split(axis, ends) for axis in found), strict=True)
+        weights |= dict(zip(members.tolist(), itertools.starmap(RegionWeights, parts), strict=True))
+    shares = every[:, 2:].prod(axis=1) / sizes.prod(axis=1)[owner]
+    return RegionInputs(
+        pictures=tuple(pictures),
+        boxes=tuple(np.split(np.arange(len(every)), np.cumsum(counts)[:-1])),
+        weights=tuple(weights[number] for number in range(len(files))),
+        cells=shares * shapes.prod(axis=1)[owner],
+    )

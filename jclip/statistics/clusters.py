@@ -9,7 +9,8 @@ _RESAMPLES = 2000
 # Up to so many clusters that differ, all signs are tried.
 _EXACT_CLUSTERS = 20
 _SIGNS = 20_000
-_DRAWS_AT_A_TIME = 2**22
+# Sums of shares such as 1/3 round; what is nearer than this is equal.
+_DIGITS = 9
 
 
 def cluster_interval(
@@ -24,7 +25,7 @@ def cluster_interval(
         values: of N records; NaN where a record has none.
         clusters: which one each record belongs to, as any number.
         confidence: of the interval.
-        seed: of the draws, which are the same for all columns.
+        seed: of the draws.
 
     Returns:
         NaN for a column without values, or where a resample has none.
@@ -39,17 +40,24 @@ def cluster_interval(
     there = ~np.isnan(values)
     sums = _by_cluster(np.where(there, values, 0), clusters)
     counts = _by_cluster(there.astype(np.float64), clusters)
-    number, generator = len(sums), np.random.default_rng(seed)
-    means, at_once = [], max(1, _DRAWS_AT_A_TIME // number)
-    for start in range(0, _RESAMPLES, at_once):
-        size = (min(at_once, _RESAMPLES - start), number)
-        draws = generator.integers(number, size=size) + number * np.arange(size[0])[:, None]
-        drawn = np.bincount(draws.ravel(), minlength=size[0] * number).reshape(size)
-        drawn = drawn.astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            means.append((drawn @ sums) / (drawn @ counts))
     tail = (1 - confidence) / 2
-    return Interval(*np.quantile(np.concatenate(means), (tail, 1 - tail), axis=0))
+    limits = [
+        np.quantile(_resampled_means(*column, seed), (tail, 1 - tail))
+        for column in zip(sums.T, counts.T, strict=True)
+    ]
+    return Interval(*np.transpose(limits))
+
+
+def _resampled_means(
+    sums: Float[np.ndarray, " c"], counts: Float[np.ndarray, " c"], seed: int
+) -> Float[np.ndarray, " resamples"]:
+    """Means of resamples; clusters of one sum and count are alike: only their number is drawn."""
+    kinds = np.column_stack([sums.round(_DIGITS), counts])
+    kinds, number = np.unique(kinds, axis=0, return_counts=True)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(len(sums), number / len(sums), size=_RESAMPLES)
+    with np.errstate(invalid="ignore"):
+        return (drawn @ kinds[:, 0]) / (drawn @ kinds[:, 1])
 
 
 def cluster_sign_flip(
@@ -65,26 +73,21 @@ def cluster_sign_flip(
         clusters: which one each record belongs to, as any number.
         seed: of the draws.
     """
-    sums = _by_cluster(differences[:, None], clusters)[:, 0]
-    # Values are shares of records; what rounding leaves of a zero must not count as a difference.
-    sums = sums[np.abs(sums) > 1e-12]
-    observed = abs(sums.sum()) - 1e-9
+    sums = _by_cluster(differences[:, None], clusters)[:, 0].round(_DIGITS)
+    sums = sums[sums != 0]
     if len(sums) == 0:
         return 1.0
+    observed = abs(sums.sum()) - 10.0**-_DIGITS
     if len(sums) <= _EXACT_CLUSTERS:
         totals = np.zeros(1)
         for one in sums:
             totals = np.concatenate([totals + one, totals - one])
         return float(np.mean(np.abs(totals) >= observed))
-    generator, extreme = np.random.default_rng(seed), 0
-    at_once = max(1, _DRAWS_AT_A_TIME // len(sums))
-    for start in range(0, _SIGNS, at_once):
-        flipped = generator.integers(
-            2, size=(min(at_once, _SIGNS - start), len(sums)), dtype=np.int8
-        )
-        totals = sums.sum() - 2 * (flipped.astype(np.float64) @ sums)
-        extreme += int(np.count_nonzero(np.abs(totals) >= observed))
-    return (1 + extreme) / (1 + _SIGNS)
+    # Of clusters with one difference, up or down, only the number that goes up is drawn.
+    sizes, number = np.unique(np.abs(sums), return_counts=True)
+    up = np.random.default_rng(seed).binomial(number, 0.5, size=(_SIGNS, len(sizes)))
+    totals = (2 * up - number) @ sizes
+    return (1 + int(np.count_nonzero(np.abs(totals) >= observed))) / (1 + _SIGNS)
 
 
 def _by_cluster(
