@@ -107,11 +107,6 @@ def main(options: Options) -> int:
         return _report(options, run, results, blind)
 
 
-def demo_run(folder: Path) -> None:
-    """The demo model on the demo world's sets, into a folder, for what measures heads on them."""
-    main(Options(output=OutputOptions(out=folder)))
-
-
 def _head(options: Options, models: list[CheckpointDescription]) -> Head | None:
     if options.head is None:
         return None
