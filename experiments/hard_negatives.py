@@ -25,8 +25,6 @@ from jclip.data.embedded import write_foil_sets
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import Head, load_head, require_base
-from jclip.images import Fit
-from jclip.images.fits import fits_of
 from jclip.probes.foil_tables import (
     class_table,
     comparison_table,
@@ -38,7 +36,7 @@ from jclip.probes.foils import FoilScores, other_pictures, score_foils
 from jclip.report import faults
 from jclip.report.foil_page import foil_finding, foil_page, leading
 from jclip.runs.command import run_command
-from jclip.runs.embed_once import base_of, embed_once
+from jclip.runs.embed_once import base_of, embed_once, fit_of_each
 from jclip.runs.foils import FoilOptions
 from jclip.runs.models import describe_models
 from jclip.runs.options import ModelOptions, OutputOptions
@@ -64,12 +62,12 @@ class Options:
 def main(options: Options) -> int:
     """Check everything, then embed, score, test and tell; returns the exit status."""
     options.foils.check()
+    if options.seed < 0:
+        raise InputError(f"{options.seed}: seeds are not negative", argument="seed")
     models = describe_models(options.model)
     head = _head(options, models)
     foils = options.foils.open()
-    fits: dict[str, Fit] = {
-        m.identity.name: fits_of([options.foils.fit], m.image_config)[0] for m in models
-    }
+    fits = fit_of_each(models, options.foils.fit)
     facts = {
         "fits": fits,
         "foils": foils and dict(foils.digests),
@@ -107,11 +105,6 @@ def main(options: Options) -> int:
                 for scored in score_foils(others, *tables, label, own):
                     blind[label, scored.foils.name] = scored
         return _report(options, run, results, blind)
-
-
-def demo_run(folder: Path) -> None:
-    """The demo model on the demo world's sets, into a folder, for what measures heads on them."""
-    main(Options(output=OutputOptions(out=folder)))
 
 
 def _head(options: Options, models: list[CheckpointDescription]) -> Head | None:

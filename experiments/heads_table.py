@@ -18,7 +18,6 @@ from typing import Annotated, get_args
 import pyarrow as pa
 import tyro
 
-from experiments import hard_negatives
 from jclip.checkpoints import describe_checkpoint
 from jclip.errors import InputError
 from jclip.heads import (
@@ -143,7 +142,7 @@ def main(options: Options) -> int:
         features = features or options.features.read()
         run.confirm("features", features.digests)
         before = measure_cosine(features.test, features.retrieval, options.normalisation)
-        foils = options.unseen.read(features.warm_up.base, hard_negatives.demo_run)
+        foils = options.unseen.read(features.warm_up.base)
         rows = [measured_row(clip := ("CLIP", "before", 0), before, foils, None)]
         print(result_line(rows[-1]), flush=True)
         for config in configs:

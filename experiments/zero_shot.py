@@ -28,7 +28,6 @@ from jclip.data.images import DEFAULT_PIXEL_LIMIT, unlike_a_viewer
 from jclip.demo.class_photos import write_class_photos
 from jclip.errors import InputError
 from jclip.images import Fit
-from jclip.images.fits import fits_of
 from jclip.probes.zero_shot import (
     Classified,
     accuracy_table,
@@ -41,7 +40,7 @@ from jclip.probes.zero_shot import (
 from jclip.report.zero_shot_page import zero_shot_finding, zero_shot_page
 from jclip.runs.boxes import DEMO, rendered
 from jclip.runs.command import run_command
-from jclip.runs.embed_once import embed_once
+from jclip.runs.embed_once import embed_once, fit_of_each
 from jclip.runs.models import describe_models, load_models
 from jclip.runs.options import ModelOptions, OutputOptions, PixelLimit
 from jclip.runs.record import Silent
@@ -95,11 +94,11 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then embed, classify and tell; returns the exit status."""
+    if options.seed < 0:
+        raise InputError(f"{options.seed}: seeds are not negative", argument="seed")
     templates, models = read_templates(options.templates), describe_models(options.model)
     found = options.open()
-    fits: dict[str, Fit] = {
-        m.identity.name: fits_of([options.fit], m.image_config)[0] for m in models
-    }
+    fits = fit_of_each(models, options.fit)
     facts = {"fits": fits, "templates": templates, "images": found and found.digest}
     with open_run("zero_shot", options, models=models, out=options.output.out, **facts) as run:
         found = found or options.open(run.folder)

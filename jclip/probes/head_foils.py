@@ -36,7 +36,7 @@ class UnseenFoils:
 
     def measure(self, head: Head | None, key: Key) -> dict[str, float]:
         """The share of right records of each set in per cent, ties against; None: the cosine."""
-        label = " ".join(map(str, key[:2]))
+        label = key[0] if head is None else " ".join(key[:2])
         found = score_foils(self.sets, self.embedded.pictures, self.embedded.texts, label, head)
         self.scored[key] = found
         return {

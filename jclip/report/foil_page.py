@@ -15,6 +15,9 @@ from jclip.report.tables import page_table
 ALPHA = 0.01
 _SETS_NAMED = 8
 _SHARE = ".1f"
+_EXPECTED = (
+    " Expected are published figures that were seen in their source, of the model beside them."
+)
 _RIGHT: Mapping[Any, Column | None] = {
     **dict.fromkeys(("set", "metric", "model", "records")),
     "accuracy": Column("right (%)", _SHARE),
@@ -76,8 +79,8 @@ def foil_page(summary: pa.Table, comparisons: pa.Table, classes: pa.Table) -> Pa
         "that, the texts alone decide.",
         figure,
         page_table("By the benchmarks' own rules for ties", summary, shown),
-        method="Intervals resample whole pictures, since records of one picture depend. Expected "
-        "are published figures that were seen in their source, of the model beside them.",
+        method="Intervals resample whole pictures, since records of one picture depend."
+        + (_EXPECTED if "published" in shown else ""),
     )
     ties = Section(
         "Ties",
@@ -135,8 +138,8 @@ def separated_by(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         clear = row["holm_picture_p"] < ALPHA
         kind = "neither" if not clear else "worse" if row["difference"] > 0 else "better"
-        change = f"{-row['difference']:+.1f}" if clear else f"{-row['difference']:+.1f}, n.s."
-        found[kind].append(f"{row['set']} ({change})")
+        change = f" ({-row['difference']:+.1f})" if clear else ""
+        found[kind].append(f"{row['set']}{change}")
     parts = [f"is {k} on {', '.join(found[k])}" for k in ("better", "worse") if found[k]]
     if found["neither"]:
         parts.append(f"is not told apart on {', '.join(found['neither'])}")

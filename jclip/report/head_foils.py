@@ -30,7 +30,7 @@ def with_unseen_foils(
     section = Section(
         "Foils that no head saw",
         "Does a head that ranks better on boxes also win on hard negatives of other kinds? Right "
-        f"answers in per cent, ties against. {finding}",
+        "answers in per cent, ties against.",
         page_table("Mean and standard deviation over seeds", table, columns),
         page_table("The head that ranks best on boxes, first seed", comparisons, TESTS),
         method="Exact tests, two-sided, as on the page of hard negatives; above zero the "

@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from jclip.checkpoints import Checkpoint
+from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.data.embedded import EMBEDDED, Embedded, embedded_file, read_embedded, write_embedded
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
+from jclip.errors import InputError
 from jclip.images import Fit
+from jclip.images.fits import FitOption, fits_of
 from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.runs.run import Run
 
@@ -90,6 +92,19 @@ def embed_once(
     embedded = Embedded(name, found[_PICTURES], found[_TEXTS], base)
     write_embedded(run.folder, embedded)
     return embedded
+
+
+def fit_of_each(models: Sequence[CheckpointDescription], option: FitOption) -> dict[str, Fit]:
+    """What a fit means for each model, by its name.
+
+    Raises:
+        InputError: two models have one name.
+    """
+    names = [model.identity.name for model in models]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"model {repeated[0]}: given twice")
+    fits = [fits_of([option], model.image_config)[0] for model in models]
+    return dict(zip(names, fits, strict=True))
 
 
 def base_of(checkpoint: Checkpoint, fit: Fit, precision: str) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Which sets of hard negatives heads are measured on beside boxes."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from jclip.errors import InputError
 from jclip.probes.head_foils import UnseenFoils, read_unseen_foils
 from jclip.runs.boxes import DEMO
+from jclip.runs.foil_embeddings import embed_demo_foils
 from jclip.runs.record import Silent
 
 _DEMO_FOILS = Path("runs") / f"{DEMO}-hard-negatives"
@@ -37,8 +38,8 @@ class HeadFoilOptions:
         if self.also is not None and self.foils is None and not demo:
             raise InputError("name a run of hard_negatives by the same model", argument="foils")
 
-    def read(self, base: Mapping[str, Any], make_demo: Callable[[Path], Any]) -> UnseenFoils | None:
-        """The sets, or None; `make_demo` runs the demo world's into a folder.
+    def read(self, base: Mapping[str, Any]) -> UnseenFoils | None:
+        """The sets, or None; the demo world's are embedded first, as far as they are not.
 
         Raises:
             InputError: see `read_unseen_foils`.
@@ -46,5 +47,5 @@ class HeadFoilOptions:
         if self.also is None:
             return None
         if self.foils is None:
-            make_demo(_DEMO_FOILS)
+            embed_demo_foils(_DEMO_FOILS)
         return read_unseen_foils(self.foils or _DEMO_FOILS, base)

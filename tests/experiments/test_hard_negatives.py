@@ -113,6 +113,7 @@ def test_a_head_of_another_model_is_refused(run_experiment, crepe, tmp_path):
         (("--sets", "demo,aro:x"), "demo makes its own files"),
         (("--sets", f"sugar_crepe:{LAYOUTS}/sugar_crepe"), "is not below"),
         (("--sets", f"sugar_crepe:{LAYOUTS}/sugar_crepe", "--images", "no"), "no such folder"),
+        (("--seed", "-1"), "-1: seeds are not negative (see --seed)"),
         (("--demo-scenes", "0"), "one scene or more (see --demo-scenes)"),
     ],
 )

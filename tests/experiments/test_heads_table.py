@@ -89,10 +89,10 @@ def test_heads_meet_foils_that_they_never_saw(table, tmp_path):
     found = [float(row["sugar_crepe/made"]) for row in rows(folder, "results")]
     assert len(found) == 5 and found[0] > 70
     (test,) = rows(folder, "foils")
-    assert test["first"] == "CLIP before" and test["second"].startswith("linear_visual ")
+    assert test["first"] == "CLIP" and test["second"].startswith("linear_visual ")
     assert 0 < float(test["picture_p"]) <= 1
     page = (folder / "report.html").read_text()
-    assert "Foils that no head saw" in page and "Against CLIP before" in page
+    assert "Foils that no head saw" in page and "Against CLIP, linear_visual" in page
 
 
 def test_foils_of_another_model_are_refused(table, tmp_path):

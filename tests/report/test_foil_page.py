@@ -56,13 +56,13 @@ def test_a_second_model_is_held_to_the_first():
     assert (
         "Against one, two is better on a (+45.0); it is worse on c (-50.0); it is not told" in lead
     )
-    assert "not told apart on b (+2.0, n.s.)" in lead
+    assert "not told apart on b (points right, Holm p < 0.01 by picture)." in lead
 
 
 def test_where_nothing_is_told_apart_the_page_says_so():
     results = [made(name, 70, model) for model in ("one", "two") for name in ("a", "b")]
     rows = comparison_table(results).to_pylist()
-    assert separated_by(rows).startswith("Against one, two is not told apart on a (")
+    assert separated_by(rows).startswith("Against one, two is not told apart on a, b (")
 
 
 def test_published_figures_stand_beside_their_set(tmp_path):
