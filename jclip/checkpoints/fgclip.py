@@ -18,7 +18,8 @@ _LONG = LongText(context_length=248, kept=20, box=False)
 
 def is_fgclip(values: dict[str, Any]) -> bool:
     """Whether a `config.json` is of FG-CLIP 1, whose `model_type` is CLIP's."""
-    return _ARCHITECTURE in (values.get("architectures") or [])
+    named = values.get("architectures")
+    return isinstance(named, list) and _ARCHITECTURE in named
 
 
 def read_config(values: dict[str, Any], file: str) -> CLIPConfig:

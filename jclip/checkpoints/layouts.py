@@ -107,8 +107,8 @@ def _siglip_texts(location: Location, config: CLIPConfig) -> TextFormat:
     if config.vision.flexible:
         return NAFLEX_TEXTS
     path = location.folder / "tokenizer_config.json"
-    kind = read_json(path).get("tokenizer_class", "") if path.is_file() else ""
-    return SIGLIP2_TEXTS if "Gemma" in kind else SIGLIP_TEXTS
+    kind = read_json(path).get("tokenizer_class") if path.is_file() else None
+    return SIGLIP2_TEXTS if "Gemma" in str(kind) else SIGLIP_TEXTS
 
 
 def rules_for(

@@ -78,6 +78,9 @@ def read_trunk(
         if image_size // patch != grid:
             reason = f"{TRUNK}pos_embed is for {grid} x {grid} patches of {patch} pixels"
             fields.refuse("image_size", image_size, reason)
+    if image_size < patch:
+        fields.refuse("image_size", image_size, f"a patch has {patch} pixels")
+        image_size = patch
     if size.width % size.head_width:
         fields.refuse("timm_model_name", name, f"its heads are {size.head_width} wide")
     if family == "siglip" and size.width != embedding_width:

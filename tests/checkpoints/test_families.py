@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jclip.checkpoints import describe_checkpoint, load_checkpoint
+from jclip.checkpoints.checkpoint import check_weights
 from jclip.checkpoints.open_clip import read_config
 from jclip.errors import InputError
 
@@ -123,6 +124,60 @@ def test_a_field_that_contradicts_a_tensor_is_named(tmp_path, name, path, value,
         load_checkpoint(folder)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+CONFIGURATIONS = ("config.json", "open_clip_config.json", "preprocessor_config.json")
+GONE = object()
+
+
+def every_field(values, before=()):
+    for name, value in values.items():
+        yield (*before, name)
+        if isinstance(value, dict):
+            yield from every_field(value, (*before, name))
+
+
+def altered(values, path, value):
+    found = place = json.loads(json.dumps(values))
+    for name in path[:-1]:
+        place = place[name]
+    if value is GONE:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "siglip",
+        "siglip2_naflex",
+        "fgclip1",
+        "open_clip_flags",
+        "open_clip_siglip2",
+        "open_clip_eva02",
+    ],
+)
+def test_every_field_of_every_file_may_be_wrong(tmp_path, name):
+    """Gone or senseless: the checkpoint is read, or refused in one line that names the file."""
+    folder = Path(shutil.copytree(GOLDEN / name, tmp_path / name))
+    own, refused = describe_checkpoint(folder).config, 0
+    for path in (folder / file for file in CONFIGURATIONS if (folder / file).exists()):
+        text = path.read_text()
+        for field in every_field(json.loads(text)):
+            for value in (GONE, None, 7, -1, 10**400, "x", [1, 2], {"a": 1}):
+                path.write_text(json.dumps(altered(json.loads(text), field, value)))
+                try:
+                    described = describe_checkpoint(folder)
+                    # Deleting alone stands for others, as networks take long to make.
+                    if value is GONE and described.config != own:
+                        check_weights(described)
+                except InputError as error:
+                    assert str(folder) in str(error) and "\n" not in str(error)
+                    refused += 1
+        path.write_text(text)
+    assert refused > 50
 
 
 def test_a_sparse_configuration_is_completed_as_the_library_does():
