@@ -88,6 +88,7 @@ def main(options: Options) -> int:
         if left_out:
             run.note(f"left out after {options.minutes:g} minutes: {', '.join(left_out)}")
         table = pa.Table.from_pylist(rows, SCHEMA)
+        rows = table.to_pylist()
         run.write("accelerator", table)
         with replacing(run.folder / "results.md") as path:
             path.write_text(markdown(table, machine, typed_command()), encoding="utf-8")
@@ -136,7 +137,7 @@ def _processor() -> str:
 def _lines(rows: list[dict[str, Any]], machine: dict[str, str]) -> list[str]:
     shown = [row for row in rows if row["part"] != "parity"]
     return [
-        finding([{**dict.fromkeys(SCHEMA.names), **row} for row in rows], machine),
+        finding(rows, machine),
         *(f"{row['part']}: {row['what']}: {row['value']:,.4g} {row['unit']}" for row in shown),
     ]
 

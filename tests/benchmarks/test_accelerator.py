@@ -53,6 +53,20 @@ def test_every_part_is_in_rows_and_in_the_markdown_of_the_results(tmp_path, quic
     assert "panoramas/s" in capsys.readouterr().out
 
 
+def test_rows_without_a_precision_or_a_batch_are_written_too(tmp_path, quick, monkeypatch):
+    def few(*_):
+        def rows():
+            yield {"what": "eight views", "value": 3.25, "unit": "ms a panorama"}
+
+        return [measurements.Measurement("resizing", "resizing", rows)]
+
+    monkeypatch.setattr(accelerator, "measurements", few)
+    assert run(tmp_path / "run") == 0
+    text = (tmp_path / "run" / "results.md").read_text()
+    assert "| resizing | eight views |  |  | 3.25 ms a panorama |  |" in text
+    assert "eight views" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_what_there_is_no_time_for_is_named(tmp_path, quick, monkeypatch):
     ticks = iter([0.0, *[1.0] * 2, *[1e6] * 99])
     monkeypatch.setattr(accelerator, "monotonic", lambda: next(ticks))
