@@ -19,7 +19,7 @@ from flax import nnx
 from benchmarks.timing import Work, take_turns, timed
 from benchmarks.torch_process import torch_process
 from jclip.adapters.lora import add_adapter
-from jclip.checkpoints import load_checkpoint
+from jclip.checkpoints import Checkpoint, load_checkpoint
 from jclip.images import plan_views
 from jclip.models.unit_norm import normalised
 from jclip.runs.command import DONE, run_command
@@ -42,7 +42,8 @@ class Options:
 def main(options: Options) -> int:
     """Print seconds per step and the ratio."""
     with torch_process([options.torch_python, str(SCRIPT), str(BATCH)]) as (ask, _):
-        sides = {"jclip": _our_steps(), "pytorch": lambda: ask({"steps": STEPS})["seconds"]}
+        ours = prepared_steps(load_checkpoint("random:ViT-B-32"), BATCH, STEPS)
+        sides = {"jclip": ours, "pytorch": lambda: ask({"steps": STEPS})["seconds"]}
         seconds = take_turns(sides, ROUNDS)
     medians = {name: taken.median / STEPS for name, taken in seconds.items()}
     print("side,seconds per step")
@@ -52,25 +53,25 @@ def main(options: Options) -> int:
     return DONE
 
 
-def _our_steps() -> Work:
-    checkpoint = load_checkpoint("random:ViT-B-32")
+def prepared_steps(checkpoint: Checkpoint, count: int, steps: int) -> Work:
+    """As many training steps one after the other, each on `count` panoramas."""
     recipe = dataclasses.replace(LORA_RECIPES["reference"], anchor="both")
     clip = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(0))
     config, key = checkpoint.image_config, jax.random.key(0)
     _, state, parameters, train_step = adapter_step(clip, recipe, config, "crop", key)
     rng, width = np.random.default_rng(0), checkpoint.clip.config.embedding_width
-    texts = normalised(jnp.asarray(rng.normal(size=(BATCH, width)), jnp.float32))
+    texts = normalised(jnp.asarray(rng.normal(size=(count, width)), jnp.float32))
     plan = plan_views(HEIGHT, 2 * HEIGHT, (0,), config.size, "crop")
-    scores = jnp.asarray(rng.normal(size=BATCH), jnp.float32)
+    scores = jnp.asarray(rng.normal(size=count), jnp.float32)
     frozen = TuningConstants(parameters, texts, scores, plan, jnp.float32(0.5))
-    images = rng.integers(0, 256, (BATCH, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
-    batch = {"images": images, "rows": np.arange(BATCH, dtype=np.int32)}
+    images = rng.integers(0, 256, (count, HEIGHT, 2 * HEIGHT, 3), dtype=np.uint8)
+    batch = {"images": images, "rows": np.arange(count, dtype=np.int32)}
     state = jax.device_put(state, may_alias=False)
     step = compiled_step(train_step, state)
 
     def take() -> jax.Array:
         nonlocal state
-        for _ in range(STEPS):
+        for _ in range(steps):
             state, _ = step(state, frozen, batch)
         return state.step
 

@@ -36,6 +36,9 @@ _WORK = {
     "roofline_ms": Column("least time, ms", ".1f"),
     "bound": Column("bound by"),
     "images_per_s": Column("images/s at most", ",.0f"),
+}
+_KERNELS = {
+    "topology": None,
     "kernel_runs": Column("kernels", ",.0f"),
     "kernels": Column("by kind"),
     "collectives": None,
@@ -49,7 +52,7 @@ def compile_page(compiled: pa.Table) -> Page:
     return Page(
         title="What the chips would do",
         lead=_finding(shown.to_pylist()[0], len(shown)),
-        sections=(_memory(shown), _work(shown)),
+        sections=(_memory(shown), _work(shown), _kernels(shown)),
     )
 
 
@@ -106,7 +109,7 @@ def _memory(shown: pa.Table) -> Section:
 
 def _work(shown: pa.Table) -> Section:
     return Section(
-        "Work, traffic and communication",
+        "Work and traffic",
         "Per chip and run. FLOP are the multiplications and additions of matrix products, loops "
         "counted as often as they run; the formula counts the image tower's. XLA counts the body "
         "of a loop once: beside ours counted so, a number near 1 says that the chips share the "
@@ -114,12 +117,20 @@ def _work(shown: pa.Table) -> Section:
         "those that the compiled instructions read from and write to main memory, without padding "
         "to tiles.\n\n"
         "The least time takes peak bfloat16 rate and full bandwidth, which no program reaches: it "
-        "is a bound, no prediction. Kernels are what runs one after the other on a chip, loops "
+        "is a bound, no prediction.",
+        page_table("Work per chip", shown, _WORK),
+    )
+
+
+def _kernels(shown: pa.Table) -> Section:
+    return Section(
+        "Kernels and communication",
+        "Per chip and run. Kernels are what runs one after the other on a chip, loops "
         "counted as often as they run; copies move data unchanged, attention is one kernel where "
         "no scores go through memory. Collectives are instructions in the compiled program. For "
         "GPUs, no card was there to try which form of a product is fastest, as XLA does on one: "
         "there, products may take other kernels.",
-        page_table("Work per chip", shown, _WORK),
+        page_table("Kernels per chip", shown, _KERNELS),
     )
 
 

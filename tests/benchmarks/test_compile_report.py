@@ -32,7 +32,8 @@ def report(tmp_path, capsys):
 
     def run(**options):
         out = tmp_path / "run"
-        assert compile_report.main(compile_report.Options(model=GOLDEN, out=out, **options)) == 0
+        options = {"model": GOLDEN, "out": out} | options
+        assert compile_report.main(compile_report.Options(**options)) == 0
         with (out / "compiled.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         page = (out / "report.html").read_text()
@@ -97,6 +98,25 @@ class TestCompiledForGPUs:
         assert rows[0]["collectives"] == "1 all-reduce" and "1 collectives" in rows[0]["kernels"]
         # cuDNN adds up gradients in no fixed order.
         assert "attention" not in rows[0]["kernels"]
+
+    @pytest.mark.parametrize(
+        "family",
+        [
+            "siglip2_fixed",
+            "siglip2_naflex",
+            "metaclip_2",
+            "open_clip_clipa",
+            "open_clip_eva02",
+            "open_clip_pe_core",
+            "fgclip1",
+            "fgclip2",
+        ],
+    )
+    def test_every_family_of_towers_is_compiled(self, report, family):
+        model = str(Path(GOLDEN).with_name(family))
+        rows, _ = report(model=model, topology=("h100:1",), views_per_chip=8)
+        assert rows[0]["fits"] == "true" and rows[0]["collectives"] == "none"
+        assert float(rows[0]["formula_ratio"]) == pytest.approx(1, rel=0.03)
 
     def test_an_epoch_of_heads_is_compiled_for_one_card(self, report):
         rows, _ = report(topology=("a100:1",), program_of="train_heads")

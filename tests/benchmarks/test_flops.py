@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from benchmarks.compile_report.chips import CHIPS
 from benchmarks.compile_report.flops import product_flops, roofline
-from benchmarks.compile_report.topology import CHIPS
 from jclip.checkpoints.architectures import ARCHITECTURES
 from jclip.models import CLIP
 from jclip.models.flops import tower_flops
@@ -56,20 +56,24 @@ def test_a_loop_of_unknown_length_is_refused_if_it_has_products():
     [
         "ViT-B-32",
         "ViT-L-14",
-        "ViT-B-16-SigLIP2",
-        "PE-Core-B-16",
+        "ViT-B-32-SigLIP2-256",
+        "ViT-B-16-SigLIP2-naflex",
         "EVA02-B-16",
+        "PE-Core-B-16",
         "ViT-L-14-CLIPA",
+        "ViT-H-14-worldwide",
         "ViT-SO400M-16-SigLIP-i18n-256",
     ],
 )
-def test_a_tower_has_the_products_of_the_formula(name):
+def test_a_tower_is_has_the_products_of_the_formula(name):
     config = ARCHITECTURES[name]
     graph, state = nnx.split(nnx.eval_shape(lambda: CLIP(config, rngs=nnx.Rngs(0))))
-    size = config.vision.image_size
-    pixels = jax.ShapeDtypeStruct((3, size, size, 3), jnp.float32)
+    side = config.vision.image_size
+    pixels = jax.ShapeDtypeStruct((3, side, side, 3), jnp.float32)
     counted = flops(lambda s, p: nnx.merge(graph, s).encode_image(p), state, pixels)
-    assert counted == 3 * tower_flops(config)
+    assert counted == pytest.approx(3 * tower_flops(config), rel=0.03)
+    if not config.vision.flexible:
+        assert counted == 3 * tower_flops(config)
 
 
 def test_the_slower_of_computing_and_moving_sets_the_time():
