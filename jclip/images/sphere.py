@@ -138,7 +138,7 @@ def plan_sphere(
         TypeError: a length is no whole number, or a view no `SphereView`.
         ValueError: no view is given, or a length is not positive.
     """
-    height, width = _panorama_size(height, width)
+    height, width = check_two_to_one(height, width)
     rows, columns = size if isinstance(size, tuple | list) else (size, size)
     rows, columns = whole_number("size", rows), whole_number("size", columns)
     views = list(views)
@@ -163,7 +163,12 @@ def plan_sphere(
     return plan_samples([(yaw, *shared[camera]) for yaw, camera in cameras], height, width)
 
 
-def _panorama_size(height: int, width: int) -> tuple[int, int]:
+def check_two_to_one(height: int, width: int) -> tuple[int, int]:
+    """Height and width of what is a whole sphere, as whole numbers.
+
+    Raises:
+        InputError: the width is not twice the height.
+    """
     height, width = whole_number("height", height), whole_number("width", width)
     if width != 2 * height:
         raise InputError(
