@@ -178,6 +178,33 @@ def check_two_to_one(height: int, width: int) -> tuple[int, int]:
     return height, width
 
 
+def plan_rotations(
+    height: int, width: int, turns: Sequence[tuple[float, float, float]], samples: int = 2
+) -> SpherePlan:
+    """Plan panoramas as a camera takes them that is turned by yaw, pitch and roll, in degrees.
+
+    Whole panoramas of the same size: `sphere_views` gives `[N, turns, H, W, 3]`. The horizon sinks
+    at the middle where the pitch is positive, and content turns anticlockwise there with the roll.
+
+    Raises:
+        InputError: the panoramas are not 2:1, an angle is no finite number, or the samples are out
+            of range.
+        ValueError: no turn is given, or a length is not positive.
+    """
+    height, width = check_two_to_one(height, width)
+    if not len(turns):
+        raise ValueError("no turns given")
+    offsets = sample_offsets(samples)
+    rays = [panorama_rays(height, width, down, across) for down in offsets for across in offsets]
+    placed = []
+    for yaw, pitch, roll in turns:
+        for name, angle in (("yaw", yaw), ("pitch", pitch), ("roll", roll)):
+            _check_angle(name, angle)
+        own = located(turned_rays(np.stack(rays), 0.0, pitch, roll), height, width)
+        placed.append((yaw, *own))
+    return plan_samples(placed, height, width)
+
+
 def sphere_views(
     panoramas: UInt8[Array, "n height width 3"] | UInt8[np.ndarray, "n height width 3"],
     plan: SpherePlan,
