@@ -121,7 +121,9 @@ def shifts_by_width(
             raise InputError(f"shift of {outside[0]} pixels: outside a panorama of width {width}")
         if not pixels and count * orbit > width:
             of_orbit = f" within an orbit of {orbit} yaws" if orbit > 1 else ""
-            raise InputError(f"{count} shifts{of_orbit}: more than {width} columns of a panorama")
+            raise InputError(
+                f"{count} shifts{of_orbit}: more than the {width} columns of a panorama"
+            )
         parts = count * orbit
         found[width] = wanted if pixels else tuple(k * width // parts for k in range(count))
     return found
