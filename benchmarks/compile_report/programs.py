@@ -102,7 +102,7 @@ def sweep_program(
         fit=fit,
         shifts_at_once=shifts_that_fit(rows // mesh.size, plan),
     )
-    images = rows * (SHIFTS + 1) * plan.picks.shape[1]
+    images = rows * (SHIFTS + 1) * plan.views[1]
     formula = images * tower_flops(described.config)
     return Program(traced, mesh.size, images // mesh.size, formula)
 
@@ -144,7 +144,7 @@ def tuning_program(
     abstract = jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
     with abstract if split else contextlib.nullcontext():
         traced = step.trace(state, frozen, _placed(mesh, batch, DATA))
-    return Program(traced, mesh.size, 2 * rows * plan.picks.shape[1] // mesh.size)
+    return Program(traced, mesh.size, 2 * rows * plan.views[1] // mesh.size)
 
 
 def head_program(described: CheckpointDescription, mesh: Mesh) -> Program:
