@@ -14,7 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiments import extract_features, keyword_probe, lora_finetune, shift_sweep
+from experiments import (
+    extract_features,
+    keyword_probe,
+    lora_finetune,
+    panorama_score,
+    shift_sweep,
+)
 from jclip.runs.command import run_command
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "hf_full")
@@ -82,6 +88,24 @@ OPTIONS = {
         "--targets": ["reference", "(", *TEXTS],
         "--adapter-layout": ["open_clip", "x"],
         "--learning-rate": ["1e-3", *NUMBERS],
+    },
+    panorama_score: {
+        **SHARED,
+        "--images": ["IN/images", "demo-seam:3", *SHARED["--images"]],
+        "--reference": ["r=IN/images", "IN/images", *PATHS],
+        "--layout": ["plain", "panfusion", "x"],
+        "--split": ["all", *TEXTS],
+        "--caption-order": ["lexicographic", "x"],
+        "--caption-lines": ["first", "whole", "x"],
+        "--tone-map": ["clip_srgb", "x"],
+        "--protocols": ["jclip,panfusion,survey,mvdiffusion", "survey,survey", "x", ""],
+        "--rescaling": ["corrected,reference", "twice", "x"],
+        "--clamp": ["reference", "x"],
+        "--fits": FITS,
+        "--seam-pitches": ["0,90", *NUMBERS],
+        "--samples": ["1", *NUMBERS],
+        "--orbit": ["2", *NUMBERS],
+        "--alpha": ["0.3", *NUMBERS],
     },
     extract_features: {
         **{k: v for k, v in SHARED.items() if k not in ("--captions", "--prompt-prefix")},
