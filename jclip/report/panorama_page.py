@@ -110,7 +110,7 @@ def panorama_page(
         ),
         *_distances(tables.distances),
         *_comparisons(results, values, tables.comparisons),
-        *_figures([result for result in results if result.fits]),
+        *_figures([result for result in results if result.fits], sets),
         *_shown(results, values, sets),
     ]
     lead = _finding(tables, alpha)
@@ -208,9 +208,14 @@ def _comparisons(
     return [Section("Differences between generators", "", *parts, every)]
 
 
-def _figures(results: Sequence[PanoramaScores]) -> list[Section]:
+def _figures(results: Sequence[PanoramaScores], sets: Sequence[ImageSet]) -> list[Section]:
     if not results:
         return []
+    sizes = [
+        f"{one.name} {', '.join(sorted({f'{i.width} x {i.height}' for i in one.images})[:3])}"
+        for one in sets
+        if not one.stacked
+    ]
     fit = "squash" if "squash" in results[0].fits else results[0].fits[0]
     return [
         Section(
@@ -225,7 +230,8 @@ def _figures(results: Sequence[PanoramaScores]) -> list[Section]:
             Illustration(
                 "seam",
                 "Discontinuity Score at eighths of a turn: median and quartiles. A seam that does "
-                "not close stands out at 0.",
+                "not close stands out at 0. The score depends on the size of the panoramas, in "
+                f"pixels: {'; '.join(sizes)}.",
                 png(seam_figure(results)),
             ),
         )
