@@ -31,7 +31,7 @@ from jclip.data.training_batches import steps_per_epoch
 from jclip.distributed import data_mesh, is_lead
 from jclip.errors import InputError
 from jclip.images import Fit
-from jclip.images.fits import OWN, FitOption, fits_of
+from jclip.images.fits import OWN, fits_of
 from jclip.probes.embed import split_network
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject, make_subjects
@@ -48,6 +48,7 @@ from jclip.runs.options import (
     ImageOptions,
     Integers,
     ModelOptions,
+    OneFit,
     Orbit,
     OutputOptions,
     orbit_facts,
@@ -79,9 +80,9 @@ class Options:
     sets: tyro.conf.OmitArgPrefixes[TrainingSetOptions] = dataclasses.field(
         default_factory=TrainingSetOptions
     )
-    fit: FitOption = OWN
+    fit: OneFit = OWN
     """How a panorama becomes a square: own (the checkpoint's, crop for the paper's), crop, squash,
-    pad, tiles."""
+    pad, tiles, cube, ring:N, tangent:N."""
     seeds: Integers = (0,)
     """Of initial factors, order, shifts and dropout; each trains once per lambda."""
     orbit: Orbit = 1

@@ -23,13 +23,15 @@ from jclip.checkpoints import (
     load_checkpoint,
 )
 from jclip.checkpoints.adapted import with_adapter, with_adapter_name
-from jclip.data.arguments import images_argument, one_of, texts_argument
+from jclip.data.arguments import images_argument, texts_argument
 from jclip.data.feature_inputs import square_part
 from jclip.data.images import ImageFile, check_fit
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches
 from jclip.distributed import local_mesh, shard_batch
 from jclip.images import Fit
 from jclip.images.arguments import whole_number
+from jclip.images.fits import known_fit
+from jclip.images.sphere_fits import sphere_cameras
 from jclip.models.config import Activation
 from jclip.models.unit_norm import normalised
 from jclip.probes.embed import (
@@ -151,7 +153,8 @@ class Model:
         Args:
             images: PIL images, RGB arrays `[H, W, 3] uint8` and paths in a list, of any sizes; or
                 an array `[N, H, W, 3] uint8`.
-            fit: how an image becomes a square, `crop`, `squash`, `pad` or, of panoramas, `tiles`;
+            fit: how an image becomes a square, `crop`, `squash`, `pad` or, of panoramas, `tiles`,
+                and of those that are 2:1 `cube`, `ring:N` or `tangent:N`, whose views are averaged;
                 the checkpoint's own by default.
             orbit: of panoramas: the mean of the embeddings at so many equal yaws, scaled to length
                 1, which turning by these yaws does not change; 1 takes an image as it is.
@@ -172,7 +175,7 @@ class Model:
     ) -> Float32[np.ndarray, "n e"]:
         """`embed_images` of images that are known to be images."""
         fit, orbit = self.settled_fit(fit, files), whole_number("orbit", orbit)
-        if fit == "tiles" or orbit > 1:
+        if fit == "tiles" or sphere_cameras(fit) or orbit > 1:
             mean = self.embed_orbits(files, fit, orbit).mean(axis=1)
             return mean / np.linalg.norm(mean, axis=1, keepdims=True)
         config = self.image_config
@@ -220,7 +223,7 @@ class Model:
         Raises:
             InputError: there is no such fit, or it is impossible for an image.
         """
-        settled = one_of("fit", self.fit if fit is None else fit, Fit)
+        settled = known_fit(self.fit if fit is None else fit)
         for file in files:
             check_fit(file.name, file.height, file.width, self.image_config.size, settled)
         return settled

@@ -20,6 +20,7 @@ from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.images.arguments import whole_number
 from jclip.images.boxes import crop_box
+from jclip.images.sphere_fits import sphere_cameras
 from jclip.model import Model, rounded_plans
 from jclip.probes.probe import stream_scores
 from jclip.probes.shift import ShiftProbe
@@ -194,8 +195,8 @@ def caption_ranks(
     _check_model(model)
     file, ties = image_argument(image), one_of("ties", ties, Ties)
     boxes = boxes_argument(boxes, file)
-    if (fit or model.fit) == "tiles":
-        raise InputError("fit: 'tiles' is for panoramas, and a box is no circle")
+    if (fit or model.fit) == "tiles" or sphere_cameras(fit):
+        raise InputError(f"fit: {fit!r} is for panoramas, and a box is no circle")
     listed = captions_of_boxes(captions, len(boxes))
     pixels = decode(file)
     crops = []

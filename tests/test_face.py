@@ -182,7 +182,7 @@ def test_shift_scores_are_scores_of_shifted_panoramas(model, fit):
         np.testing.assert_allclose(found[:, k], expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("fit", [None, "squash", "tiles"])
+@pytest.mark.parametrize("fit", [None, "squash", "tiles", "cube"])
 def test_panorama_scores_do_not_depend_on_where_a_panorama_is_cut(model, fit):
     images, captions = [IMAGES[0], IMAGES[0][:, ::-1]], CAPTIONS[:2]
     found = jclip.panorama_scores(model, images, captions, orbit=4, fit=fit)
@@ -309,6 +309,7 @@ def ranks(model, boxes=((0, 0, 9, 9),), captions=(("a", "b"),), image=IMAGES[0],
         (lambda m: jclip.shift_scores(m, IMAGES[0], CAPTIONS), "panoramas: an array of shape"),
         (lambda m: jclip.shift_scores(m, IMAGES, CAPTIONS, shifts=1), "1 shifts: 0 is one of them"),
         (lambda m: jclip.panorama_scores(m, IMAGES, CAPTIONS, orbit=1), "orbit: 1 is a single yaw"),
+        (lambda m: m.embed_images(IMAGES, "cube"), r"images\[1\]: a panorama of 110 x 90"),
         (lambda m: m.embed_images(IMAGES, orbit=200), "an orbit of 200 yaws: more than the 1"),
         (
             lambda m: jclip.shift_scores(m, [IMAGES[0][:, :9]], ["a"], fit="tiles"),

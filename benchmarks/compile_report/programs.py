@@ -92,7 +92,7 @@ def sweep_program(
         fit=fit,
         shifts_at_once=shifts_that_fit(rows // mesh.size, plan),
     )
-    images = rows * (SHIFTS + 1) * plan.picks.shape[1]
+    images = rows * (SHIFTS + 1) * plan.views[1]
     formula = images * tower_flops(described.config)
     return Program(traced, mesh.size, images // mesh.size, formula)
 
@@ -127,7 +127,7 @@ def tuning_program(
     }
     step = compiled_step(steps[0], state)
     traced = step.trace(state, _placed(mesh, frozen), _placed(mesh, batch, DATA))
-    return Program(traced, mesh.size, 2 * rows * plan.picks.shape[1] // mesh.size)
+    return Program(traced, mesh.size, 2 * rows * plan.views[1] // mesh.size)
 
 
 def head_program(described: CheckpointDescription, mesh: Mesh) -> Program:

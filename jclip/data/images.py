@@ -15,7 +15,8 @@ from PIL import ExifTags, Image
 
 from jclip.data.file_names import is_hidden, natural_order, require_unicode
 from jclip.errors import InputError
-from jclip.images import Fit, Size, place
+from jclip.images import Fit, Size
+from jclip.images.fits import check_placed
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
 DEFAULT_PIXEL_LIMIT = 16384 * 8192
@@ -110,7 +111,7 @@ def check_fit(name: str, height: int, width: int, size: Size, fit: Fit) -> None:
         InputError: see `place`; the image is named.
     """
     try:
-        place(height, width, size, fit)
+        check_placed(height, width, size, fit)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 

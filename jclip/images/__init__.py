@@ -2,6 +2,7 @@
 
 from jclip.images.geometry import Fit, Patches, Size, place
 from jclip.images.panorama import (
+    AnyPlan,
     ViewPlan,
     circular_shift,
     flip,
@@ -25,6 +26,7 @@ __all__ = [
     "CLIP_MEAN",
     "CLIP_STD",
     "CUBE",
+    "AnyPlan",
     "Fit",
     "Interpolation",
     "Patches",

@@ -14,6 +14,7 @@ from jclip.errors import InputError
 from jclip.images.arguments import check_pixels
 from jclip.images.geometry import Fit, Size, place
 from jclip.images.resample import Interpolation
+from jclip.images.sphere_fits import sphere_cameras
 
 _FILTERS: dict[Interpolation, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -69,8 +70,8 @@ def fit_square(
     check_pixels("pixels", pixels, "H W 3")
     if interpolation not in _FILTERS:
         raise ValueError(f"unknown interpolation {interpolation!r}; known: {', '.join(_FILTERS)}")
-    if fit == "tiles":
-        raise InputError("fit 'tiles' is for panoramas: a plain image is no circle")
+    if fit == "tiles" or sphere_cameras(fit):
+        raise InputError(f"fit {fit!r} is for panoramas: a plain image is no circle")
     height, width = pixels.shape[:2]
     placed = place(height, width, size, fit)
     (resized_height, resized_width), (top, left) = placed.resized, placed.offset

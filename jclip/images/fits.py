@@ -1,12 +1,49 @@
 """Which fits a person can ask for: those of `place`, and the checkpoint's own."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from jclip.images.geometry import Fit
+from jclip.errors import InputError
+from jclip.images.geometry import FITS, Fit, Size, place
+from jclip.images.sphere import check_two_to_one
+from jclip.images.sphere_fits import sphere_cameras
 
 OWN = "own"
-FitOption = Literal["own", "crop", "squash", "pad", "tiles", "native"]
+FitOption = str
+"""A fit, or `own`."""
+
+
+def known_fit(fit: Any) -> Fit:
+    """A fit, if there is such a one.
+
+    Raises:
+        InputError: there is not.
+    """
+    if fit not in FITS and not sphere_cameras(fit):
+        known = ", ".join((*FITS, "cube", "ring:N", "tangent:N"))
+        raise InputError(f"fit: {fit!r:.60} is none of {known}")
+    return fit
+
+
+def fit_option(text: str) -> FitOption:
+    """A fit as it is typed; `own` is one.
+
+    Raises:
+        InputError: there is no such fit.
+    """
+    return text if text == OWN else known_fit(text)
+
+
+def check_placed(height: int, width: int, size: Size, fit: Fit) -> None:
+    """Refuse an image of `height x width` pixels that a fit is impossible for.
+
+    Raises:
+        InputError: see `place`, and of fits that show the sphere `plan_sphere`.
+    """
+    if sphere_cameras(fit):
+        check_two_to_one(height, width)
+    else:
+        place(height, width, size, fit)
 
 
 @runtime_checkable

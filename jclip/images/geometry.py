@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from jclip.errors import InputError
 from jclip.images.arguments import whole_number
 
-Fit = Literal["crop", "squash", "pad", "tiles", "native"]
+FITS = ("crop", "squash", "pad", "tiles", "native")
+Fit = str
+"""How an image becomes a square: one of `FITS`, or of panoramas `cube`, `ring:N` or `tangent:N`."""
 
 
 class Patches(NamedTuple):
@@ -137,7 +139,7 @@ def place(height: int, width: int, size: Size, fit: Fit) -> Placement:
         front = (width - height) // 2
         starts = (front, (front + width // 2) % width)
         return Placement(starts, height, square, square, (0, 0), (0, 0, 0, 0))
-    raise ValueError(f"unknown fit {fit!r}; known: {', '.join(get_args(Fit))}")
+    raise ValueError(f"unknown fit {fit!r}; known: {', '.join(FITS)}")
 
 
 def _native(height: int, width: int, size: Size) -> Placement:

@@ -28,6 +28,7 @@ from jclip.images.resample import (
     rows_first,
     unpack_pixels,
 )
+from jclip.images.sphere_fits import TurnPlan, plan_turns, sphere_cameras, turned_views
 
 
 def circular_shift(
@@ -83,6 +84,15 @@ class ViewPlan:
     picks: Any
     made_for: tuple[int, int, Size, Fit] = dataclasses.field(metadata={"static": True})
 
+    @property
+    def views(self) -> tuple[int, int]:
+        """How many shifts, and views at each: one, or two tiles."""
+        return self.picks.shape[:2]
+
+
+AnyPlan = ViewPlan | TurnPlan
+"""What `shift_views` takes: by resized columns, or by views on the sphere."""
+
 
 def _window(lines: Lines, offset: int, count: int) -> Lines:
     kept = slice(offset, offset + count)
@@ -109,12 +119,13 @@ def plan_views(
     size: Size,
     fit: Fit = "crop",
     interpolation: Interpolation = "bicubic",
-) -> ViewPlan:
+) -> AnyPlan:
     """Plan the views of panoramas of `height x width` pixels at every shift. Host side.
 
     Shifts are in pixels, to the right around the circle; any integers, negative ones too. A view is
     `size x size` pixels, or of the patches of a tower that takes every shape; how a panorama is
-    fitted says `jclip.images.geometry.place`.
+    fitted says `jclip.images.geometry.place`, or of views on the sphere, bilinear always,
+    `jclip.images.sphere_fits`.
 
     Raises:
         InputError: The fit is impossible for this panorama.
@@ -122,6 +133,8 @@ def plan_views(
         ValueError: No shift is given, or a fit, interpolation or length is wrong.
     """
     shifts = whole_numbers("shifts", shifts)
+    if sphere_cameras(fit):
+        return plan_turns(height, width, shifts, size, fit)
     placement = place(height, width, size, fit)
     columns = resize_lines(placement.tile_width, placement.resized[1], interpolation)
     columns = _window(columns, placement.offset[1], placement.window[1])
@@ -150,7 +163,7 @@ def plan_chunks(
     chunk: int,
     fit: Fit = "crop",
     interpolation: Interpolation = "bicubic",
-) -> list[ViewPlan]:
+) -> list[AnyPlan]:
     """Plan a long list of shifts, `chunk` at a time, in plans of one shape: one program serves all.
 
     The last chunk repeats the last shift until it is full, so the caller keeps the first
@@ -165,7 +178,15 @@ def plan_chunks(
     if chunk < 1:
         raise ValueError(f"cannot cut {len(shifts)} shifts into chunks of {chunk}")
     full = [*shifts, *[shifts[-1]] * (-len(shifts) % chunk)]
-    plans = [
+    if sphere_cameras(fit):
+        whole = plan_turns(height, width, full, size, fit)
+        # On the device at once, where all chunks share it.
+        shared = dataclasses.replace(whole, sphere=jax.tree.map(jnp.asarray, whole.sphere))
+        return [
+            dataclasses.replace(shared, shifts=whole.shifts[first : first + chunk])
+            for first in range(0, len(full), chunk)
+        ]
+    plans: list[Any] = [
         plan_views(height, width, full[first : first + chunk], size, fit, interpolation)
         for first in range(0, len(full), chunk)
     ]
@@ -196,15 +217,16 @@ def _resize(words: jax.Array, plan: ViewPlan, vertical_first: bool) -> jax.Array
 
 def shift_views(
     panoramas: UInt8[Array, "n height width 3"] | UInt8[np.ndarray, "n height width 3"],
-    plan: ViewPlan,
+    plan: AnyPlan,
     size: Size,
     fit: Fit = "crop",
 ) -> UInt8[Array, "n s t rows columns 3"]:
     """All shifted views of a batch of panoramas, bit for bit what Pillow makes of rolled ones.
 
     The second axis runs over the shifts of the plan, the third over tiles (one, or two with fit
-    `tiles`). Pure; meant to be called inside the jit that holds the vision tower. Memory beyond
-    input and output: two copies of the panoramas at 4 bytes per pixel, and the resampled columns.
+    `tiles`) or over views on the sphere. Pure; meant to be called inside the jit that holds the
+    vision tower. Memory beyond input and output: two copies of the panoramas at 4 bytes per pixel,
+    and the resampled columns.
 
     Raises:
         TypeError: The panoramas are no array of uint8, or the plan is none.
@@ -212,7 +234,7 @@ def shift_views(
             width, size or fit.
     """
     check_pixels("panoramas", panoramas, "N H W 3")
-    if not isinstance(plan, ViewPlan):
+    if not isinstance(plan, AnyPlan):
         raise TypeError(f"plan: a {type(plan).__name__} where what plan_views returns is meant")
     height, width = panoramas.shape[1:3]
     if plan.made_for != (height, width, size, fit):
@@ -220,6 +242,8 @@ def shift_views(
             f"the plan is for (height, width, size, fit) = {plan.made_for}, "
             f"not {(height, width, size, fit)}"
         )
+    if isinstance(plan, TurnPlan):
+        return turned_views(jnp.asarray(panoramas), plan)
     return _shift_views(panoramas, plan, size, fit)
 
 

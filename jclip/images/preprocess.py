@@ -13,6 +13,7 @@ from jclip.images.arguments import channel_values, check_pixels
 from jclip.images.geometry import Fit, Size
 from jclip.images.panorama import plan_views, shift_views
 from jclip.images.resample import Interpolation
+from jclip.images.sphere_fits import sphere_cameras
 
 # Mean and standard deviation of the OpenAI training images, which most CLIP checkpoints keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -67,8 +68,8 @@ def preprocess(
     """
     check_pixels("images", images, "N H W 3")
     _check_channels(mean, std)
-    if fit == "tiles":
-        raise InputError("fit 'tiles' is for panoramas: a plain image is no circle")
+    if fit == "tiles" or sphere_cameras(fit):
+        raise InputError(f"fit {fit!r} is for panoramas: a plain image is no circle")
     # A plain image is the one view of itself at shift 0, which wraps around nowhere.
     plan = plan_views(images.shape[1], images.shape[2], [0], size, fit, interpolation)
     return normalise(shift_views(images, plan, size, fit)[:, 0, 0], mean, std)

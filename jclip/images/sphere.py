@@ -138,7 +138,7 @@ def plan_sphere(
         TypeError: a length is no whole number, or a view no `SphereView`.
         ValueError: no view is given, or a length is not positive.
     """
-    height, width = _panorama_size(height, width)
+    height, width = check_two_to_one(height, width)
     rows, columns = size if isinstance(size, tuple | list) else (size, size)
     rows, columns = whole_number("size", rows), whole_number("size", columns)
     views = list(views)
@@ -163,7 +163,12 @@ def plan_sphere(
     return plan_samples([(yaw, *shared[camera]) for yaw, camera in cameras], height, width)
 
 
-def _panorama_size(height: int, width: int) -> tuple[int, int]:
+def check_two_to_one(height: int, width: int) -> tuple[int, int]:
+    """Height and width of what is a whole sphere, as whole numbers.
+
+    Raises:
+        InputError: the width is not twice the height.
+    """
     height, width = whole_number("height", height), whole_number("width", width)
     if width != 2 * height:
         raise InputError(
@@ -171,6 +176,33 @@ def _panorama_size(height: int, width: int) -> tuple[int, int]:
             "high"
         )
     return height, width
+
+
+def plan_rotations(
+    height: int, width: int, turns: Sequence[tuple[float, float, float]], samples: int = 2
+) -> SpherePlan:
+    """Plan panoramas as a camera takes them that is turned by yaw, pitch and roll, in degrees.
+
+    Whole panoramas of the same size: `sphere_views` gives `[N, turns, H, W, 3]`. The horizon sinks
+    at the middle where the pitch is positive, and content turns anticlockwise there with the roll.
+
+    Raises:
+        InputError: the panoramas are not 2:1, an angle is no finite number, or the samples are out
+            of range.
+        ValueError: no turn is given, or a length is not positive.
+    """
+    height, width = check_two_to_one(height, width)
+    if not len(turns):
+        raise ValueError("no turns given")
+    offsets = sample_offsets(samples)
+    rays = [panorama_rays(height, width, down, across) for down in offsets for across in offsets]
+    placed = []
+    for yaw, pitch, roll in turns:
+        for name, angle in (("yaw", yaw), ("pitch", pitch), ("roll", roll)):
+            _check_angle(name, angle)
+        own = located(turned_rays(np.stack(rays), 0.0, pitch, roll), height, width)
+        placed.append((yaw, *own))
+    return plan_samples(placed, height, width)
 
 
 def sphere_views(

@@ -19,7 +19,7 @@ from jclip.data.images import ImageFile
 from jclip.data.pipeline import Batch, BatchPlan, stream_batches
 from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.errors import InputError
-from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, shift_views
+from jclip.images import AnyPlan, Fit, flip, normalise, plan_chunks, shift_views
 from jclip.models import CLIP, cut_after_end_of_text
 from jclip.models.unit_norm import normalised
 from jclip.text.tokenizer import TokenIds
@@ -47,9 +47,9 @@ def split_network(clip: nnx.Module) -> Network:
 def embed_tiles(
     clip: CLIP, image_config: ImageConfig, views: UInt8[Array, "n s t h w 3"]
 ) -> Float[Array, "n s e"]:
-    """Normalised embeddings of views that are one square each, or the mean of two `tiles`.
+    """Normalised embeddings of views that are one square each, or the mean of several.
 
-    Those of the two are normalised, averaged and normalised again.
+    Those of two `tiles`, or of views on the sphere, are normalised, averaged and normalised again.
     """
     n, s, tiles = views.shape[:3]
     # Shifts are folded into the batch: under vmap, fused attention with a shared mask failed.
@@ -67,8 +67,8 @@ def embed_views(
     graph: nnx.GraphDef,
     state: nnx.State,
     images: UInt8[Array, "n h w 3"],
-    plan: ViewPlan,
-    mirror_plan: ViewPlan | None = None,
+    plan: AnyPlan,
+    mirror_plan: AnyPlan | None = None,
     *,
     image_config: ImageConfig,
     fit: Fit,
@@ -221,7 +221,7 @@ def device_plans(
     image_config: ImageConfig,
     fit: Fit,
     chunk: int | None = None,
-) -> list[ViewPlan]:
+) -> list[AnyPlan]:
     """Plans on every device of this process, of at most `chunk` of the shifts (pixels) each.
 
     They are for images of a shape `[H, W]`. To be cached by whoever needs them again.

@@ -13,8 +13,9 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from jclip.data.image_sets import ImageSet
 from jclip.distributed import local_mesh
 from jclip.errors import InputError
-from jclip.images import Fit, ViewPlan
+from jclip.images import AnyPlan, Fit
 from jclip.images.fits import FitOption
+from jclip.images.sphere_fits import repeats
 from jclip.probes.embed import check_orbit, embed_views, orbit_shifts
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
@@ -129,9 +130,9 @@ def shifts_by_width(
 def period(fit: Fit, orbit: int = 1) -> int:
     """At how many equal turns the network sees the same views by construction.
 
-    At those of an orbit, and under `tiles` at half a turn, which swaps the two.
+    At those of an orbit, and at those that swap the views of `tiles` or `ring:N`.
     """
-    return math.lcm(2 if fit == "tiles" else 1, orbit)
+    return math.lcm(repeats(fit), orbit)
 
 
 def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
@@ -221,11 +222,11 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
         return found[:, np.array(wanted)]
 
 
-def shifts_that_fit(images: int, plan: ViewPlan) -> int:
+def shifts_that_fit(images: int, plan: AnyPlan) -> int:
     """How many shifts of a plan the network sees at a time, with so many `images` per device.
 
     The most that divide its shifts evenly and make at most `VIEWS_AT_ONCE` views, or else 1.
     """
-    shifts, tiles = plan.picks.shape[:2]
+    shifts, tiles = plan.views
     fitting = [k for k in range(1, shifts + 1) if images * k * tiles <= VIEWS_AT_ONCE]
     return max((k for k in fitting if shifts % k == 0), default=1)

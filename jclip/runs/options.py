@@ -13,7 +13,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from jclip.data.image_sets import ImageSet, open_image_sets
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
-from jclip.images.fits import FitOption
+from jclip.images.fits import FitOption, fit_option
 from jclip.models.config import Activation
 from jclip.runs.record import Silent
 from jclip.text.cleaning import TextChoice
@@ -87,11 +87,22 @@ def one_of(literal: Any) -> Callable[[str], Any]:
 
 Fits = Annotated[
     tuple[FitOption, ...],
-    comma_separated(one_of(FitOption), "FIT,.."),
+    comma_separated(fit_option, "FIT,.."),
     tyro.conf.arg(
         aliases=["--fit"],
         help="How an image becomes a square: own (each checkpoint's, crop for the papers'), crop, "
-        "squash, pad, tiles.",
+        "squash, pad, tiles; or of panoramas the mean over views on the sphere: cube, ring:8 "
+        "around the horizon, tangent:20 all over it.",
+    ),
+]
+OneFit = Annotated[
+    FitOption,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FIT",
+        instance_from_str=lambda args: fit_option(args[0]),
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda value: [value],
     ),
 ]
 

@@ -14,7 +14,15 @@ from jclip.demo.rendering import render_panorama, render_photo
 from jclip.demo.scenes import Camera, sample_scene, scene_key
 from jclip.errors import InputError
 from jclip.images import circular_shift
-from jclip.images.sphere import CUBE, SphereView, plan_sphere, ring, sphere_views, tangent
+from jclip.images.sphere import (
+    CUBE,
+    SphereView,
+    plan_rotations,
+    plan_sphere,
+    ring,
+    sphere_views,
+    tangent,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "panorama"
 
@@ -173,6 +181,16 @@ def test_the_demo_worlds_own_camera_sees_the_same():
         assert apart[away].mean() < 2
 
 
+def test_a_turned_panorama_shows_ahead_what_a_turned_camera_sees(truth):
+    panorama = scene(truth, "smooth")
+    turns = [(0.0, 0.0, 0.0), (75.0, 30.0, -20.0), (-140.0, -60.0, 45.0)]
+    turned = np.asarray(sphere_views(panorama[None], plan_rotations(256, 512, turns, 1)))[0]
+    np.testing.assert_array_equal(turned[0], panorama)
+    for angles, seen in zip(turns, turned, strict=True):
+        ahead = one_view(seen, SphereView(0.0), 32)
+        assert np.abs(ahead - one_view(panorama, SphereView(*angles), 32)).max() <= 2
+
+
 def test_tangent_views_cover_the_sphere():
     everywhere = rays(40, 80).reshape(-1, 3)
     for count in (6, 20, 33):
@@ -198,6 +216,8 @@ def test_tangent_views_cover_the_sphere():
         (lambda: SphereView(math.nan), InputError, "yaw"),
         (lambda: SphereView(0.0, math.inf), InputError, "pitch"),
         (lambda: SphereView("90"), TypeError, "yaw"),
+        (lambda: plan_rotations(32, 64, [(0.0, math.nan, 0.0)]), InputError, "pitch"),
+        (lambda: plan_rotations(32, 64, []), ValueError, "no turns"),
         (lambda: tangent(5), InputError, "5 tangent views"),
         (lambda: ring(0), ValueError, "count"),
         (

@@ -17,7 +17,7 @@ from jclip.probes.shift import ShiftProbe, period
 from jclip.probes.subjects import Subject
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "hf_full"
-FITS = ["crop", "squash", "pad", "tiles"]
+FITS = ["crop", "squash", "pad", "tiles", "cube", "ring:3", "tangent:6"]
 ORBIT, WIDTH = 4, 96
 
 
@@ -69,6 +69,16 @@ def test_an_orbit_is_the_mean_of_its_yaws_and_has_a_mirror_image(checkpoint, pan
     found = probe_of(fit, 5, orbit=ORBIT, mirror=True).embed(subject, panoramas)
     np.testing.assert_allclose(found[:, 0], expected[0], atol=1e-6)
     np.testing.assert_allclose(found[:, 2], expected[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("fit", "same"), [("ring:4", [24, 48, 72]), ("cube", []), ("tiles", [48])])
+def test_shifts_that_swap_views_are_known_and_change_nothing(checkpoint, panoramas, fit, same):
+    probe, subject = probe_of(fit, 24, 48, 72, 13, orbit=1), subject_of(checkpoint, fit)
+    scores = np.asarray(score_views(probe.embed(subject, panoramas), subject.texts))
+    moved = np.abs(scores - scores[:, :1]).max(axis=0) > 1e-3
+    shifts = np.array(probe.shifts[WIDTH])
+    assert set(shifts[~moved]) == {0, *same}
+    assert set(shifts[shifts * period(fit) % WIDTH == 0]) == {0, *same}
 
 
 def test_equal_shifts_lie_between_two_yaws_of_the_orbit():

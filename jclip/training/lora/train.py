@@ -16,7 +16,7 @@ from jclip.checkpoints.peft import AdapterLayout, is_adapter, save_adapter
 from jclip.data.images import ImageFile
 from jclip.data.training_batches import image_batches, steps_per_epoch
 from jclip.distributed import data_mesh, is_lead, replicate, shard_batch, wait_for_all
-from jclip.images import Fit, ViewPlan, circular_shift, plan_views, shift_views
+from jclip.images import AnyPlan, Fit, circular_shift, plan_views, shift_views
 from jclip.models import CLIP
 from jclip.probes.embed import embed_tiles
 from jclip.training.loop import (
@@ -43,7 +43,7 @@ class TuningConstants(NamedTuple):
     parameters: Any
     texts: Float[Array, "n e"]
     scores_before: Float[Array, " n"]
-    unshifted: ViewPlan
+    unshifted: AnyPlan
     lam: Float[Array, ""]
 
 
@@ -64,7 +64,7 @@ def make_shift_invariance_loss(
     Args:
         graph: of a network with an adapter, from `init_state`.
         image_config: how the network's input is made.
-        fit: how a panorama becomes a square; `tiles` averages the embeddings of both.
+        fit: how a panorama becomes a square; `tiles` and views on the sphere are averaged.
         anchor: which scores are held to the one before, with weight 1 - lam: the shifted alone, as
             in the paper's code, or the original too.
         dropout_masks: whether a panorama and its shifted copy share their dropout masks; in the
