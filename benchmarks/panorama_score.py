@@ -19,6 +19,7 @@ from jclip.checkpoints import load_checkpoint
 from jclip.data.pipeline import Batch
 from jclip.distributed import local_mesh, shard_batch
 from jclip.probes.embed import embed_squares
+from jclip.probes.panorama_pictures import square_side
 from jclip.probes.panoramas import PanoramaProbe
 from jclip.probes.subjects import make_subjects
 
@@ -48,7 +49,8 @@ def main(options: Options) -> None:
     (subject,), _ = make_subjects(checkpoint, probe.fits, prompts)
     batch, rows = Batch(tuple(range(n)), pixels, ()), np.arange(n)
     config = checkpoint.image_config
-    squares = rng.integers(0, 256, (n * probe.views, config.size, config.size, 3), dtype=np.uint8)
+    side = square_side(config)
+    squares = rng.integers(0, 256, (n * probe.views, side, side, 3), dtype=np.uint8)
     squares = shard_batch(local_mesh(), squares)
     taken = take_turns(
         {

@@ -173,10 +173,7 @@ def _pairs(names: Sequence[str], texts: Sequence[str], order: str) -> str:
     pairs = [(names[row], texts[row]) for row in ordered_rows(names, order)]
     shown = dict(zip(("first", "second"), pairs[:-1], strict=False)) | {"last": pairs[-1]}
     said = ", ".join(f"{word} {name} = {text!r}" for word, (name, text) in shown.items())
-    other = "lexicographic" if order == "natural" else "natural"
-    differs = ordered_rows(names, order) != ordered_rows(names, other)
-    but = f"; the {other} order would be another" if differs else ""
-    return f"captions paired by {order} order{but}; {said}"
+    return f"captions paired by {order} order; {said}"
 
 
 def uncaptioned_set(found: FoundImages) -> ImageSet:

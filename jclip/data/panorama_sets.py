@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from jclip.data.captions import DEFAULT_RULES, CaptionRules, captions_beside
+from jclip.data.captions import DEFAULT_RULES, CaptionRules, captions_beside, ordered_rows
 from jclip.data.demo_generators import generate, generator_of
 from jclip.data.hdr import HDR_SUFFIXES, inspect_hdr
 from jclip.data.image_sets import ImageSet, open_image_sets, uncaptioned_set
@@ -120,6 +120,7 @@ def open_panorama_sets(
         keys = [pair_key(image.name) for image in opened.images]
         if repeated := [key for key in keys if keys.count(key) > 1]:
             raise InputError(f"{opened.name}: two panoramas are called {repeated[0]}")
+    sets = [_with_other_order(opened, rules.order) for opened in sets]
     return [_with_view_captions(opened, real) for opened in sets], real
 
 
@@ -136,6 +137,20 @@ def pair_key(name: str) -> str:
     """What a panorama is called whatever its format: its path without the suffix."""
     path = PurePosixPath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES | HDR_SUFFIXES else name
+
+
+def _with_other_order(opened: ImageSet, order: str) -> ImageSet:
+    """Says where captions paired by one order would be others by the other one."""
+    names = [image.name for image in opened.images]
+    by_order = any(f"captions paired by {order} order" in notice for notice in opened.notices)
+    natural, lexicographic = (ordered_rows(names, o) for o in ("natural", "lexicographic"))
+    if not by_order or natural == lexicographic:
+        return opened
+    said = (
+        f"{opened.name}: lines of captions are in {order} order; the other of natural (1, 2, 10) "
+        "and lexicographic (1, 10, 2) order pairs them otherwise"
+    )
+    return dataclasses.replace(opened, notices=(*opened.notices, said))
 
 
 def _with_view_captions(opened: ImageSet, real: ImageSet | None) -> ImageSet:

@@ -33,7 +33,7 @@ def plan_pictures(
     samples: int,
 ) -> tuple[tuple[Any, ...], ...]:
     """The plans of every kind of pictures, on every device, for images of a shape `[H, W]`."""
-    (height, width), size, filter = shape, _side(image_config), image_config.interpolation
+    (height, width), size, filter = shape, square_side(image_config), image_config.interpolation
     eighths = [k * width // YAWS for k in range(YAWS)]
 
     def photo(rows: int, columns: int) -> Any:
@@ -57,7 +57,7 @@ def plan_pictures(
     return replicate(local_mesh(), tuple(plans(own) for own in pictures))
 
 
-def _side(image_config: ImageConfig) -> int:
+def square_side(image_config: ImageConfig) -> int:
     """Of the squares that a tower takes; `PanoramaProbe.check` refuses others."""
     if not isinstance(image_config.size, int):
         raise ValueError(f"size {image_config.size} is no side of a square")
@@ -120,7 +120,7 @@ def measure_panoramas(
         Scores, 100 x cosine, a column per measure and picture; those of the orbits; features of the
         panorama as it is, not normalised.
     """
-    clip, size = nnx.merge(graph, state), _side(image_config)
+    clip, size = nnx.merge(graph, state), square_side(image_config)
     drawn = [draw_pictures(own, panoramas, p, size) for own, p in zip(pictures, plans, strict=True)]
     embedded = dict(zip(pictures, _embed(clip, pictures, drawn, image_config), strict=True))
     unit = {own: _mean_of_parts(e) for own, e in embedded.items()}

@@ -44,8 +44,10 @@ def panorama_values(
     found: dict[str, np.ndarray] = {}
     for k, fit in enumerate(result.fits):
         turned = result.pictures_of(f"yaws.{fit}").astype(np.float64)
-        found[f"plain.{fit}"] = turned[:, 0]
-        found[f"orbit.{fit}"] = result.orbits[:, k].astype(np.float64)
+        single = {"plain": turned[:, 0], "orbit": result.orbits[:, k].astype(np.float64)}
+        for name, scores in single.items():
+            cut = clamp_of(name, clamp) == "picture"
+            found[f"{name}.{fit}"] = np.maximum(scores, 0) if cut else scores
         found[f"yaw_range.{fit}"] = np.ptp(turned, axis=1)
         found[f"yaw_sd.{fit}"] = turned.std(axis=1, ddof=1)
     for name in result.names:

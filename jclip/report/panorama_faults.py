@@ -1,7 +1,6 @@
-"""The faults of published evaluation code that scores of panoramas have a choice in.
+"""The faults of published evaluation code of panoramas that a run has a choice in.
 
-Numbers count within the list of faults in `docs/faults.md`, where there is one; they are of no
-paper of `jclip.report.faults`.
+They are of none of the papers of `jclip.report.faults`; numbers only tell them apart.
 """
 
 from collections.abc import Sequence

@@ -51,7 +51,7 @@ score of the mean of the unit embeddings of the panorama at equal yaws, squashed
 square: it does not change under these yaws. Range and sd over yaws are a panorama's own. Views are
 eight of 90 degrees around the horizon, antialiased and wrapping, against the panorama's caption or
 their own; views at the seam look at yaw 180. DS is the Discontinuity Score at the seam; its excess
-is over the mean of the other seven eighths of the turn, which no generator closes.
+is over the mean of the other seven eighths of the turn, which nobody had to close.
 
 Intervals are bootstraps over panoramas. Generators are compared on the panoramas that both have, by
 the exact two-sided sign test; Holm's correction is over all scores and pairs of generators."""
@@ -108,8 +108,9 @@ def panorama_page(
             ),
             method=_METHOD,
         ),
+        *_distances(tables.distances),
         *_comparisons(results, values, tables.comparisons),
-        *_figures([result for result in results if result.fits]),
+        *_figures([result for result in results if result.fits], sets),
         *_shown(results, values, sets),
     ]
     lead = _finding(tables, alpha)
@@ -150,6 +151,28 @@ def _alone(row: Mapping[str, Any]) -> str:
     return f"{row['image_set']}, {row['n']} panoramas by {row['model']}: {', '.join(said)}."
 
 
+def _distances(distances: pa.Table) -> list[Section]:
+    if not len(distances):
+        return []
+    columns = {
+        "image_set": None,
+        "reference": Column("to"),
+        "model": None,
+        "name": Column("distance"),
+        "n": Column("panoramas"),
+        "n_reference": Column("of the reference"),
+        "distance": Column("value", ".4g"),
+        ("low", "high"): Column("95 % interval", ".4g"),
+    }
+    table = page_table("Distances with basic bootstrap intervals", distances, columns)
+    text = (
+        "How far the embeddings of the panoramas lie from those of real ones. CMMD is of unit "
+        "vectors, in float64; its biased form is above zero for two halves of one set, the "
+        "unbiased one is not. CLIP-Frechet is of embeddings that are not normalised."
+    )
+    return [Section("Distances to real panoramas", text, table)]
+
+
 def _comparisons(
     results: Sequence[PanoramaScores], values: Sequence[Values], comparisons: pa.Table
 ) -> list[Section]:
@@ -185,9 +208,14 @@ def _comparisons(
     return [Section("Differences between generators", "", *parts, every)]
 
 
-def _figures(results: Sequence[PanoramaScores]) -> list[Section]:
+def _figures(results: Sequence[PanoramaScores], sets: Sequence[ImageSet]) -> list[Section]:
     if not results:
         return []
+    sizes = [
+        f"{one.name} {', '.join(sorted({f'{i.width} x {i.height}' for i in one.images})[:3])}"
+        for one in sets
+        if not one.stacked
+    ]
     fit = "squash" if "squash" in results[0].fits else results[0].fits[0]
     return [
         Section(
@@ -202,7 +230,8 @@ def _figures(results: Sequence[PanoramaScores]) -> list[Section]:
             Illustration(
                 "seam",
                 "Discontinuity Score at eighths of a turn: median and quartiles. A seam that does "
-                "not close stands out at 0.",
+                "not close stands out at 0. The score depends on the size of the panoramas, in "
+                f"pixels: {'; '.join(sizes)}.",
                 png(seam_figure(results)),
             ),
         )

@@ -10,14 +10,14 @@ from jclip.report.tables import MeanColumn, page_table
 
 HEADINGS = {
     "plain.crop": "centre crop",
-    "plain.squash": "whole",
+    "plain.squash": "whole panorama",
     "orbit.squash": "orbit",
     "orbit.crop": "orbit of crops",
     "yaw_range.squash": "range over yaws",
     "yaw_sd.squash": "sd over yaws",
-    "mv_whole.corrected": "views, caption",
+    "mv_whole.corrected": "views",
     "panfusion.mv_CS.corrected": "views, own captions",
-    "seam_views.corrected": "views at the seam",
+    "seam_views.corrected": "seam views",
     "DS": "DS",
     "DS.excess": "DS excess",
     "CMMD": "CMMD",
@@ -35,6 +35,8 @@ MAIN = (
     "DS.excess",
 )
 """The columns in which generators are compared on a page."""
+# Of a paper's table; all are in table.csv.
+_NOT_PRINTED = ("yaws.", "yaw_sd.", "yaw_range.crop", "orbit.crop")
 _LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -73,6 +75,8 @@ def score_table(caption: str, wide: pa.Table, names: Sequence[str]) -> Table:
         ]
         wide = wide.append_column(f"{name}_deviation", pa.array(halves, pa.float64()))
     columns = {"image_set": None, "model": None, "n": Column("panoramas")}
+    if len(set(wide["model"].to_pylist())) == 1:
+        del columns["model"]
     scores = {name: MeanColumn(HEADINGS.get(name, name), _format(name)) for name in names}
     return page_table(f"{caption} ± half of its 95 % interval", wide, columns | scores)
 
@@ -80,9 +84,9 @@ def score_table(caption: str, wide: pa.Table, names: Sequence[str]) -> Table:
 def latex_table(wide: pa.Table) -> str:
     """The wide table as LaTeX with booktabs: a row per generator, means with their intervals.
 
-    All scores are in it; a paper keeps the columns that it wants.
+    Without means and deviations over yaws, which `table.csv` has.
     """
-    names = score_names(wide)
+    names = [name for name in score_names(wide) if not name.startswith(_NOT_PRINTED)]
     heads = [_escaped(HEADINGS.get(name, name)) for name in names]
     lines = [
         "% Mean over panoramas; small: 95 % bootstrap interval over panoramas.",
