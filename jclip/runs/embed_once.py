@@ -103,8 +103,7 @@ def fit_of_each(models: Sequence[CheckpointDescription], option: FitOption) -> d
     names = [model.identity.name for model in models]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise InputError(f"model {repeated[0]}: given twice")
-    fits = [fits_of([option], model.image_config)[0] for model in models]
-    return dict(zip(names, fits, strict=True))
+    return {model.identity.name: fits_of([option], model.image_config)[0] for model in models}
 
 
 def base_of(checkpoint: Checkpoint, fit: Fit, precision: str) -> dict[str, Any]:

@@ -30,4 +30,4 @@ def embed_demo_foils(folder: Path) -> None:
             squares = foils.squares(checkpoint.image_config, fit)
             embed_once(run, checkpoint, squares, foils.texts, fit, steps, precision=precision)
         counts = {"pictures": len(foils.pictures), "texts": len(foils.texts)}
-        run.publish(None, [", ".join(f"{n} {name}" for name, n in counts.items())], **counts)
+        run.publish(None, [", ".join(f"{n} {name}" for name, n in counts.items())], counts=counts)
