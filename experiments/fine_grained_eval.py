@@ -152,7 +152,12 @@ def _judge_boxes(options: Options) -> int:
         for name, found in {"results": results, "sizes": sizes, "comparisons": tests}.items():
             run.write(name, found)
         run.write("boxes", place_table(judged))
-        choices = region_choices(chosen.regions, chosen.repeats, repeated)
+        fits = list(dict.fromkeys(m.image_config.fit for m in models if "crop" in chosen.regions))
+        choices = [
+            *region_choices(chosen.regions, chosen.repeats, repeated),
+            faults.BOX_CROP.choose("crop" in fits, f"fits of crops: {', '.join(fits) or 'none'}"),
+            activation_choice(options.model.activation is not None, options.model.activation),
+        ]
         page = region_page(results, sizes, tests)
         return run.publish(page, [region_finding(results, tests)], choices)
 

@@ -62,6 +62,12 @@ _TESTS = {
     "rank_holm_p": Column("Holm p of ranks", "#.2g"),
 }
 
+_PUBLISHED = (
+    " “Published” are figures of this model from paper 2 (mean rank, crop) and from FG-CLIP's "
+    "project page (first places with ties for it, roi), on the published files of FG-OVD and "
+    "COCO's pictures."
+)
+
 
 def with_published(results: pa.Table) -> pa.Table:
     """The results with what was published of the same model, set and protocol, null elsewhere."""
@@ -85,7 +91,8 @@ def region_page(results: pa.Table, sizes: pa.Table, tests: pa.Table) -> Page:
         raise ValueError("no results")
     models = list(dict.fromkeys(results["model"].to_pylist()))
     protocols = list(dict.fromkeys(results["protocol"].to_pylist()))
-    unknown = {c for c in results.column_names if results[c].null_count == len(results)}
+    published = ("published_top1", "published_mean_rank")
+    unknown = {name for name in published if results[name].null_count == len(results)}
     shown = {name: column for name, column in _RESULTS.items() if name not in unknown}
     caption = "Right captions in first place, ties shared, with 95 % intervals; grey marks chance."
     first = Section(
@@ -98,9 +105,7 @@ def region_page(results: pa.Table, sizes: pa.Table, tests: pa.Table) -> Page:
         Illustration("first-places", caption, png(first_place_figure(results))),
         page_table("By set, model and protocol", results, shown),
         method="Intervals are bootstraps that resample pictures: boxes of one picture share what "
-        "is hard about it. “Published” are figures of this model from paper 2 (mean rank, crop) "
-        "and from FG-CLIP's project page (first places with ties for it, roi) on the published "
-        "files of FG-OVD and COCO's pictures.",
+        "is hard about it." + _PUBLISHED * (len(unknown) < 2),
     )
     compared = Section(
         "Compared on the same boxes",
