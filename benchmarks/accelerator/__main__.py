@@ -84,28 +84,37 @@ def main(options: Options) -> int:
         with tempfile.TemporaryDirectory() as folder:
             panoramas = enlarged_samples(Path(folder) / "p", max(1, max(batch_sizes) // SHIFTS))
             planned = measurements(checkpoints, panoramas, batch_sizes, sizes, GOLDENS)
-            rows, left_out = _measured(planned, begun + 60 * options.minutes)
+            rows, left_out, failed = _measured(planned, begun + 60 * options.minutes)
         if left_out:
             run.note(f"left out after {options.minutes:g} minutes: {', '.join(left_out)}")
+        run.note(*(f"failed: {reason}" for reason in failed))
         table = pa.Table.from_pylist(rows, SCHEMA)
         rows = table.to_pylist()
         run.write("accelerator", table)
         with replacing(run.folder / "results.md") as path:
             path.write_text(markdown(table, machine, typed_command()), encoding="utf-8")
         status = run.publish(accelerator_page(table, machine), lines=_lines(rows, machine))
-        return STOPPED if strayed(rows) else status
+        return STOPPED if failed or strayed(rows) else status
 
 
-def _measured(planned: list[Measurement], end: float) -> tuple[list[dict[str, Any]], list[str]]:
-    """Rows of all measurements that begin before `end`, and the names of the others."""
-    rows, left_out = [], []
+def _measured(
+    planned: list[Measurement], end: float
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """Rows of all measurements that begin before `end`, names of the others, and what failed.
+
+    A chip that refuses one program, for want of memory or of a kernel, may do the others.
+    """
+    rows, left_out, failed = [], [], []
     for one in planned:
         if monotonic() > end:
             left_out.append(one.name)
             continue
         print(f"{one.name} ...", file=sys.stderr, flush=True)
-        rows += [{"part": one.part, **row} for row in one.rows()]
-    return rows, left_out
+        try:
+            rows += [{"part": one.part, **row} for row in one.rows()]
+        except (jax.errors.JaxRuntimeError, NotImplementedError) as error:
+            failed.append(f"{one.name}: {' '.join(str(error).split())[:300]}")
+    return rows, left_out, failed
 
 
 def _machine() -> dict[str, str]:

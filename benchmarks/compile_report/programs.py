@@ -18,8 +18,8 @@ from jclip.adapters.lora import add_adapter
 from jclip.checkpoints import CheckpointDescription
 from jclip.distributed import DATA, split_sharding
 from jclip.heads import HeadConfig
-from jclip.images import Fit, plan_views
-from jclip.models import CLIP
+from jclip.images import Fit, place, plan_views
+from jclip.models import CLIP, CLIPConfig
 from jclip.models.flops import tower_flops
 from jclip.probes.embed import embed_views
 from jclip.probes.shift import shifts_that_fit
@@ -43,7 +43,7 @@ class Program:
 
     `traced` has `.jaxpr` and `.lower()`. `images_per_chip` go through the image tower in one run;
     `formula_flops` are the tower's operations for the images of all chips, None where the program
-    also differentiates.
+    also differentiates, and for a tower of any shape where images are not square.
     """
 
     traced: Any
@@ -103,8 +103,16 @@ def sweep_program(
         shifts_at_once=shifts_that_fit(rows // mesh.size, plan),
     )
     images = rows * (SHIFTS + 1) * plan.views[1]
-    formula = images * tower_flops(described.config)
-    return Program(traced, mesh.size, images // mesh.size, formula)
+    each = _formula(described.config, *place(HEIGHT, WIDTH, config.size, fit).shape)
+    return Program(traced, mesh.size, images // mesh.size, each and images * each)
+
+
+def _formula(config: CLIPConfig, height: int, width: int) -> int | None:
+    """Operations for one image; of a tower that takes every shape, only for squares."""
+    if not config.vision.flexible:
+        return tower_flops(config)
+    vision = dataclasses.replace(config.vision, image_size=height)
+    return tower_flops(dataclasses.replace(config, vision=vision)) if height == width else None
 
 
 def tuning_program(

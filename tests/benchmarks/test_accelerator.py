@@ -3,6 +3,7 @@
 import csv
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -65,6 +66,24 @@ def test_rows_without_a_precision_or_a_batch_are_written_too(tmp_path, quick, mo
     text = (tmp_path / "run" / "results.md").read_text()
     assert "| resizing | eight views |  |  | 3.25 ms a panorama |  |" in text
     assert "eight views" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_what_the_chip_refuses_is_named_and_the_rest_is_measured(tmp_path, quick, monkeypatch):
+    def two(*_):
+        def refused():
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of\nmemory")
+
+        def rows():
+            yield {"what": "eight views", "value": 3.25, "unit": "ms a panorama"}
+
+        named = {"tower bfloat16 2048": refused, "resizing": rows}
+        return [measurements.Measurement("part", name, how) for name, how in named.items()]
+
+    monkeypatch.setattr(accelerator, "measurements", two)
+    assert run(tmp_path / "run") == 1
+    (notice, *_) = json.loads((tmp_path / "run" / "run.json").read_text())["notices"]
+    assert notice == "failed: tower bfloat16 2048: RESOURCE_EXHAUSTED: out of memory"
+    assert "eight views" in (tmp_path / "run" / "accelerator.csv").read_text()
 
 
 def test_what_there_is_no_time_for_is_named(tmp_path, quick, monkeypatch):
