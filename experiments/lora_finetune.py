@@ -105,7 +105,7 @@ def main(options: Options) -> int:
     facts |= orbit_facts(options.orbit)
     with open_run("lora_finetune", options, out=options.output.out, **facts) as run:
         run.note(*impossible_measures(test, ALPHA))
-        run.note(*orbit_notices(options.orbit))
+        run.note(*(f"Rows of an orbit: {notice}" for notice in orbit_notices(options.orbit)))
         run.note(*few_or_shared(training, test, options.recipe.batch_size_train))
         (checkpoint,) = run.load(options.model, models)
         before, rows, curves = _tune_and_measure(options, run, checkpoint, fit, training, test)
