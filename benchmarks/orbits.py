@@ -24,7 +24,7 @@ from jclip.data.pipeline import plan_batches
 from jclip.distributed import local_mesh, shard_batch
 from jclip.images import plan_views
 from jclip.images.fits import fit_option
-from jclip.probes.embed import embed_all
+from jclip.probes.embed import embed_all, orbit_shifts
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject, make_subjects
@@ -85,7 +85,8 @@ def main() -> None:
             found = np.array([measures(views[p], subject.texts[p], orbit) for p in parts])
             mean, half = found.mean(axis=0), reach * found.std(axis=0, ddof=1)
             cells = [f"{m:.2f} ± {h:.2f}" for m, h in zip(mean, half, strict=True)]
-            line = f"{subject.fit:10}{orbit:6}{orbit * tiles:7}"
+            yaws = len(orbit_shifts(first.width, orbit, subject.fit))
+            line = f"{subject.fit:10}{orbit:6}{yaws * tiles:7}"
             print(line + "".join(f"{cell:>18}" for cell in cells), flush=True)
 
 

@@ -11,6 +11,7 @@ from jclip.images.sphere_fits import sphere_cameras
 OWN = "own"
 FitOption = str
 """A fit, or `own`."""
+_KNOWN = (*FITS, "cube", "ring:N", "tangent:N")
 
 
 def known_fit(fit: Any) -> Fit:
@@ -20,8 +21,7 @@ def known_fit(fit: Any) -> Fit:
         InputError: there is not.
     """
     if fit not in FITS and not sphere_cameras(fit):
-        known = ", ".join((*FITS, "cube", "ring:N", "tangent:N"))
-        raise InputError(f"fit: {fit!r:.60} is none of {known}")
+        raise InputError(f"fit: {fit!r:.60} is none of {', '.join(_KNOWN)}")
     return fit
 
 
@@ -31,7 +31,9 @@ def fit_option(text: str) -> FitOption:
     Raises:
         InputError: there is no such fit.
     """
-    return text if text == OWN else known_fit(text)
+    if text not in (OWN, *FITS) and not sphere_cameras(text):
+        raise InputError(f"{text!r} is not one of {OWN}, {', '.join(_KNOWN)}")
+    return text
 
 
 def check_placed(height: int, width: int, size: Size, fit: Fit) -> None:

@@ -5,6 +5,7 @@ Batches are split over the devices of this process, parameters are on each.
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from jclip.data.pipeline import Batch, BatchPlan, stream_batches
 from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.errors import InputError
 from jclip.images import AnyPlan, Fit, flip, normalise, plan_chunks, shift_views
+from jclip.images.sphere_fits import repeats
 from jclip.models import CLIP, cut_after_end_of_text
 from jclip.models.unit_norm import normalised
 from jclip.text.tokenizer import TokenIds
@@ -203,8 +205,10 @@ def check_orbit(orbit: int) -> None:
         raise InputError(f"an orbit of {orbit} yaws: 1 is the panorama as it is", "orbit")
 
 
-def orbit_shifts(width: int, orbit: int) -> tuple[int, ...]:
+def orbit_shifts(width: int, orbit: int, fit: Fit = "crop") -> tuple[int, ...]:
     """The shifts of an orbit of panoramas of a width: `k * width // orbit`, in pixels.
+
+    Without those at which the fit, `tiles` or `ring:N`, only shows the views of others again.
 
     Raises:
         InputError: no yaw, or more yaws than columns.
@@ -212,7 +216,9 @@ def orbit_shifts(width: int, orbit: int) -> tuple[int, ...]:
     check_orbit(orbit)
     if orbit > width:
         raise InputError(f"an orbit of {orbit} yaws: more than the {width} columns of a panorama")
-    return tuple(k * width // orbit for k in range(orbit))
+    turns = repeats(fit)
+    again = 1 if width % math.lcm(orbit, turns) else math.gcd(orbit, turns)
+    return tuple(k * width // orbit for k in range(orbit // again))
 
 
 def device_plans(

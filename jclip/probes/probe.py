@@ -106,9 +106,10 @@ class CaptionProbe[Result: Scores]:
         """
         config, fit, (height, width) = subject.image_config, subject.fit, pixels.shape[1:3]
         orbit = self.orbit if width == 2 * height else 1
-        (plan,) = self._plans((height, width), orbit_shifts(width, orbit), config, fit)
+        yaws = orbit_shifts(width, orbit, fit)
+        (plan,) = self._plans((height, width), yaws, config, fit)
         return embed_views(
-            *subject.network, pixels, plan, image_config=config, fit=fit, orbit=orbit
+            *subject.network, pixels, plan, image_config=config, fit=fit, orbit=len(yaws)
         )
 
 

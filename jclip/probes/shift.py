@@ -121,7 +121,9 @@ def shifts_by_width(
             raise InputError(f"shift of {outside[0]} pixels: outside a panorama of width {width}")
         if not pixels and count * orbit > width:
             of_orbit = f" within an orbit of {orbit} yaws" if orbit > 1 else ""
-            raise InputError(f"{count} shifts{of_orbit}: more than {width} columns of a panorama")
+            raise InputError(
+                f"{count} shifts{of_orbit}: more than the {width} columns of a panorama"
+            )
         parts = count * orbit
         found[width] = wanted if pixels else tuple(k * width // parts for k in range(count))
     return found
@@ -198,10 +200,10 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""
         config, fit, shape = subject.image_config, subject.fit, pixels.shape[1:3]
-        shifts, yaws = self.shifts[shape[1]], orbit_shifts(shape[1], self.orbit)
+        shifts, yaws = self.shifts[shape[1]], orbit_shifts(shape[1], self.orbit, fit)
         views = tuple((shift + yaw) % shape[1] for shift in shifts for yaw in yaws)
         # Whole orbits.
-        chunk = max(self._views_per_step // self.orbit, 1) * self.orbit
+        chunk = max(self._views_per_step // len(yaws), 1) * len(yaws)
         chunks = self._plans(shape, views, config, fit, chunk)
         at_once = shifts_that_fit(len(pixels) // local_mesh().size, chunks[0])
         embed = functools.partial(
@@ -211,7 +213,7 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             image_config=config,
             fit=fit,
             shifts_at_once=at_once,
-            orbit=self.orbit,
+            orbit=len(yaws),
         )
         unshifted = self._plans(shape, yaws, config, fit)[0] if self.mirror else None
         # None is passed where it is the default, too: without it the program is another one.

@@ -32,7 +32,7 @@ def test_examples_run(files, monkeypatch, name, code):
 
 def test_a_notebook_takes_five_lines():
     notebooks = blocks("docs/guide.md")
-    assert len(notebooks) == 3
+    assert len(notebooks) == 4
     for code in notebooks:
         first, *rest = [line for line in code.splitlines() if line.strip()]
         assert first == "import jclip"

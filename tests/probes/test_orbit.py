@@ -81,6 +81,15 @@ def test_shifts_that_swap_views_are_known_and_change_nothing(checkpoint, panoram
     assert set(shifts[shifts * period(fit) % WIDTH == 0]) == {0, *same}
 
 
+def test_yaws_that_show_the_same_views_are_embedded_once():
+    assert orbit_shifts(96, 8, "squash") == (0, 12, 24, 36, 48, 60, 72, 84)
+    assert orbit_shifts(96, 8, "tiles") == (0, 12, 24, 36)
+    assert orbit_shifts(96, 6, "ring:4") == (0, 16, 32)
+    assert orbit_shifts(96, 4, "ring:8") == (0,)
+    # Half a turn is no whole step of these: rounding would leave out the wrong ones.
+    assert len(orbit_shifts(100, 8, "tiles")) == 8
+
+
 def test_equal_shifts_lie_between_two_yaws_of_the_orbit():
     probe = ShiftProbe([256], 8, fits=["crop"], views_per_step=16, orbit=4)
     assert probe.shifts[256] == (0, 8, 16, 24, 32, 40, 48, 56)
