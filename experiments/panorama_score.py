@@ -155,6 +155,8 @@ def _distances(
     references: Sequence[PanoramaScores],
 ) -> pa.Table:
     """Of every generator to the real panoramas, on as many of each."""
+    without = dict.fromkeys(r.image_set for r in results if not r.fits)
+    run.note(*(f"{name}: views and no panoramas, so no distances." for name in without))
     results = [r for r in results if r.fits]
     found = []
     for reference in references:

@@ -143,8 +143,11 @@ def test_pictures_of_mvdiffusion_alone(run_experiment, tmp_path):
     layout = SCORES / "layouts" / "mvdiffusion" / "images"
     ended = run_experiment(panorama_score, "--images", layout, out="refused")
     assert ended.status == 2 and "--protocols" in ended.err
-    ended = run_experiment(panorama_score, "--images", layout, "--protocols", "mvdiffusion")
+    real = SCORES / "layouts" / "panoeval" / "real.jsonl"
+    options = ["--images", layout, "--protocols", "mvdiffusion", "--reference", real]
+    ended = run_experiment(panorama_score, *options)
     assert ended.status == 0, ended.err
+    assert "mvdiffusion: views and no panoramas, so no distances." in ended.out
     assert {row["name"] for row in rows(ended.folder / "sets.csv")} == {"mvdiffusion.CS"}
 
 
