@@ -1,7 +1,7 @@
 """Samples of panoramas: where rays meet them, and the bilinear averages that a device gathers.
 
-Positions are whole steps of 1/256 of a pixel, and sums are integers, so that every device gives the
-same levels.
+Positions are whole steps of 1/4096 of a pixel, and sums are integers, so that every device gives
+the same levels.
 """
 
 import dataclasses
@@ -26,9 +26,8 @@ SAMPLES_AT_MOST = 16
 BLOCK_PIXELS = 8192
 """Of a view, gathered at a time on a CPU: what comes in between stays in a core's cache."""
 
-_STEPS = 256
-_LANES = np.uint32(0x00FF00FF)
-_LOW = np.uint32(0xFFFF)
+_BITS = 12
+_STEPS = 1 << _BITS
 
 _Samples = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -45,8 +44,8 @@ class SpherePlan:
         first: `[V, B, K, P] int32`, the upper left of the four pixels of each of K samples, in the
             panorama with a row more above and below and a column more on the right; B blocks of
             rows make a view, P pixels a block.
-        across: `[V, B, K, P] uint8`, how far right of it a sample lies, in 1/256 of a pixel.
-        down: `[V, B, K, P] uint8`, how far below it.
+        across: `[V, B, K, P] uint16`, how far right of it a sample lies, in 1/4096 of a pixel.
+        down: `[V, B, K, P] uint16`, how far below it.
         size: Height and width of a view.
         made_for: Height and width of the panoramas.
     """
@@ -105,7 +104,7 @@ def plan_samples(views: Sequence[tuple[float, Any, Any]], height: int, width: in
     count, rows, columns = views[0][1].shape
     block = _block_rows(rows, columns)
     shape = (len(views), rows // block, count, block * columns)
-    first, across, down = (np.empty(shape, kind) for kind in (np.int32, np.uint8, np.uint8))
+    first, across, down = (np.empty(shape, kind) for kind in (np.int32, np.uint16, np.uint16))
     for place, (yaw, column, row) in enumerate(views):
         column, row = (
             steps.reshape(count, rows // block, -1).swapaxes(0, 1) for steps in (column, row)
@@ -130,7 +129,7 @@ def average_samples(
     """The average of the samples of every pixel of every view, rounded half up."""
     views, blocks, count, pixels = plan.first.shape
     words = _bordered(pack_pixels(panoramas))
-    stride, unit = panoramas.shape[2] + 1, count * _STEPS**2
+    stride, unit = panoramas.shape[2] + 1, count << 16
 
     def averaged(one: UInt32[Array, " table"]) -> UInt8[Array, "blocks pixels 3"]:
         def block(samples: _Samples) -> UInt8[Array, "pixels 3"]:
@@ -169,10 +168,7 @@ def _bordered(words: UInt32[Array, "n height width"]) -> UInt32[Array, "n pixels
 def _sampled(
     words: jax.Array, stride: int, first: jax.Array, across: jax.Array, down: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One bilinear sample of each pixel: red, green and blue in 1 / 65536 of a level.
-
-    Two channels travel in the halves of a word: each product stays within its 16 bits.
-    """
+    """One bilinear sample of each pixel: red, green and blue in 1 / 65536 of a level."""
     corners = itertools.product((0, stride), (0, 1))
     upper, upper_right, lower, lower_right = (
         words.at[first + row + column].get(mode="promise_in_bounds") for row, column in corners
@@ -180,18 +176,14 @@ def _sampled(
     across, down = across.astype(jnp.uint32), down.astype(jnp.uint32)
 
     def between(here: jax.Array, there: jax.Array, part: jax.Array) -> jax.Array:
-        # What the difference borrows from the upper half, modulo 2**32, the sum gives back.
-        return (here << 8) + (there - here) * part
+        # What a negative difference takes, modulo 2**32, the sum gives back.
+        return (here << _BITS) + (there - here) * part
 
-    above = between(upper & _LANES, upper_right & _LANES, across)
-    below = between(lower & _LANES, lower_right & _LANES, across)
-    green, green_right = (
-        (top >> 8 & 255) | (bottom >> 8 & 255) << 16
-        for top, bottom in ((upper, lower), (upper_right, lower_right))
-    )
-    green = between(green, green_right, across)
-    return (
-        between(above & _LOW, below & _LOW, down),
-        between(green & _LOW, green >> 16, down),
-        between(above >> 16, below >> 16, down),
-    )
+    def sampled(channel: int) -> jax.Array:
+        corner = (word >> 8 * channel & 255 for word in (upper, upper_right, lower, lower_right))
+        left, right, below, below_right = corner
+        above = between(left, right, across)
+        # Two fractions fill 32 bits, and sums of 256 samples need 8 of them.
+        return between(above, between(below, below_right, across), down) >> 2 * _BITS - 16
+
+    return sampled(0), sampled(1), sampled(2)
