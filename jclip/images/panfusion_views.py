@@ -16,6 +16,7 @@ from jaxtyping import Array, UInt8
 
 from jclip.images.sphere import SphereView
 
+_LEVELS = np.arange(256, dtype=np.float32) / np.float32(255)
 SIDE = 299
 """Of their views, in pixels."""
 
@@ -46,8 +47,8 @@ def _places(height: int, width: int, view: SphereView, side: int) -> tuple[np.nd
     across, along = np.cos(yaw) * x + np.sin(yaw) * ahead, np.cos(yaw) * ahead - np.sin(yaw) * x
     longitude, latitude = np.arctan2(across, along), np.arctan2(up, np.hypot(across, along))
     # Their grid runs from -1 to 1 in float32, from the first column's centre to the last one's.
-    column = (np.float32(longitude / np.pi) + 1) / 2 * np.float32(width - 1)
-    row = (np.float32(-latitude / (np.pi / 2)) + 1) / 2 * np.float32(height - 1)
+    column = (np.float32(longitude / np.pi) + 1) * np.float32((width - 1) / 2)
+    row = (np.float32(-latitude / (np.pi / 2)) + 1) * np.float32((height - 1) / 2)
     left = np.clip(np.floor(column), 0, width - 2)
     above = np.clip(np.floor(row), 0, height - 2)
     return left.astype(np.int32), above.astype(np.int32), column - left, row - above
@@ -57,16 +58,19 @@ def panfusion_views(
     panoramas: UInt8[Array, "n height width 3"], plan: PanFusionPlan
 ) -> UInt8[Array, "n v side side 3"]:
     """The planned views of a batch of panoramas, cut to 8 bits."""
-    pixels = panoramas.astype(jnp.float32) / 255
+    # A division by a constant would become a product with its inverse.
+    pixels = jnp.asarray(_LEVELS)[panoramas]
 
     def of_view(_: None, place: PanFusionPlan) -> tuple[None, Array]:
         right, below = place.right[..., None], place.below[..., None]
 
-        def taken(down: int, across: int) -> Array:
-            return pixels[:, place.rows + down, place.columns + across]
+        def taken(down: int, across: int, share: Array) -> Array:
+            return pixels[:, place.rows + down, place.columns + across] * share
 
-        above = taken(0, 0) * (1 - right) + taken(0, 1) * right
-        under = taken(1, 0) * (1 - right) + taken(1, 1) * right
-        return None, ((above * (1 - below) + under * below) * 255).astype(jnp.uint8)
+        # What lies a rounding below a level is cut to the next, so sums are in PyTorch's order.
+        left, above = 1 - right, 1 - below
+        upper = taken(0, 0, above * left) + taken(0, 1, above * right)
+        found = upper + taken(1, 0, below * left) + taken(1, 1, below * right)
+        return None, (found * 255).astype(jnp.uint8)
 
     return jnp.moveaxis(jax.lax.scan(of_view, None, plan)[1], 0, 1)

@@ -74,8 +74,7 @@ def test_every_golden_score_by_its_name(everything):
         found = everything.pictures_of(name)
         mean, golden = found.mean(axis=1), expected.mean(axis=1)
         np.testing.assert_allclose(mean, golden, rtol=0, atol=tolerance, err_msg=name)
-        # A step of 1/256 of a pixel changes a level here and there.
-        np.testing.assert_allclose(found, expected, rtol=0, atol=3 * tolerance, err_msg=name)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=name)
 
 
 def test_seams_and_orbits(everything, checkpoint):
