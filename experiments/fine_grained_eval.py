@@ -2,9 +2,9 @@
 
     python -m experiments.fine_grained_eval --features runs/boxes-B-16,runs/boxes-L-14
 
-Paper 2's ranks. Takes the folders that extract_features wrote, and optionally a head that then
-stands beside every model. Writes table.csv (the paper's), ranks_by_negatives.csv, comparisons.csv,
-ranks.parquet, figures/ and report.html, in seconds.
+Paper 2's ranks. Takes the folders that extract_features wrote, or embeddings of other programs, and
+optionally a head that then stands beside every model. Writes table.csv (the paper's),
+ranks_by_negatives.csv, comparisons.csv, ranks.parquet, figures/ and report.html, in seconds.
 """
 
 import dataclasses
@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+from jclip.data.feature_plans import given_scores, supplied_features
 from jclip.data.features import Features, features_digest, read_features
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import load_head, require_base
+from jclip.images.fits import SUPPLIED
 from jclip.probes.fine_grained import PAPER_SETS, RankedSet, rank_features
 from jclip.probes.fine_grained_table import (
     SetSummary,
@@ -32,7 +34,8 @@ from jclip.report import faults
 from jclip.report.faults import FaultChoice, activation_choice
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.runs.command import run_command
-from jclip.runs.options import Flag, OutFolder, Sources
+from jclip.runs.options import Embeddings, Flag, OutFolder, Sources
+from jclip.runs.probed import note_supplied
 from jclip.runs.record import Silent
 from jclip.runs.run import open_run
 
@@ -41,8 +44,9 @@ from jclip.runs.run import open_run
 class Options:
     """What is ranked."""
 
-    features: Annotated[Sources, Silent]
+    features: Annotated[Sources, Silent] = ()
     """Folders of extract_features, of the same annotation files."""
+    embeddings: Embeddings = ()
     head: Annotated[Path | None, Silent] = None
     """A re-projection head, .safetensors; its results stand beside the model's own."""
     allow_pickle: Annotated[Flag, Silent] = False
@@ -54,7 +58,9 @@ class Options:
 
 def main(options: Options) -> int:
     """Read, rank, test and write; returns the exit status."""
+    supplied = {folder: supplied_features(Path(folder)) for folder in options.embeddings}
     read = {folder: read_features(Path(folder)) for folder in options.features}
+    read |= {folder: one.features for folder, one in supplied.items()}
     _check(read)
     labels = feature_labels(list(read.values()))
     head = None
@@ -62,15 +68,18 @@ def main(options: Options) -> int:
         head = load_head(options.head, allow_pickle=options.allow_pickle)
         for features in read.values():
             require_base(options.head, features.base)
-    digests = [features_digest(Path(folder)) for folder in read]
+    digests = [features_digest(Path(folder)) for folder in options.features]
+    digests += [one.digest for one in supplied.values()]
     facts = {
         "features": dict(zip(labels, digests, strict=True)),
         "head": options.head and sha256(options.head),
     }
     with open_run("fine_grained_eval", options, out=options.out, **facts) as run:
+        note_supplied(run, [one.model for one in supplied.values()])
         results: list[RankedSet] = []
-        for label, features in zip(labels, read.values(), strict=True):
-            results += rank_features(features, label)
+        for label, (folder, features) in zip(labels, read.items(), strict=True):
+            scored = folder in supplied and supplied[folder].scored
+            results += rank_features(features, label, given_scores if scored else None)
             if head is not None and options.head is not None:
                 results += rank_features(features, f"{label} + {options.head.stem}", head.scores)
         summaries, comparisons = summarise_sets(results, options.seed), compare_models(results)
@@ -85,6 +94,8 @@ def main(options: Options) -> int:
 
 def _check(read: Mapping[str, Features]) -> None:
     """Refuse what cannot stand in one table."""
+    if not read:
+        raise InputError("name folders by --features, --embeddings or both")
     data = []
     for folder, features in read.items():
         if features.boxes is None:
@@ -141,12 +152,17 @@ def _notices(results: Sequence[RankedSet]) -> list[str]:
 
 def _faults(features: Sequence[Features]) -> list[FaultChoice]:
     """Which faults of the paper's code this run repeats: all that it has a choice in."""
-    fits = list(dict.fromkeys(one.origin.fit for one in features))
-    models = [one.origin.model for one in features]
+    # Of supplied embeddings neither is known.
+    known = [one.origin for one in features if one.origin.fit != SUPPLIED]
+    fits = list(dict.fromkeys(origin.fit for origin in known))
+    models = [origin.model for origin in known]
     overridden = [m["activation"] for m in models if m["activation"] != m["own_activation"]]
-    return [
+    own = [
         faults.BOX_CROP.choose("crop" in fits, f"fits: {', '.join(fits)}"),
         activation_choice(bool(overridden), overridden[0] if overridden else None),
+    ]
+    return [
+        *(own if known else ()),
         faults.TIES.choose(True, "in figures and tests; tables have both ways"),
         faults.FEW_NEGATIVES.choose(False, "counts in every table"),
         faults.MEDIAN.choose(False, "the paper's beside it"),

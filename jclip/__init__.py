@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from jclip.images import circular_shift, plan_views, preprocess, shift_views
     from jclip.model import Model, load
     from jclip.models import CLIP, CLIPConfig
+    from jclip.probes.outside import embed_folder
     from jclip.scoring import caption_ranks, score, shift_scores, zero_shot
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Model",
     "caption_ranks",
     "circular_shift",
+    "embed_folder",
     "load",
     "load_checkpoint",
     "load_clip",
@@ -37,6 +39,7 @@ _HOMES = {
     "jclip.images": ("circular_shift", "plan_views", "preprocess", "shift_views"),
     "jclip.model": ("Model", "load"),
     "jclip.models": ("CLIP", "CLIPConfig"),
+    "jclip.probes.outside": ("embed_folder",),
     "jclip.scoring": ("caption_ranks", "score", "shift_scores", "zero_shot"),
 }
 

@@ -6,6 +6,9 @@ from typing import Literal, Protocol, runtime_checkable
 from jclip.images.geometry import Fit
 
 OWN = "own"
+SUPPLIED = "supplied"
+"""In place of a fit where an encoder elsewhere prepared the images: it is not known here."""
+type SeenFit = Fit | Literal["supplied"]
 FitOption = Literal["own", "crop", "squash", "pad", "tiles", "native"]
 
 
@@ -22,3 +25,8 @@ class HasFit(Protocol):
 def fits_of(options: Sequence[FitOption], image_config: HasFit) -> list[Fit]:
     """The fits that are meant for one checkpoint, each once; `own` is the checkpoint's."""
     return list(dict.fromkeys(image_config.fit if fit == OWN else fit for fit in options))
+
+
+def seen_fits(options: Sequence[FitOption], image_config: HasFit | None) -> list[SeenFit]:
+    """The same, where a model may be one of an encoder elsewhere, of which there is no config."""
+    return [SUPPLIED] if image_config is None else [*fits_of(options, image_config)]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
 from jclip.data.image_sets import ImageSet
-from jclip.images import Fit
+from jclip.images.fits import SeenFit
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -22,7 +22,7 @@ class Scores:
     Attributes:
         image_set: its name.
         model: its name.
-        fit: how an image became a square.
+        fit: how an image became a square; `supplied` where another program made it one.
         images: `[N]` names.
         columns: `[K]`, what each score is of: a prompt, a shift, a degree of blur.
         values: `[N, K]`, 100 x cosine; NaN where it is still to come. Written in place.
@@ -30,14 +30,19 @@ class Scores:
 
     image_set: str
     model: str
-    fit: Fit
+    fit: SeenFit
     images: tuple[str, ...]
     columns: tuple[str, ...]
     values: Float[np.ndarray, "n k"]
 
     @classmethod
     def empty[Own: "Scores"](
-        cls: type[Own], opened: ImageSet, model: str, fit: Fit, columns: Sequence[str], **more: Any
+        cls: type[Own],
+        opened: ImageSet,
+        model: str,
+        fit: SeenFit,
+        columns: Sequence[str],
+        **more: Any,
     ) -> Own:
         """A result still to be filled; `more` are the fields that a subclass adds."""
         return cls(

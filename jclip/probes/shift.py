@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from jclip.data.image_sets import ImageSet
 from jclip.distributed import local_mesh
 from jclip.errors import InputError
-from jclip.images import Fit, ViewPlan
-from jclip.images.fits import FitOption
+from jclip.images import ViewPlan
+from jclip.images.fits import FitOption, SeenFit
 from jclip.probes.embed import embed_views
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
@@ -160,7 +160,7 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
         super().__init__(indices + [MIRRORED] * mirror, fits, prompt_prefix)
         self._views_per_step = views_per_step
 
-    def empty(self, opened: ImageSet, model: str, fit: Fit) -> ShiftScores:
+    def empty(self, opened: ImageSet, model: str, fit: SeenFit) -> ShiftScores:
         """One result still to be filled."""
         heights, widths = np.array([(image.height, image.width) for image in opened.images]).T
         return ShiftScores.empty(
@@ -173,6 +173,11 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             widths=widths,
             shifts=np.array([self.shifts[width] for width in widths.tolist()]),
         )
+
+    def picture_views(self, pixels: UInt8[np.ndarray, "h w 3"]) -> list[UInt8[np.ndarray, "h w 3"]]:
+        """The whole panorama at every shift, and flipped as one more."""
+        turned = [np.roll(pixels, shift, axis=1) for shift in self.shifts[pixels.shape[1]]]
+        return turned + [pixels[:, ::-1]] * self.mirror
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""

@@ -6,8 +6,10 @@ FG-CLIP.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal, get_args
 
+from jclip.images.fits import SUPPLIED
 from jclip.text.formats import TextFormat
 
 CHECKPOINTS_OWN = "the checkpoint's own"
@@ -86,10 +88,28 @@ def text_choice(name: str, how: TextFormat, chosen: Choice) -> FaultChoice | Non
     return TEXT_CLEANING.choose(chosen == REFERENCE, meaning)
 
 
+def model_choices(
+    fits: Sequence[str], overridden: bool, activation: str | None
+) -> list[FaultChoice]:
+    """Whether the centre crop, and another activation than the weights were trained with, are used.
+
+    Embeddings that were supplied leave a run no choice in either.
+    """
+    known = [fit for fit in dict.fromkeys(fits) if fit != SUPPLIED]
+    return [crop_choice(known), activation_choice(overridden, activation)] if known else []
+
+
 def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:
     """Whether the centre crop, which keeps half of a panorama, is among the fits."""
     meaning = f"fits: {', '.join(fits)}; at half a turn crops share no content"
     return CENTRE_CROP.choose("crop" in fits, meaning)
+
+
+def paired_choice(caption_files: Sequence[str]) -> FaultChoice:
+    """How captions find their images: by name, or by order where a file has no names."""
+    by_order = [name for name in caption_files if name.lower().endswith(".txt")]
+    meaning = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
+    return PAIRED_BY_ORDER.choose(False, meaning)
 
 
 def beta_choices(beta: float | Literal["flip"]) -> list[FaultChoice]:
