@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 from jclip.checkpoints import CheckpointDescription
 from jclip.checkpoints.description import Identity
-from jclip.data.supplied_files import Tower, read_towers
+from jclip.data.supplied_files import EMBEDDINGS_FILE, Tower, read_towers
 from jclip.data.supplied_index import Index, find_index, read_index
 from jclip.data.view_plan import PLAN_FILE
 from jclip.errors import InputError
@@ -81,6 +81,8 @@ def read_supplied(folder: Path) -> Supplied:
         places = places[:1]
     planned = {} if plan is None else {str(plan): _text(plan, read_json(plan), "digest")}
     if (path := find_index([folder], "scores")) is not None:
+        if (other := folder / EMBEDDINGS_FILE).is_file():
+            raise InputError(f"{path} and {other.name}: one of them is meant; remove the other")
         index = read_index([path])
         own: dict[str, Any] = {"scores": index}
         files, name, notices = index.files, folder.resolve().name, []

@@ -73,12 +73,11 @@ class OutsideModel:
         self, pictures: Sequence[UInt8[np.ndarray, "h w 3"]]
     ) -> Float32[np.ndarray, "n e"]:
         """The same of pixels."""
-        files = [
-            ImageFile(
-                f"picture {row}", functools.partial(np.asarray, pixels), *pixels.shape[:2], ""
-            )
-            for row, pixels in enumerate(pictures)
-        ]
+        files = []
+        for row, pixels in enumerate(pictures):
+            made = functools.partial(np.asarray, pixels)
+            height, width, _ = pixels.shape
+            files.append(ImageFile(f"picture {row}", made, height, width, digest=""))
         return self.embed_files(files)
 
     def require_own_fit(self, fit: Any) -> None:

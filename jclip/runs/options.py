@@ -114,7 +114,7 @@ Embeddings = Annotated[
     Silent,
     tyro.conf.arg(
         help="Folders of embeddings that another program made of what export_views wrote, each a "
-        "model of its own; then no checkpoint is probed unless --model names one."
+        "model of its own; then no checkpoint is probed unless --model names others than demo."
     ),
 ]
 OnError = Annotated[

@@ -14,7 +14,7 @@ from jclip.runs.run import Run
 def probed_models(options: ModelOptions, embeddings: Sequence[str]) -> list[Probed]:
     """All models of a run: checkpoints, described, then what is supplied, read and checked.
 
-    With folders of embeddings no checkpoint is probed unless one is named.
+    With folders of embeddings no checkpoint is probed unless others than the default are named.
 
     Raises:
         InputError: see `describe_models` and `read_supplied`; or an option of checkpoints is given
