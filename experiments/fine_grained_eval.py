@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from jclip.data.feature_plans import given_scores, supplied_features
+from jclip.data.feature_plans import supplied_features
 from jclip.data.features import Features, features_digest, read_features
 from jclip.errors import InputError
 from jclip.files.digests import sha256
@@ -78,8 +78,8 @@ def main(options: Options) -> int:
         note_supplied(run, [one.model for one in supplied.values()])
         results: list[RankedSet] = []
         for label, (folder, features) in zip(labels, read.items(), strict=True):
-            scored = folder in supplied and supplied[folder].scored
-            results += rank_features(features, label, given_scores if scored else None)
+            given = supplied[folder].given if folder in supplied else None
+            results += rank_features(features, label, given and given.scores)
             if head is not None and options.head is not None:
                 results += rank_features(features, f"{label} + {options.head.stem}", head.scores)
         summaries, comparisons = summarise_sets(results, options.seed), compare_models(results)

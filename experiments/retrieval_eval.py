@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from jclip.data.feature_plans import given_similarity, supplied_features
+from jclip.data.feature_plans import supplied_features
 from jclip.data.features import Features, features_digest, read_features
 from jclip.errors import InputError
 from jclip.files.digests import sha256
@@ -84,12 +84,11 @@ def main(options: Options) -> int:
         facts["embeddings"] = [one.digest for one in supplied]
     with open_run("retrieval_eval", options, out=options.out, **facts) as run:
         note_supplied(run, [one.model for one in supplied])
-        scored = [False] * len(read) + [one.scored for one in supplied]
+        given = [None] * len(read) + [one.given for one in supplied]
         results = []
-        for features, pairs, own in zip(every, selected, scored, strict=True):
+        for features, pairs, own in zip(every, selected, given, strict=True):
             model = str(features.origin.model["name"])
-            given = given_similarity if own else None
-            results += _both(model, pairs, options, given)
+            results += _both(model, pairs, options, own and own.similarity)
             if head is not None and options.head is not None:
                 results += _both(f"{model} + {options.head.stem}", pairs, options, head.similarity)
         run.write("retrieval", table := retrieval_table(results))

@@ -26,16 +26,34 @@ from jclip.images.fits import SUPPLIED
 _STRUCTURE = "plan"
 
 
-class SuppliedFeatures(NamedTuple):
-    """Features of supplied embeddings.
+@dataclasses.dataclass(frozen=True, eq=False)
+class GivenScores:
+    """Supplied scores `[I, T]` of every image, or box, with every text; NaN where none is needed.
 
-    `scored` marks supplied scores: then `features.images` are `[I, T]` scores with every text, and
-    `features.captions` `[C, 1]` the text that each caption is; see `given_scores`.
+    Embeddings are then rows and columns of it, `[N, 1]`, and these methods stand for a head's.
     """
+
+    values: Float32[np.ndarray, "i t"]
+
+    def scores(self, images: Float[Array, "n 1"], texts: Float[Array, "n k 1"]) -> Array:
+        """Each image against K texts of its own, `[N, K]`."""
+        return jnp.asarray(self.values)[_whole(images), _whole(texts)[..., 0]]
+
+    def similarity(self, images: Float[Array, "n 1"], captions: Float[Array, "m 1"]) -> Array:
+        """Every image against every caption, `[N, M]`."""
+        return jnp.asarray(self.values)[_whole(images), _whole(captions)[:, 0]]
+
+
+def _whole(rows: Float[Array, "..."]) -> Array:
+    return jnp.asarray(rows).astype(jnp.int32)
+
+
+class SuppliedFeatures(NamedTuple):
+    """Features of supplied embeddings; `given` are scores that were supplied in their place."""
 
     model: Supplied
     features: Features
-    scored: bool
+    given: GivenScores | None
 
     @property
     def digest(self) -> str:
@@ -107,11 +125,17 @@ def supplied_features(folder: Path) -> SuppliedFeatures:
     at = {text: row for row, text in enumerate(plan.texts)}
     texts = np.array([at[text] for text in features.texts], np.int64)
     if isinstance(matched, Scored):
-        images, captions = _matrix(matched, features, texts), texts[:, None].astype(np.float32)
+        given = GivenScores(_matrix(matched, features, texts))
+        images, captions = _column(np.arange(len(features.images))), _column(texts)
     else:
-        images, captions = matched.views, matched.texts[texts]
+        given, images, captions = None, matched.views, matched.texts[texts]
     filled = dataclasses.replace(features, images=images, captions=captions, origin=origin)
-    return SuppliedFeatures(model, filled, isinstance(matched, Scored))
+    return SuppliedFeatures(model, filled, given)
+
+
+def _column(rows: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n 1"]:
+    """Numbers of rows as embeddings; exact below 2^24."""
+    return rows[:, None].astype(np.float32)
 
 
 def _matrix(
@@ -132,15 +156,3 @@ def _matrix(
         own = texts[captions[captions >= 0]]
         found[row, own] = scored.scores(views[row : row + 1], own[None])
     return found
-
-
-def given_scores(images: Float[Array, "n t"], texts: Float[Array, "n k 1"]) -> Float[Array, "n k"]:
-    """Of `scored` features: each image against K texts of its own, as `head.scores`."""
-    return jnp.take_along_axis(images, texts[..., 0].astype(jnp.int32), axis=1)
-
-
-def given_similarity(
-    images: Float[Array, "n t"], captions: Float[Array, "m 1"]
-) -> Float[Array, "n m"]:
-    """Of `scored` features: every image against every caption, as `head.similarity`."""
-    return images[:, captions[:, 0].astype(jnp.int32)]

@@ -49,9 +49,12 @@ def photos(tmp_path):
              "neg_category_ids": [m for m in range(9) if m != n]}
             for k in range(2)
         ]  # fmt: skip
-        sentences = [{"raw": f"a {words[n]} thing"}, {"raw": f"some {words[n]} things"}]
+        sentences = [
+            {"raw": text, "sentid": 2 * n + k, "imgid": n}
+            for k, text in enumerate((f"a {words[n]} thing", f"some {words[n]} things"))
+        ]
         karpathy.append({"imgid": n, "filename": f"{n}.png", "split": "test" if n < 6 else "val",
-                         "sentences": sentences})  # fmt: skip
+                         "sentids": [2 * n, 2 * n + 1], "sentences": sentences})  # fmt: skip
     categories = [{"id": n, "name": f"a {word} cup"} for n, word in enumerate(words)]
     coco = {"images": images, "annotations": annotations, "categories": categories}
     (tmp_path / "1_attributes.json").write_text(json.dumps(coco))
@@ -126,7 +129,7 @@ def test_ranks(run_experiment, photos, tmp_path):
         own = [texts[box["category_id"]], *(texts[n] for n in box["neg_category_ids"])]
         image = photos / f"{box['image_id']}.png"
         (rank,) = jclip.caption_ranks(ENCODER, image, [box["bbox"]], [own])
-        kept = [row["rank_averaged"] for row in found if row["annotation"] == box["id"]]
+        kept = [row["rank_ties_averaged"] for row in found if row["annotation"] == box["id"]]
         assert kept[-1] == rank
     assert "colour histogram · supplied: mean rank" in ended.out
     assert len({row["rank"] for row in found}) > 2
@@ -164,8 +167,9 @@ def test_scores_that_are_no_cosine(run_experiment, photos, panorama_folder, tmp_
     tables = {shift_sweep: "scores", fine_grained_eval: "ranks", retrieval_eval: "retrieval"}
     for number, (module, options) in enumerate(probes.items()):
         name = module.__name__.rpartition(".")[2]
-        views = run_experiment(export_views, name, *options, out=f"views-{number}").folder
-        embed(views)
+        exported = run_experiment(export_views, name, *options, out=f"views-{number}")
+        assert exported.status == 0, exported.err
+        embed(views := exported.folder)
         files, texts = columns(views / "images.csv", "file"), columns(views / "texts.csv", "text")
         values = cosine(
             ENCODER.encode_image([Image.open(views / file) for file in files])[:, None],
@@ -183,7 +187,9 @@ def test_scores_that_are_no_cosine(run_experiment, photos, panorama_folder, tmp_
         ended = run_experiment(
             module, *more, "--embeddings", f"{views},{scored}", out=f"run-{number}"
         )
-        assert ended.status == 0, ended.err
+        assert ended.status == 0, ended.err + "".join(
+            p.read_text() for p in ended.folder.glob("tr*")
+        )
         found = pyarrow.parquet.read_table(ended.folder / f"{tables[module]}.parquet").to_pylist()
         first, second = found[: len(found) // 2], found[len(found) // 2 :]
         assert first[0]["model"].startswith("colour histogram")
@@ -286,8 +292,9 @@ def test_plans_of_another_kind_are_refused(run_experiment, photos, panorama_fold
     ended = run_experiment(fine_grained_eval, "--embeddings", views)
     assert ended.status == 2 and "holds no plan of boxes or captions" in ended.err
     options = ("retrieval_eval", "--coco", tmp_path / "karpathy.json", "--images", photos)
-    whole = run_experiment(export_views, *options, out="whole").folder
-    embed(whole)
+    exported = run_experiment(export_views, *options, out="whole")
+    assert exported.status == 0, exported.err
+    embed(whole := exported.folder)
     ended = run_experiment(fine_grained_eval, "--embeddings", whole)
     assert ended.status == 2 and "boxes with negatives are needed" in ended.err
     shutil.rmtree(whole / "plan")
