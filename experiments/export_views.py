@@ -18,7 +18,6 @@ from typing import Annotated
 
 import tyro
 
-from experiments import keyword_probe, shift_sweep
 from jclip.data.feature_plans import write_feature_plan
 from jclip.data.view_plan import Plan, write_plan
 from jclip.probes.view_plans import caption_pictures, plan_captions
@@ -26,6 +25,8 @@ from jclip.runs.boxes import FeatureOptions
 from jclip.runs.command import run_command
 from jclip.runs.options import OutFolder
 from jclip.runs.run import Run, open_run
+
+from . import keyword_probe, shift_sweep
 
 
 @dataclasses.dataclass(frozen=True)

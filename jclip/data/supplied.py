@@ -6,12 +6,10 @@ may lie in the folder above, so that an exported folder can hold a folder for ea
 """
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from jclip.checkpoints import CheckpointDescription
 from jclip.checkpoints.description import Identity
@@ -86,7 +84,7 @@ def read_supplied(folder: Path) -> Supplied:
         index = read_index([path])
         own: dict[str, Any] = {"scores": index}
         files, name, notices = index.files, folder.resolve().name, []
-        meaning = "scores were supplied; they are used as they are, and need be no cosine"
+        what = "scores, which need be no cosine, were supplied"
     else:
         images, texts, metadata = read_towers(folder, places)
         own = {"images": images, "texts": texts}
@@ -95,10 +93,10 @@ def read_supplied(folder: Path) -> Supplied:
         if "plan" in metadata:
             planned[images.where] = metadata["plan"]
         notices = [*_constant(images, "image"), *_constant(texts, "text"), *_halves(images, texts)]
-        meaning = "embeddings were supplied"
+        what = "embeddings were supplied"
     told = (
-        f"The {meaning}: fit, resolution, activation, text cleaning and precision are its "
-        "encoder's and not known here (supplied)."
+        f"Its {what} by another program: fit, resolution, activation, text cleaning and precision "
+        "are not known here (supplied)."
     )
     identity = Identity(
         name=name,
@@ -118,17 +116,12 @@ def _text(path: Path, values: dict[str, Any], field: str) -> str:
     return values[field]
 
 
-def unit_embeddings(values: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
-    """Rows, none of them zero, scaled to length 1, however long or short they are."""
-    return unit_rows(values / np.abs(values).max(axis=1, keepdims=True))
-
-
 def _constant(tower: Tower, kind: str) -> list[str]:
     """A notice if an encoder seems to say the same of everything."""
     rows = np.unique(np.linspace(0, len(tower.values) - 1, _COMPARED).astype(int))
     if len(rows) < 2:
         return []
-    some = unit_embeddings(tower.values[rows])
+    some = unit_rows(tower.values[rows])
     if (least := float((some @ some.T).min())) <= _CONSTANT:
         return []
     return [
@@ -155,8 +148,3 @@ def _repeated(tower: Tower) -> int:
     """How many rows equal another row."""
     _, counts = np.unique([hash(row.tobytes()) for row in tower.values], return_counts=True)
     return int(counts[counts > 1].sum())
-
-
-def names_of(supplied: Sequence[Supplied]) -> set[str]:
-    """What results call some models."""
-    return {model.identity.name for model in supplied}

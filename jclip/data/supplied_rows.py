@@ -1,6 +1,7 @@
 """Supplied embeddings, or scores, in the order of a plan: each view and text once, and no other."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from jclip.data.file_names import KnownFiles
-from jclip.data.supplied import Supplied, unit_embeddings
+from jclip.data.supplied import Supplied
 from jclip.data.supplied_files import Tower
 from jclip.data.supplied_index import Index
 from jclip.data.view_plan import Plan, View
 from jclip.errors import InputError
+from jclip.models.unit_norm import unit_rows
 
 # Scores at once, in numbers that are multiplied.
 _BLOCK = 1 << 22
@@ -22,10 +24,15 @@ _SAME_TEXT = 1e-2
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:
-    """Embeddings of length 1 in a plan's order, views `[V, D]` and texts `[T, D]`."""
+    """Embeddings in a plan's order, views `[V, D]` and texts `[T, D]`, as they were supplied."""
 
     views: Float32[np.ndarray, "v d"]
     texts: Float32[np.ndarray, "t d"]
+
+    @functools.cached_property
+    def unit(self) -> tuple[Float32[np.ndarray, "v d"], Float32[np.ndarray, "t d"]]:
+        """The same of length 1."""
+        return unit_rows(self.views), unit_rows(self.texts)
 
     def scores(
         self, views: Int64[np.ndarray, "n v"], texts: Int64[np.ndarray, "n k"]
@@ -35,12 +42,13 @@ class Embedded:
         100 x cosine. Arguments are rows of the plan.
         """
         n, v, k = len(views), views.shape[1], texts.shape[1]
+        seen, said = self.unit
         found = np.empty((n, v, k), np.float32)
         block = max(1, _BLOCK // (v * k * self.views.shape[1]))
         for start in range(0, n, block):
             own = slice(start, start + block)
             # Summed in one order for every text, so that equal texts tie.
-            products = self.views[views[own], None] * self.texts[texts[own]][:, None]
+            products = seen[views[own], None] * said[texts[own]][:, None]
             found[own] = 100 * products.sum(axis=-1)
         return found.reshape(n, v * k)
 
@@ -98,9 +106,7 @@ def match(supplied: Supplied, plan: Plan) -> Embedded | Scored:
     assert supplied.images is not None and supplied.texts is not None
     seen = _view_rows(supplied.images.index, views)
     said = _text_rows(supplied.texts, plan.texts)
-    return Embedded(
-        unit_embeddings(supplied.images.values[seen]), unit_embeddings(supplied.texts.values[said])
-    )
+    return Embedded(supplied.images.values[seen], supplied.texts.values[said])
 
 
 class _Views:
@@ -204,9 +210,7 @@ def _text_rows(tower: Tower, texts: Sequence[str]) -> Int64[np.ndarray, " t"]:
         first = rows[at[text]]
         if first < 0:
             rows[at[text]] = number
-        elif (
-            np.abs(np.subtract(*unit_embeddings(tower.values[[first, number]]))).max() > _SAME_TEXT
-        ):
+        elif np.abs(np.subtract(*unit_rows(tower.values[[first, number]]))).max() > _SAME_TEXT:
             raise InputError(
                 f"{index.where(number)}: {text!r:.120} is there twice, in row {first} with another "
                 "embedding"

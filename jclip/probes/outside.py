@@ -11,7 +11,6 @@ from PIL import Image
 
 from jclip.data.arguments import images_argument, texts_argument
 from jclip.data.images import ImageFile, decode
-from jclip.data.supplied import unit_embeddings
 from jclip.data.supplied_files import EMBEDDINGS_FILE
 from jclip.data.supplied_index import find_index, read_index
 from jclip.data.view_plan import PLAN_FILE
@@ -19,6 +18,7 @@ from jclip.errors import InputError
 from jclip.files.atomic import replacing
 from jclip.files.digests import write_tensors
 from jclip.files.json_files import read_json
+from jclip.models.unit_norm import unit_rows
 
 _IMAGES_AT_ONCE, _TEXTS_AT_ONCE = 64, 256
 
@@ -67,7 +67,7 @@ class OutsideModel:
             return self.encoder.encode_image([Image.fromarray(decode(file)) for file in some])
 
         names = [file.name for file in files]
-        return unit_embeddings(encoded("encode_image", encode, files, names, _IMAGES_AT_ONCE))
+        return unit_rows(encoded("encode_image", encode, files, names, _IMAGES_AT_ONCE))
 
     def embed_pictures(
         self, pictures: Sequence[UInt8[np.ndarray, "h w 3"]]
@@ -97,7 +97,7 @@ class OutsideModel:
         """
         texts = texts_argument(texts, "texts")
         found = encoded("encode_text", self.encoder.encode_text, texts, texts, _TEXTS_AT_ONCE)
-        return unit_embeddings(found)
+        return unit_rows(found)
 
 
 def encoded(
@@ -121,7 +121,8 @@ def encoded(
                 f"{method}: {values.dtype} {values.shape} for {len(own)} inputs; [N, D] is meant"
             )
         values = values.astype(np.float32)
-        wrong = ~np.isfinite(values).all(axis=1) | ~values.any(axis=1)
+        lengths = np.sqrt(np.einsum("ne,ne->n", values, values))
+        wrong = ~np.isfinite(lengths) | (lengths == 0)
         if wrong.any():
             row = int(np.argmax(wrong))
             raise InputError(

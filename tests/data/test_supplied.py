@@ -65,8 +65,8 @@ def unit(values):
 
 
 def check(found, order=slice(None), said=slice(None)):
-    np.testing.assert_allclose(found.views, unit(EMBEDDINGS["image_embeds"])[order], atol=1e-6)
-    np.testing.assert_allclose(found.texts, unit(EMBEDDINGS["text_embeds"])[said], atol=1e-6)
+    np.testing.assert_array_equal(found.views, EMBEDDINGS["image_embeds"][order])
+    np.testing.assert_array_equal(found.texts, EMBEDDINGS["text_embeds"][said])
 
 
 def test_rows_are_arranged_as_the_plan_has_them(tmp_path):
@@ -116,8 +116,7 @@ def test_dtypes(tmp_path, dtype):
             np.save(folder / f"{name}.npy", values)
         (folder / "embeddings.safetensors").unlink()
     found, notices = matched(folder), read_supplied(folder).identity.notices
-    expected = unit(given["image_embeds"].astype(np.float32))
-    np.testing.assert_allclose(found.views, expected, atol=1e-6)
+    np.testing.assert_array_equal(found.views, given["image_embeds"].astype(np.float32))
     assert found.views.dtype == np.float32
     assert any("16 bits tie more often" in notice for notice in notices) == (dtype != np.float64)
 
@@ -135,6 +134,26 @@ def test_a_constant_encoder_is_noticed(tmp_path):
     notices = read_supplied(folder).identity.notices
     assert any(n.startswith("Every two image embeddings have a cosine above 0.99") for n in notices)
     assert not any("Every two text" in n for n in notices)
+
+
+def test_boxes_of_images(tmp_path):
+    """Named by their image and their sides, as text or as a list."""
+    sides = [(1.0, 2.5, 30.123456, 4.0), (1.0, 2.5, 31.0, 4.0)]
+    plan = make_plan([View(f"{n}.png", "", "a.png", box=box) for n, box in enumerate(sides)],
+                     TEXTS, [])  # fmt: skip
+    embeddings = {**EMBEDDINGS, "image_embeds": EMBEDDINGS["image_embeds"][:2]}
+    rows = [{"file": "a.png", "box": " ".join(f"{x:g}" for x in box)} for box in sides[::-1]]
+    folder = write(tmp_path / "a", embeddings, images=rows)
+    found = match(read_supplied(folder), plan)
+    np.testing.assert_array_equal(found.views, embeddings["image_embeds"][::-1])
+    (folder / "images.csv").unlink()
+    lines = [json.dumps({"file": "x/a.png", "box": box}) for box in sides]
+    (folder / "images.jsonl").write_text("\n".join(lines))
+    found = match(read_supplied(folder), plan)
+    np.testing.assert_array_equal(found.views, embeddings["image_embeds"])
+    (folder / "images.jsonl").write_text("\n".join(lines).replace("31.0", "32.0"))
+    with pytest.raises(InputError, match=r"row 1 \(from 0\): x/a.png has no view box"):
+        match(read_supplied(folder), plan)
 
 
 def test_clip_retrieval_is_read(tmp_path):
@@ -157,8 +176,8 @@ def test_clip_retrieval_is_read(tmp_path):
         path = folder / "metadata" / f"metadata_{part}.parquet"
         pyarrow.parquet.write_table(pa.table(metadata), path)
     found = matched(folder)
-    expected = unit(EMBEDDINGS["image_embeds"].astype(np.float16).astype(np.float32))
-    np.testing.assert_allclose(found.views, expected, atol=1e-6)
+    halves = EMBEDDINGS["image_embeds"].astype(np.float16)
+    np.testing.assert_array_equal(found.views, halves.astype(np.float32))
     assert read_supplied(folder).identity.name == "a"
     np.save(folder / "img_emb" / "img_emb_00.npy", EMBEDDINGS["image_embeds"][:3])
     with pytest.raises(InputError, match=r"img_emb_01.npy: float16 \(2, 4\), unlike img_emb_00"):
@@ -198,6 +217,10 @@ WRONG = {
     "infinite": (
         {"embeddings": changed("text_embeds", (1, 0), np.inf)},
         r"text_embeds, row 1 \(from 0; a lake\): not finite",
+    ),
+    "too short for a direction": (
+        {"embeddings": changed("text_embeds", 0, 1e-30)},
+        r"text_embeds, row 0 \(from 0; a hall\): of length zero",
     ),
     "zero": (
         {"embeddings": changed("text_embeds", 0, 0)},

@@ -86,7 +86,7 @@ def test_shift_sweep(run_experiment, panorama_folder):
     np.testing.assert_allclose(mirrored, cosine(flipped, texts), **CLOSE)
     assert np.ptp(found, axis=1).max() > 0.1
     page = (ended.folder / "report.html").read_text()
-    assert "The embeddings were supplied: fit, resolution, activation" in page
+    assert "Its embeddings were supplied by another program: fit, resolution" in page
     record = json.loads((ended.folder / "run.json").read_text())
     assert record["identity"]["models"] == {"colour histogram": "supplied"}
     # Neither was a choice of this run's.
@@ -196,7 +196,7 @@ def test_scores_that_are_no_cosine(run_experiment, photos, panorama_folder, tmp_
         assert second[0]["model"].startswith("scored") and len(first) == len(second)
         for one, other in zip(first, second, strict=True):
             assert one | {"model": ""} == pytest.approx(other | {"model": ""}, abs=1e-4)
-        assert "The scores were supplied; they are used as they are" in ended.out
+        assert "Its scores, which need be no cosine, were supplied" in ended.out
 
 
 def test_a_model_of_ours_scores_the_same_from_outside(run_experiment, panorama_folder, tmp_path):
