@@ -6,6 +6,7 @@ may lie in the folder above, so that an exported folder can hold a folder for ea
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ class Supplied:
 
 type Probed = CheckpointDescription | Supplied
 """A model that a probe asks: a checkpoint of ours, or what another program made."""
+
+
+def unknown_settings(models: Sequence[Probed]) -> dict[str, str]:
+    """The settings of checkpoints that mean nothing in a run whose models are all supplied."""
+    alone = bool(models) and all(isinstance(model, Supplied) for model in models)
+    return dict.fromkeys(("precision", "fits"), SUPPLIED) if alone else {}
 
 
 def read_supplied(folder: Path) -> Supplied:

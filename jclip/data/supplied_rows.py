@@ -114,13 +114,19 @@ class _Views:
 
     def __init__(self, plan: Plan):
         self.views = plan.views
-        self._files = KnownFiles([view.file for view in plan.views], [""] * len(plan.views))
-        names = list(dict.fromkeys(view.image for view in plan.views))
-        self._images = KnownFiles(names, [""] * len(names))
-        at = {name: row for row, name in enumerate(names)}
-        self._of_image: list[list[int]] = [[] for _ in names]
+        self._exact = {view.file: [row] for row, view in enumerate(plan.views)}
+        by_image: dict[str, list[int]] = {}
         for row, view in enumerate(plan.views):
-            self._of_image[at[view.image]].append(row)
+            by_image.setdefault(view.image, []).append(row)
+        self._names, self._of_image = [*by_image], [*by_image.values()]
+
+    @functools.cached_property
+    def _files(self) -> KnownFiles:
+        return KnownFiles([*self._exact], [""] * len(self._exact))
+
+    @functools.cached_property
+    def _images(self) -> KnownFiles:
+        return KnownFiles(self._names, [""] * len(self._names))
 
     def find(self, index: Index, number: int) -> int:
         """The row of the plan that a row of an index is of.
@@ -130,7 +136,7 @@ class _Views:
         """
         row, where = index.rows[number], index.where(number)
         name = row["file"]
-        found = self._files.find(name)
+        found = self._exact.get(name) or self._files.find(name)
         if not found:
             every = [view for image in self._images.find(name) for view in self._of_image[image]]
             found = [view for view in every if _fits(row, self.views[view])]

@@ -54,6 +54,7 @@ SHARED = {
 OPTIONS = {
     shift_sweep: {
         **SHARED,
+        "--embeddings": ["IN", *PATHS],
         "--shifts": ["2", "3", *NUMBERS],
         "--shift-pixels": ["1,2", *NUMBERS],
         "--num-processes": NUMBERS,
@@ -66,6 +67,7 @@ OPTIONS = {
     },
     keyword_probe: {
         **SHARED,
+        "--embeddings": ["IN", *PATHS],
         "--control": ["c=IN/images", "none", "IN/images", *PATHS],
         "--identifiers": ["a,b", *TEXTS],
         "--generics": ["c", *TEXTS],

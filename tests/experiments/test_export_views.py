@@ -88,7 +88,9 @@ def test_shift_sweep(run_experiment, panorama_folder):
     page = (ended.folder / "report.html").read_text()
     assert "Its embeddings were supplied by another program: fit, resolution" in page
     record = json.loads((ended.folder / "run.json").read_text())
-    assert record["identity"]["models"] == {"colour histogram": "supplied"}
+    identity = record["identity"]
+    assert identity["models"] == {"colour histogram": "supplied"}
+    assert identity["precision"] == identity["fits"] == "supplied"
     # Neither was a choice of this run's.
     faults = {fault["fault"] for fault in record["faults"]}
     assert not faults & {"the centre crop keeps half of a panorama",
