@@ -6,17 +6,19 @@
 The table of paper 2: every head through the warm-up on captions and through training against hard
 negatives, all seeds at once, measured before, between and after. Folders of features come from
 `experiments.extract_features`; without any, the demo world's are made, for which 60,000 photos are
-rendered. Writes results.csv (one row per head, stage and seed), table.csv, heads/*.safetensors,
-figures/ and report.html. On two CPU cores the demo world takes an hour, most of it rendering.
+rendered. `--also hard_negatives` measures heads on foils that they never saw. Writes results.csv
+(one row per head, stage and seed), table.csv, heads/*.safetensors, figures/ and report.html. On two
+CPU cores the demo world takes an hour, most of it rendering.
 """
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import pyarrow as pa
 import tyro
 
+from experiments import hard_negatives
 from jclip.checkpoints import describe_checkpoint
 from jclip.errors import InputError
 from jclip.heads import (
@@ -28,15 +30,18 @@ from jclip.heads import (
     TextAxis,
     save_head,
 )
+from jclip.probes.head_foils import best_key, measured_row
 from jclip.probes.heads import RECALLS, measure_cosine, measure_head
 from jclip.probes.retrieval import Normalisation
 from jclip.report import faults
 from jclip.report.head_faults import head_choices
-from jclip.report.heads_page import heads_page
+from jclip.report.head_foils import with_unseen_foils
+from jclip.report.heads_page import heads_page, result_line
 from jclip.report.training_tables import heads_table
 from jclip.runs.boxes import DEMO
 from jclip.runs.command import run_command
 from jclip.runs.head_features import HeadFeatureOptions, HeadFeatures
+from jclip.runs.head_foils import HeadFoilOptions
 from jclip.runs.options import Integers, Names, OutFolder
 from jclip.runs.record import Silent
 from jclip.runs.run import open_run
@@ -82,6 +87,9 @@ class Options:
     """Along which hard negatives are normalised in training; captions in the paper's code."""
     normalisation: Normalisation = "corrected"
     """Of retrieval before any head; reference repeats the paper's fault."""
+    unseen: tyro.conf.OmitArgPrefixes[HeadFoilOptions] = dataclasses.field(
+        default_factory=HeadFoilOptions
+    )
     out: OutFolder = None
 
     def stages(self) -> list[tuple[HeadRecipe, list[HeadRun]]]:
@@ -122,6 +130,7 @@ class Options:
 def main(options: Options) -> int:
     """Check everything, then train and measure every head; returns the exit status."""
     stages, demo = options.stages(), options.features.demo
+    options.unseen.check(demo=demo)
     features = None if demo else options.features.read()
     size = describe_checkpoint(DEMO).config.embedding_width
     configs = options.configs(size if features is None else features.warm_up.images.shape[1])
@@ -134,13 +143,14 @@ def main(options: Options) -> int:
         features = features or options.features.read()
         run.confirm("features", features.digests)
         before = measure_cosine(features.test, features.retrieval, options.normalisation)
-        rows: list[dict[str, Any]] = [{"head": "CLIP", "stage": "before", "seed": 0, **before}]
-        print(_line(rows[-1]), flush=True)
+        foils = options.unseen.read(features.warm_up.base, hard_negatives.demo_run)
+        rows = [measured_row(clip := ("CLIP", "before", 0), before, foils, None)]
+        print(result_line(rows[-1]), flush=True)
         for config in configs:
             for stage, seed, head in _train(options, config, features, run.folder):
                 measured = measure_head(head, features.test, features.retrieval)
-                rows.append({"head": config.kind, "stage": stage, "seed": seed, **measured})
-                print(_line(rows[-1]), flush=True)
+                rows.append(measured_row((config.kind, stage, seed), measured, foils, head))
+                print(result_line(rows[-1]), flush=True)
         run.write("results", pa.Table.from_pylist(rows))
         run.write("table", table := heads_table(rows))
         repeated = options.normalisation == "reference"
@@ -150,8 +160,11 @@ def main(options: Options) -> int:
             *head_choices(configs, [recipe for recipe, _ in stages], options.seeds),
         ]
         sets = [name for name in before if name not in ("mean_rank", *RECALLS)]
-        lines = [_line(row) for row in table.to_pylist()]
-        return run.publish(heads_page(table, sets), lines, choices)
+        lines, page = [result_line(row) for row in table.to_pylist()], heads_page(table, sets)
+        if foils is not None:
+            run.write("foils", compared := foils.compare(clip, best_key(rows)))
+            page = with_unseen_foils(page, table, foils.columns, compared)
+        return run.publish(page, lines, choices)
 
 
 def _train(
@@ -176,12 +189,6 @@ def _train(
             save_head(one.head, folder / "heads" / name, base=features.warm_up.base)
             results.append((recipe.stage, one.run.seed, one.head))
     return results
-
-
-def _line(row: dict[str, Any]) -> str:
-    which = f"seed {row['seed']}" if "seed" in row else f"{row['seeds']} seeds"
-    recalls = " ".join(f"{row[name]:.1f}" for name in RECALLS)
-    return f"{row['head']}, {row['stage']}, {which}: mean rank {row['mean_rank']:.2f}; {recalls}"
 
 
 if __name__ == "__main__":

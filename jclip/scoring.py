@@ -26,7 +26,9 @@ from jclip.probes.outside import Encoder, OutsideModel
 from jclip.probes.probe import stream_scores
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject
+from jclip.probes.zero_shot import class_embeddings
 from jclip.statistics.ranks import Ties, positive_ranks
+from jclip.text.templates import prompts_of
 
 _VIEWS_PER_STEP = 16
 
@@ -210,6 +212,5 @@ def zero_shot(
         if template.count("{}") != 1:
             raise InputError(f"templates[{row}]: {template!r} does not hold one {{}} for the class")
     seen = model.embed_images(images, fit)
-    prompts = [template.replace("{}", name) for name in classes for template in templates]
-    texts = model.embed_texts(prompts).reshape(len(classes), len(templates), -1).mean(axis=1)
-    return 100 * seen @ (texts / np.linalg.norm(texts, axis=1, keepdims=True)).T
+    prompts = prompts_of(classes, templates)
+    return 100 * seen @ class_embeddings(model.embed_texts(prompts), len(classes)).T

@@ -117,8 +117,17 @@ def describe_object(words: ObjectWords, attributes: Iterable[str] = tuple(ATTRIB
     Raises:
         ValueError: An attribute is unknown.
     """
-    phrase = _with_article(_noun(words, attributes))
+    phrase = name_object(words, attributes)
     return f"{phrase[0].upper()}{phrase[1:]}."
+
+
+def name_object(words: ObjectWords, attributes: Iterable[str]) -> str:
+    """The object with some of its attributes and an article: "a red striped cube".
+
+    Raises:
+        ValueError: An attribute is unknown.
+    """
+    return _with_article(_noun(words, attributes))
 
 
 def describe(

@@ -62,7 +62,7 @@ class Pairs(NamedTuple):
     captions: list[str]
 
 
-def _close_up(key, scene: Scene) -> tuple[Camera, Array]:
+def close_up(key, scene: Scene) -> tuple[Camera, Array]:
     """A camera on one object, and that object's place."""
     chosen, sideways, upwards, opening = jax.random.uniform(key, (4,))
     place = jnp.floor(chosen * jnp.sum(scene.present)).astype(jnp.int32)
@@ -83,7 +83,7 @@ def _draw(seed: int, split: str, first: Int[Array, ""], composition: Composition
         return jax.tree.map(lambda x: x[start:stop], tree)
 
     cameras = jax.vmap(sample_camera)(own[panoramic:shot], part(scenes, panoramic, shot))
-    close, places = jax.vmap(_close_up)(own[shot:], part(scenes, shot, None))
+    close, places = jax.vmap(close_up)(own[shot:], part(scenes, shot, None))
     cameras = jax.tree.map(lambda *x: jnp.concatenate(x), cameras, close)
     photographed = part(scenes, panoramic, None), cameras
     panoramas = draw_many(lambda s: render_panorama(s, size), part(scenes, 0, panoramic))

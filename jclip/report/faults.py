@@ -79,6 +79,11 @@ SUPPRESSED = Fault(
 # Of no paper's code, but of the processors that the field's scripts call.
 TEXT_CLEANING = Fault(0, 0, "texts are cleaned as a processor does it, not as in training")
 
+# Of the code of hard-negative benchmarks and of the tools that run them.
+UNWINNABLE = Fault(0, 0, "foils that equal the right text count, though nobody can win them")
+FOIL_TIES = Fault(0, 0, "ties count for the right text in one tool and against it in another")
+SMALL_CLASSES = Fault(0, 0, "a relation of one case weighs as much as one of thousands")
+
 
 def text_choice(name: str, how: TextFormat, chosen: Choice) -> FaultChoice | None:
     """How one checkpoint's texts are cleaned; None if its library does it as its training did."""

@@ -27,6 +27,13 @@ def rank_gain(before: float, after: float) -> float:
     return (before - after) / (before - 1) if before > 1 else float("nan")
 
 
+def result_line(row: Row) -> str:
+    """One head, stage and seed, or several seeds, in a line of text."""
+    which = f"seed {row['seed']}" if "seed" in row else f"{row['seeds']} seeds"
+    recalls = " ".join(f"{row[name]:.1f}" for name in RECALLS)
+    return f"{row['head']}, {row['stage']}, {which}: mean rank {row['mean_rank']:.2f}; {recalls}"
+
+
 def heads_page(table: pa.Table, sets: Sequence[str]) -> Page:
     """The page of heads before, between and after the two stages of their training.
 

@@ -14,7 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiments import extract_features, keyword_probe, lora_finetune, shift_sweep
+from experiments import (
+    extract_features,
+    hard_negatives,
+    keyword_probe,
+    lora_finetune,
+    shift_sweep,
+    zero_shot,
+)
 from jclip.runs.command import run_command
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "hf_full")
@@ -51,6 +58,7 @@ SHARED = {
     "--adapter": [f"{MODEL}/peft_adapter", *PATHS],
     "--batch-size": ["1", "3", *NUMBERS],
 }
+NO_CAPTIONS = ("--captions", "--prompt-prefix", "--on-error")
 OPTIONS = {
     shift_sweep: {
         **SHARED,
@@ -93,12 +101,34 @@ OPTIONS = {
         "--captions-per-image": ["1", *NUMBERS],
         "--fit": ["squash", "x"],
     },
+    hard_negatives: {
+        **{k: v for k, v in SHARED.items() if k not in NO_CAPTIONS},
+        "--sets": ["sugar_crepe:IN/crepe.json", "aro:IN/crepe.json", "winoground:IN", *PATHS],
+        "--images": ["IN/images", "sugar_crepe=IN/images", "aro=IN,aro=IN", *PATHS],
+        "--fit": ["squash", "x"],
+        "--head": PATHS,
+        "--unwinnable": ["reference", "x"],
+        "--joint": TEXTS,
+        "--left-out": TEXTS,
+        "--seed": ["1", *NUMBERS],
+    },
+    zero_shot: {
+        **{k: v for k, v in SHARED.items() if k not in NO_CAPTIONS},
+        "--images": ["IN/classes", "IN/images", *PATHS],
+        "--templates": ["simple", "IN/coco.json", *TEXTS],
+        "--class-names": ["IN/names.csv", "IN/coco.json", *PATHS],
+        "--fit": ["squash", "x"],
+        "--loading-check": ["off", "x"],
+        "--seed": ["1", *NUMBERS],
+    },
 }
 NEEDED = {"--model": MODEL, "--images": "IN/images"}
 EACH = {
     # Long trainings would only show that training is long.
     lora_finetune: {"--epochs": "1", "--batch-size-train": "2", "--targets": "reference"},
     extract_features: {"--coco": "IN/coco.json", "--images": "IN"},
+    hard_negatives: {"--sets": "sugar_crepe:IN/crepe.json"},
+    zero_shot: {"--images": "IN/classes"},
 }
 CAPTIONS = {
     "captions.csv": [b"file,caption\na.png,a hall\nb.png,a lake\n", b"file,caption\n", b"a;b\n"],
@@ -153,6 +183,17 @@ def write(folder, files):
     sentences = [{"sentid": 0, "raw": "a hall"}, {"sentid": 1, "raw": "a room"}]
     image = {"imgid": 0, "filename": "images/a.png", "split": "test", "sentences": sentences}
     (folder / "coco.json").write_text(json.dumps({"images": [image]}), encoding="utf-8")
+    crepe = {
+        name[0]: {"filename": name, "caption": "a hall", "negative_caption": f"a {name}"}
+        for name in ("a.png", "b.png")
+    }
+    (folder / "crepe.json").write_text(json.dumps(crepe), encoding="utf-8")
+    (folder / "names.csv").write_text("one,a hall\ntwo,a room\n", encoding="utf-8")
+    for name in ("one", "two"):
+        (folder / "classes" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 30), name.replace("one", "red").replace("two", "blue")).save(
+            folder / "classes" / name / "a.png"
+        )
 
 
 def run(experiment, options, folder):

@@ -7,7 +7,9 @@ import pytest
 from small_features import boxed, captioned
 
 from experiments import heads_table
+from jclip.data.embedded import Embedded, write_embedded, write_foil_sets
 from jclip.data.features import write_features
+from jclip.data.foils import FoilFile, FoilRecord, Picture, foil_set
 from jclip.heads import load_head
 from jclip.probes.heads import measure_cosine, measure_head
 from jclip.runs.command import run_command
@@ -63,11 +65,51 @@ def test_heads_before_between_and_after(table):
     assert (folder / "figures" / "trade-off.png").exists()
 
 
+def write_foils(folder, base=None, size=8, n=40):
+    """A run of hard negatives by the features' model: random pictures, right texts near them."""
+    rng = np.random.default_rng(0)
+    records = tuple(
+        FoilRecord(str(k), (Picture(str(k)),), (f"right {k}", f"wrong {k}")) for k in range(n)
+    )
+    file = FoilFile("sugar_crepe", "sugar_crepe/made", records)
+    foils = foil_set(file, [[k] for k in range(n)], list(range(n)), {})
+    pictures, texts = (rng.standard_normal((m, size), np.float32) for m in (n, 2 * n))
+    texts[::2] += pictures
+    folder.mkdir()
+    write_foil_sets(folder, [foils])
+    write_embedded(folder, Embedded("small", pictures, texts, base or captioned().base))
+    return folder
+
+
+def test_heads_meet_foils_that_they_never_saw(table, tmp_path):
+    fast = ("--heads", "linear_visual", "--seeds", "0,1", "--epochs", "2", "--batch-size", "16")
+    given = ("--also", "hard_negatives", "--foils", str(write_foils(tmp_path / "foils")))
+    status, folder, _ = table(*fast, *given, "--warm-up-rate", "0.01", "--hard-rate", "0.01")
+    assert status == 0
+    found = [float(row["sugar_crepe/made"]) for row in rows(folder, "results")]
+    assert len(found) == 5 and found[0] > 70
+    (test,) = rows(folder, "foils")
+    assert test["first"] == "CLIP" and test["second"].startswith("linear_visual ")
+    assert 0 < float(test["picture_p"]) <= 1
+    page = (folder / "report.html").read_text()
+    assert "Foils that no head saw" in page and "Against CLIP, linear_visual" in page
+
+
+def test_foils_of_another_model_are_refused(table, tmp_path):
+    base = captioned().base
+    other = {**base, "model": {**base["model"], "weights": {"a": "b"}}}
+    given = ("--also", "hard_negatives", "--foils", str(write_foils(tmp_path / "foils", other)))
+    status, _, error = table(*given, "--heads", "linear")
+    assert status == 2 and "embedded by small" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--heads", "linear,cubic"), "head cubic: none of linear, linear_visual"),
         (("--epochs", "0"), "epochs 0"),
+        (("--also", "hard_negatives"), "by the same model (see --foils)"),
+        (("--foils", "x"), "only where `also` asks for it (see --foils)"),
         (("--heads", "linear", "--hard-rate", "-1"), "learning rate -1: more than 0"),
         (("--heads", "linear", "--warm-up-rate", "0"), "learning rate 0: more than 0"),
         (("--heads", "attention"), "64 attention heads do not divide embeddings of 8"),

@@ -15,7 +15,15 @@ from PIL import Image
 from jclip.data.captions import read_captions
 from jclip.data.coco_captions import read_coco_captions
 from jclip.data.fg_ovd import read_fg_ovd
+from jclip.data.foil_files import (
+    read_aro,
+    read_aro_order,
+    read_half_truths,
+    read_sugar_crepe,
+    read_sugar_crepe_pp,
+)
 from jclip.data.image_sets import open_image_set
+from jclip.data.paired_files import read_colorswap, read_winoground
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
 from jclip.runs.record import open_record
@@ -38,6 +46,34 @@ COCO = {
         }
     ]
 }
+CREPE = {"filename": "a.png", "caption": "a cup", "negative_caption": "a cat"}
+RELATION = {
+    "image_path": "a.png",
+    **{f"bbox_{side}": 3 for side in "xywh"},
+    "true_caption": "a cup on a cat",
+    "false_caption": "a cat on a cup",
+    "relation_name": "on",
+}
+PAIR = {
+    "id": 1,
+    **{f"image_{k}": f"{k}.png" for k in range(3)},
+    **{f"caption_{k}": f"a cup {k}" for k in range(3)},
+}
+HALF_TRUTH = {
+    "sample_id": "0_0",
+    "image_path": "a.png",
+    "original_caption": "a cup on a cat",
+    "entities": ["cup"],
+    "negative_entities": {"cup": [{"negative": "cat"}]},
+    "relations": [
+        {
+            "subject": "cup",
+            "relation_type": "on",
+            "object": "cat",
+            "negatives": [{"subject": "cat", "relation_type": "on", "object": "cup"}],
+        }
+    ],
+}
 RECORD = {"identity": {"experiment": "x", "a": 1}, "status": "running", "confirmed": {}}
 READERS = {
     "fg_ovd.json": (FG_OVD, read_fg_ovd),
@@ -46,6 +82,13 @@ READERS = {
         {"file": "a.png", "caption": "a cup"},
         lambda path: read_captions(path, ["a.png"]),
     ),
+    "crepe.json": ({"1": CREPE}, read_sugar_crepe),
+    "crepe_pp.json": ([{"id": 1, "caption2": "the cup", **CREPE}], read_sugar_crepe_pp),
+    "aro.json": ([RELATION], read_aro),
+    "order.jsonl": ({"image": "a.png", "caption_options": ["a b", "b a"]}, read_aro_order),
+    "winoground.jsonl": (PAIR, read_winoground),
+    "colorswap.json": ([PAIR], read_colorswap),
+    "units.json": ([HALF_TRUTH], lambda path: read_half_truths(path, " and ")),
     "run.json": (RECORD, lambda path: open_record(path.parent, "x", {"a": 1})),
 }
 LINES = (
