@@ -1,25 +1,30 @@
 """Does CLIP, or a head on top of it, tell the right caption of a box from hard negatives?
 
     python -m experiments.fine_grained_eval --features runs/boxes-B-16,runs/boxes-L-14
+    python -m experiments.fine_grained_eval --regions crop,roi --model ViT-B-16/openai
+        --annotations h_attributes_llava.jsonl,1_attributes.json --images COCO
 
-Paper 2's ranks. Takes the folders that extract_features wrote, or embeddings of other programs, and
-optionally a head that then stands beside every model. Writes table.csv (the paper's),
-ranks_by_negatives.csv, comparisons.csv, ranks.parquet, figures/ and report.html, in seconds.
+The first way is paper 2's ranks, of folders that extract_features wrote; it takes seconds and
+writes table.csv (the paper's), ranks_by_negatives.csv, comparisons.csv and ranks.parquet. The
+second embeds the boxes by two protocols, as crops (paper 2) and as regions of the picture's map
+(FG-CLIP), and judges both by one measure: results.csv, sizes.csv, comparisons.csv and
+boxes.parquet. By default it takes the demo world, in a minute; its model is better by crops. Both
+write figures/ and report.html, and put a head beside every model.
 """
 
 import dataclasses
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+
+import tyro
 
 from jclip.data.feature_plans import supplied_features
-from jclip.data.features import Features, features_digest, read_features
+from jclip.data.features import Features, features_digest
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import load_head, require_base
-from jclip.images.fits import SUPPLIED
-from jclip.probes.fine_grained import PAPER_SETS, RankedSet, rank_features
+from jclip.probes.fine_grained import RankedSet, rank_features, unlike_the_paper
 from jclip.probes.fine_grained_table import (
     SetSummary,
     compare_models,
@@ -30,98 +35,137 @@ from jclip.probes.fine_grained_table import (
     summarise_sets,
     summary_table,
 )
+from jclip.probes.region_ranks import judge
+from jclip.probes.region_tables import (
+    place_table,
+    region_comparison_table,
+    result_table,
+    size_table,
+)
 from jclip.report import faults
-from jclip.report.faults import FaultChoice, activation_choice
+from jclip.report.faults import FaultChoice
 from jclip.report.fine_grained_page import fine_grained_page
-from jclip.runs.command import run_command
-from jclip.runs.options import Embeddings, Flag, OutFolder, Sources
+from jclip.report.region_faults import region_choices
+from jclip.report.region_page import region_finding, region_page, with_published
+from jclip.runs.box_features import read_box_features
+from jclip.runs.boxes import DEMO, BoxOptions
+from jclip.runs.command import DONE, run_command
+from jclip.runs.features import model_origin
+from jclip.runs.models import describe_models
+from jclip.runs.options import Embeddings, ModelOptions, OutputOptions, Sources
 from jclip.runs.probed import note_supplied
-from jclip.runs.record import Silent
+from jclip.runs.record import Silent, identity_of
+from jclip.runs.regions import BoxEmbedder, RegionOptions, check_regions, data_digests, open_boxes
 from jclip.runs.run import open_run
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is ranked."""
+    """What is ranked: features, or boxes by --regions. --seed is of the bootstrap, too."""
 
+    model: tyro.conf.OmitArgPrefixes[ModelOptions]
+    output: tyro.conf.OmitArgPrefixes[OutputOptions]
+    regions: tyro.conf.OmitArgPrefixes[RegionOptions]
+    boxes: tyro.conf.OmitArgPrefixes[BoxOptions] = dataclasses.field(
+        default_factory=lambda: BoxOptions(annotations=(DEMO,))
+    )
     features: Annotated[Sources, Silent] = ()
     """Folders of extract_features, of the same annotation files."""
     embeddings: Embeddings = ()
     head: Annotated[Path | None, Silent] = None
     """A re-projection head, .safetensors; its results stand beside the model's own."""
-    allow_pickle: Annotated[Flag, Silent] = False
-    """Read a .pt head too, through torch with weights_only."""
-    out: OutFolder = None
-    seed: int = 0
-    """Of the bootstrap."""
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same; what features are of is a fact of the run."""
+        seed = {"seed": self.boxes.seed}
+        if self.features or self.embeddings:
+            return seed
+        return seed | identity_of(self.model) | identity_of(self.regions) | self.boxes.identity()
 
 
 def main(options: Options) -> int:
-    """Read, rank, test and write; returns the exit status."""
+    """Rank what is named, test and write; returns the exit status."""
+    embedded = bool(options.features or options.embeddings)
+    if embedded == bool(options.regions.regions):
+        raise InputError(
+            "name what is embedded by --features or --embeddings, or how to embed by --regions"
+        )
+    return _judge_features(options) if embedded else _judge_boxes(options)
+
+
+def _judge_features(options: Options) -> int:
     supplied = {folder: supplied_features(Path(folder)) for folder in options.embeddings}
-    read = {folder: read_features(Path(folder)) for folder in options.features}
-    read |= {folder: one.features for folder, one in supplied.items()}
-    _check(read)
-    labels = feature_labels(list(read.values()))
+    also = {folder: one.features for folder, one in supplied.items()}
+    read, seed = read_box_features(options.features, also), options.boxes.seed
     head = None
     if options.head is not None:
-        head = load_head(options.head, allow_pickle=options.allow_pickle)
+        head = load_head(options.head, allow_pickle=options.model.allow_pickle)
         for features in read.values():
             require_base(options.head, features.base)
     digests = [features_digest(Path(folder)) for folder in options.features]
     digests += [one.digest for one in supplied.values()]
     facts = {
-        "features": dict(zip(labels, digests, strict=True)),
+        "features": dict(zip(read, digests, strict=True)),
         "head": options.head and sha256(options.head),
     }
-    with open_run("fine_grained_eval", options, out=options.out, **facts) as run:
+    with open_run("fine_grained_eval", options, out=options.output.out, **facts) as run:
         note_supplied(run, [one.model for one in supplied.values()])
+        given = [None] * len(options.features) + [one.given for one in supplied.values()]
         results: list[RankedSet] = []
-        for label, (folder, features) in zip(labels, read.items(), strict=True):
-            given = supplied[folder].given if folder in supplied else None
-            results += rank_features(features, label, given and given.scores)
+        for (label, features), own in zip(read.items(), given, strict=True):
+            results += rank_features(features, label, own and own.scores)
             if head is not None and options.head is not None:
                 results += rank_features(features, f"{label} + {options.head.stem}", head.scores)
-        summaries, comparisons = summarise_sets(results, options.seed), compare_models(results)
+        summaries, comparisons = summarise_sets(results, seed), compare_models(results)
         run.write("table", paper_table(summaries))
         run.write("ranks_by_negatives", summary_table(summaries))
         run.write("comparisons", comparison_table(comparisons))
         run.write("ranks", rank_table(results))
-        run.note(*_notices(results))
+        run.note(*unlike_the_paper(results))
         page = fine_grained_page(summaries, comparisons)
         return run.publish(page, _lines(summaries), _faults(list(read.values())))
 
 
-def _check(read: Mapping[str, Features]) -> None:
-    """Refuse what cannot stand in one table."""
-    if not read:
-        raise InputError("name folders by --features, --embeddings or both")
-    data = []
-    for folder, features in read.items():
-        if features.boxes is None:
-            raise InputError(f"{folder}: holds whole images; boxes with negatives are needed")
-        data.append((folder, features.boxes.digests))
-    for (first, one), (second, other) in itertools.pairwise(data):
-        if one != other:
-            raise InputError(f"--features: {first} and {second} are of different annotation files")
-
-
-def feature_labels(features: Sequence[Features]) -> list[str]:
-    """A name for each: its model, and its fit and box scale where they are not the paper's.
-
-    Raises:
-        InputError: two have one name.
-    """
-    labels = []
-    for one in features:
-        origin = one.origin
-        parts = [str(origin.model["name"])]
-        parts += [origin.fit] * (origin.fit != "crop")
-        parts += [f"scale {origin.box_scale:g}"] * (origin.box_scale != 1)
-        labels.append(" · ".join(parts))
-    if repeated := [label for label in labels if labels.count(label) > 1]:
-        raise InputError(f"--features: {repeated[0]} is in two folders")
-    return labels
+def _judge_boxes(options: Options) -> int:
+    chosen, seed = options.regions, options.boxes.seed
+    options.boxes.check()
+    models = describe_models(options.model)
+    check_regions(chosen, models)
+    head = options.head and load_head(options.head, allow_pickle=options.model.allow_pickle)
+    opened = open_boxes(options.boxes)
+    facts = {
+        "data": opened and data_digests(*opened),
+        "head": options.head and sha256(options.head),
+    }
+    with open_run(
+        "fine_grained_eval", options, models=models, out=options.output.out, **facts
+    ) as run:
+        opened = opened or open_boxes(options.boxes, run.folder)
+        assert opened is not None
+        table, files = opened
+        run.confirm("data", data_digests(table, files))
+        repeated = int(table.repeated.any(axis=1).sum())
+        if not chosen.repeats["repeated_positives"]:
+            table = table.without_repeated()
+        given = chosen, options.model, options.boxes, options.output
+        checkpoints = run.load(options.model, models)
+        if options.head is not None:
+            for checkpoint in checkpoints:
+                require_base(options.head, {"model": model_origin(checkpoint, options.model)})
+        subjects = BoxEmbedder(run, *given, table, files).subjects(checkpoints)
+        if subjects is None:
+            return DONE
+        if head is not None and options.head is not None:
+            subjects += [one.with_head(options.head.stem, head.scores) for one in subjects]
+        judged = [found for one in subjects for found in judge(one, chosen.repeats)]
+        results = with_published(result_table(judged, seed))
+        tests, sizes = region_comparison_table(judged, seed), size_table(judged, seed)
+        for name, found in {"results": results, "sizes": sizes, "comparisons": tests}.items():
+            run.write(name, found)
+        run.write("boxes", place_table(judged))
+        choices = region_choices(chosen.regions, chosen.repeats, repeated)
+        page = region_page(results, sizes, tests)
+        return run.publish(page, [region_finding(results, tests)], choices)
 
 
 def _lines(summaries: Sequence[SetSummary]) -> list[str]:
@@ -136,33 +180,12 @@ def _lines(summaries: Sequence[SetSummary]) -> list[str]:
     ]
 
 
-def _notices(results: Sequence[RankedSet]) -> list[str]:
-    first = [r for r in results if r.model == results[0].model]
-    fewer = [
-        f"{r.name}: {r.negatives} negatives instead of the paper's {PAPER_SETS[r.set].negatives}, "
-        "which no box has."
-        for r in first
-        if r.set in PAPER_SETS and r.negatives < PAPER_SETS[r.set].negatives
-    ]
-    missing = [one.name for key, one in PAPER_SETS.items() if key not in {r.set for r in first}]
-    if missing:
-        fewer.append(f"Not the paper's eight sets: {', '.join(missing)} not there.")
-    return fewer
-
-
 def _faults(features: Sequence[Features]) -> list[FaultChoice]:
     """Which faults of the paper's code this run repeats: all that it has a choice in."""
-    # Of supplied embeddings neither is known.
-    known = [one.origin for one in features if one.origin.fit != SUPPLIED]
-    fits = list(dict.fromkeys(origin.fit for origin in known))
-    models = [origin.model for origin in known]
-    overridden = [m["activation"] for m in models if m["activation"] != m["own_activation"]]
-    own = [
-        faults.BOX_CROP.choose("crop" in fits, f"fits: {', '.join(fits)}"),
-        activation_choice(bool(overridden), overridden[0] if overridden else None),
-    ]
+    origins = [one.origin for one in features]
     return [
-        *(own if known else ()),
+        *faults.box_crop_choices(origins),
+        *faults.activation_choices(origins),
         faults.TIES.choose(True, "in figures and tests; tables have both ways"),
         faults.FEW_NEGATIVES.choose(False, "counts in every table"),
         faults.MEDIAN.choose(False, "the paper's beside it"),

@@ -19,7 +19,6 @@ from jclip.data.features import Features, features_digest, read_features
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import load_head, require_base
-from jclip.images.fits import SUPPLIED
 from jclip.probes.retrieval import (
     Normalisation,
     RankedQueries,
@@ -32,7 +31,7 @@ from jclip.probes.retrieval import (
     settle_ties,
 )
 from jclip.report import faults
-from jclip.report.faults import Choice, FaultChoice, activation_choice
+from jclip.report.faults import Choice, FaultChoice
 from jclip.report.retrieval_page import retrieval_page
 from jclip.runs.command import run_command
 from jclip.runs.options import Embeddings, Flag, OutFolder
@@ -141,14 +140,10 @@ def _faults(options: Options, features: Sequence[Features]) -> list[FaultChoice]
     """Which faults of the paper's code this run repeats: all that it has a choice in."""
     repeated, twice = options.normalisation == "reference", options.first_image == "reference"
     meaning = "each feature divided by its norm over samples; a head is not concerned"
-    # Of supplied embeddings it is not known.
-    known = [one.origin.model for one in features if one.origin.fit != SUPPLIED]
-    overridden = [m["activation"] for m in known if m["activation"] != m["own_activation"]]
-    activation = activation_choice(bool(overridden), overridden[0] if overridden else None)
     return [
         faults.RETRIEVAL_AXIS.choose(repeated, meaning if repeated else "cosine over features"),
         faults.FIRST_IMAGE_TWICE.choose(twice, "it does" if twice else "each counts once"),
-        *([activation] if known else []),
+        *faults.activation_choices([one.origin for one in features]),
         faults.WHOLE_MATRIX.choose(False, "scores in blocks"),
     ]
 

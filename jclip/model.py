@@ -23,14 +23,22 @@ from jclip.checkpoints import (
     load_checkpoint,
 )
 from jclip.checkpoints.adapted import with_adapter, with_adapter_name
-from jclip.data.arguments import images_argument, one_of, texts_argument
+from jclip.data.arguments import (
+    boxes_argument,
+    image_argument,
+    images_argument,
+    one_of,
+    texts_argument,
+)
 from jclip.data.feature_inputs import square_part
 from jclip.data.images import ImageFile, check_fit
 from jclip.data.pipeline import Batch, BatchPlan, plan_batches
+from jclip.data.region_inputs import RegionInputs, picture_regions
 from jclip.distributed import local_mesh, shard_batch
+from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.models.config import Activation
-from jclip.models.unit_norm import normalised
+from jclip.models.unit_norm import normalised, unit_rows
 from jclip.probes.embed import (
     Network,
     device_plans,
@@ -40,6 +48,7 @@ from jclip.probes.embed import (
     embed_views,
     split_network,
 )
+from jclip.probes.regions import embed_regions
 from jclip.text.cleaning import TextChoice
 
 # Images per device and step of the network.
@@ -171,6 +180,44 @@ class Model:
         # Fitted when they are decoded, so that all sizes share a program.
         squares = [square_part(file.name, file, file.whole, config, fit) for file in files]
         return embed_all(squares, rounded_plans(squares), self._squares)
+
+    def embed_regions(self, image: Any, boxes: Any) -> Float32[np.ndarray, "r e"]:
+        """Embeddings of boxes as regions of one image's map, of length 1.
+
+        The image is embedded once, whole, whatever the number of boxes: by FG-CLIP's way to the
+        features of patches, or the network's own, and RoIAlign with one bin. A network that never
+        learned such features, as plain CLIP, tells little by them; `embed_images` of the cut-out
+        boxes tells more.
+
+        Args:
+            image: a PIL image, an RGB array `[H, W, 3] uint8`, or a path.
+            boxes: `[x, y, w, h]` in pixels each, x and y of the upper left corner.
+
+        Raises:
+            InputError: what is no image or no box inside it is named; or the network's patches have
+                no features in the space of texts.
+
+        Example:
+            >>> model = jclip.load("demo")
+            >>> model.embed_regions("photo.jpg", [[40, 30, 50, 50], [0, 0, 20, 20]]).shape
+            (2, 128)
+        """
+        vision = self.checkpoint.clip.config.vision
+        if not vision.has_dense:
+            raise InputError(
+                f"{self.name}: its patches have no features in the space of texts, so it has no "
+                "regions; embed_images embeds boxes that are cut out"
+            )
+        file = image_argument(image)
+        boxes = boxes_argument(boxes, file)
+        one = picture_regions(file, boxes, self.image_config, vision.patch_size)
+        inputs = RegionInputs((one.picture,), (np.arange(len(boxes)),), (one.weights,), one.cells)
+        plans = rounded_plans(inputs.pictures)
+
+        def regions(batch: Batch) -> Array:
+            return embed_regions(self.network, batch, inputs, self.image_config)
+
+        return unit_rows(embed_all(inputs.pictures, plans, regions)[0, : len(boxes)])
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n e"]:
         """Embeddings of texts, of length 1; warns of texts that were cut to fit the context.

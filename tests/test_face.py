@@ -6,6 +6,7 @@ import functools
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jaxtyping
@@ -19,6 +20,7 @@ import jclip
 from jclip.images import preprocess
 from jclip.probes.embed import embed_squares
 
+GOLDEN = Path(__file__).parent / "golden"
 CAPTIONS = ["a red ball on sand", "two blue boxes under a clear sky", "a 360 degree view of a wood"]
 RNG = np.random.default_rng(0)
 # Of several sizes; every one can be tiled.
@@ -54,6 +56,7 @@ FACE = [
     *(getattr(jclip, name) for name in ("load", "score", "shift_scores", "caption_ranks")),
     jclip.zero_shot,
     jclip.Model.embed_images,
+    jclip.Model.embed_regions,
     jclip.Model.embed_texts,
 ]
 
@@ -365,3 +368,30 @@ def test_images_and_texts_may_come_from_generators(model, as_users_have_it):
     expected = jclip.score(model, IMAGES, CAPTIONS)
     found = jclip.score(model, (image for image in IMAGES), (text for text in CAPTIONS))
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["hf_gelu", "hf_quick_gelu"])
+def test_regions_of_a_picture_are_those_of_fgclips_way(name):
+    arrays = np.load(GOLDEN / "fine_grained" / f"dense_{name}.npz")
+    found = jclip.load(GOLDEN / name).embed_regions(arrays["picture"], arrays["boxes_xywh"])
+    assert np.abs(found - unit(arrays["regions"])).max() < 1e-5
+    texts = unit(np.load(GOLDEN / name / "expected.npz")["text_embeds"])
+    assert np.abs(100 * found @ texts.T - arrays["region_scores"]).max() < 1e-3
+
+
+def test_boxes_of_an_image_do_not_depend_on_each_other(model):
+    boxes = np.array([[0, 0, 64, 64], [3, 5, 20, 30], [60, 60, 4, 4.0]])
+    image = IMAGES[2]
+    found = model.embed_regions(image, boxes)
+    assert found.shape == (3, 128) and found.dtype == np.float32
+    alone = np.concatenate([model.embed_regions(image, [box]) for box in boxes.tolist()])
+    np.testing.assert_allclose(found, alone, **CLOSE)
+    for wrong, words in (([[0, 0, 0, 4]], "has no size"), ([[60, 0, 5, 5]], "reaches out")):
+        with pytest.raises(jclip.InputError, match=words):
+            model.embed_regions(image, wrong)
+
+
+def test_a_model_without_features_of_patches_has_no_regions():
+    model = jclip.load(GOLDEN / "siglip")
+    with pytest.raises(jclip.InputError, match="no features in the space of texts"):
+        model.embed_regions(IMAGES[0], [[0, 0, 9, 9]])

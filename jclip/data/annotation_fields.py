@@ -1,17 +1,21 @@
 """Reading annotation files field by field: what is wrong is named by file, entry and field."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jclip.data.boxes import AnnotatedImage
 from jclip.data.file_names import require_unicode
 from jclip.data.known_formats import require_format
 from jclip.errors import InputError
 from jclip.files.json_files import read_json
+from jclip.images.boxes import BOX_ROUNDING
 from jclip.text.cleaning import is_unicode, repaired
 
 # JSON's integers have no limit.
 _LARGEST_ID = 2**63 - 1
+_LARGEST = sys.float_info.max
 
 
 def read_annotations(path: Path, wanted: str) -> dict[str, Any]:
@@ -81,3 +85,40 @@ def take[Value](entry: Mapping[str, Any], name: str, kind: type[Value], where: s
     if isinstance(value, str) and not repaired(value):
         raise InputError(f"{where}: field {name!r} is blank")
     return value
+
+
+def annotated_image(entry: Mapping[str, Any], name: str, where: str) -> AnnotatedImage:
+    """An image by its file, in the field `name`, and its `width` and `height`.
+
+    Raises:
+        InputError: one of them is missing or impossible.
+    """
+    width, height = (take(entry, side, int, where) for side in ("width", "height"))
+    if min(width, height) < 1:
+        raise InputError(f"{where}: width {width} and height {height} have to be positive")
+    if max(width, height) > _LARGEST:
+        raise InputError(f"{where}: width or height is too large for an image")
+    return AnnotatedImage(take(entry, name, str, where), width, height)
+
+
+def box_inside(
+    entry: Mapping[str, Any], image: AnnotatedImage, where: str
+) -> tuple[float, float, float, float]:
+    """The field `bbox` of an entry: `[x, y, w, h]` in pixels, inside its image.
+
+    Raises:
+        InputError: it is missing, not four numbers, has no size, or reaches out of the image.
+    """
+    box = take(entry, "bbox", list, where)
+    if len(box) != 4 or not all(type(v) in (int, float) and abs(v) <= _LARGEST for v in box):
+        raise InputError(f"{where}: field 'bbox' is {box!r:.80}, not [x, y, w, h]")
+    x, y, w, h = map(float, box)
+    if w <= 0 or h <= 0:
+        raise InputError(f"{where}: field 'bbox' has width {w:g} and height {h:g}")
+    beyond = max(-x, -y, x + w - image.width, y + h - image.height)
+    if beyond > BOX_ROUNDING:
+        raise InputError(
+            f"{where}: field 'bbox' {box} reaches {beyond:g} pixels out of its image, "
+            f"{image.width} x {image.height}"
+        )
+    return x, y, w, h

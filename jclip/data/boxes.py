@@ -76,6 +76,19 @@ class BoxTable:
         """Which boxes have a caption among the marked texts."""
         return (marked[self.caption_rows] & (self.caption_rows >= 0)).any(axis=1)
 
+    @property
+    def repeated(self) -> Bool[np.ndarray, "n k"]:
+        """Which captions of a box are its right one once more."""
+        same = self.caption_rows == self.caption_rows[:, :1]
+        same[:, 0] = False
+        return same
+
+    def without_repeated(self) -> "BoxTable":
+        """The same without the right caption among the wrong ones of a box."""
+        kept = (self.caption_rows >= 0) & ~self.repeated
+        rows = [own[there].tolist() for own, there in zip(self.caption_rows, kept, strict=True)]
+        return dataclasses.replace(self, caption_rows=padded_rows(rows))
+
     def distinct(self) -> tuple[Int64[np.ndarray, " d"], Int64[np.ndarray, " n"]]:
         """Boxes of the same image and sides as one: a row of each, and which of them each row is.
 

@@ -1,23 +1,26 @@
 """The annotation files of FG-OVD: boxes with one right caption and hard negatives.
 
 Format: LVIS-style JSON with `images`, `annotations` and `categories`, where a category is a caption
-(FG-OVD; paper 2, section on the benchmark). The demo world writes it too.
+(FG-OVD; paper 2, section on the benchmark). The demo world writes it too. A file `.jsonl` is read
+as FG-CLIP has the same boxes; see `jclip.data.fg_clip`.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jclip.data.annotation_fields import entries, read_annotations, take
-from jclip.data.boxes import AnnotatedImage, Box, BoxTable, box_table
+from jclip.data.annotation_fields import (
+    annotated_image,
+    box_inside,
+    entries,
+    read_annotations,
+    take,
+)
+from jclip.data.boxes import Box, BoxTable, box_table
+from jclip.data.fg_clip import read_fg_clip
 from jclip.data.known_formats import FG_OVD
 from jclip.errors import InputError
 from jclip.files.digests import sha256
-from jclip.images.boxes import BOX_ROUNDING
-
-# JSON's integers have no limit.
-_LARGEST = sys.float_info.max
 
 
 def read_fg_ovd(*paths: Path) -> BoxTable:
@@ -32,14 +35,19 @@ def read_fg_ovd(*paths: Path) -> BoxTable:
     names = [path.stem for path in paths]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise InputError(f"{repeated[0]} is the name of two files of annotations")
-    boxes = [box for path in paths for box in _boxes(path)]
+    boxes = [box for path in paths for box in _read(path)]
     return box_table(boxes, {path.stem: sha256(path) for path in paths})
+
+
+def _read(path: Path) -> list[Box]:
+    return read_fg_clip(path) if path.suffix.lower() == ".jsonl" else _boxes(path)
 
 
 def _boxes(path: Path) -> list[Box]:
     values = read_annotations(path, FG_OVD)
     images = {
-        id_: _image(entry, where) for id_, entry, where in entries(path, values, "images", "image")
+        id_: annotated_image(entry, "file_name", where)
+        for id_, entry, where in entries(path, values, "images", "image")
     }
     captions = {
         id_: take(entry, "name", str, where)
@@ -48,18 +56,9 @@ def _boxes(path: Path) -> list[Box]:
     boxes = []
     for id_, entry, where in entries(path, values, "annotations", "annotation"):
         image = _referred(images, take(entry, "image_id", int, where), "image_id", where)
-        box, own = _bbox(entry, image, where), _captions(entry, captions, where)
+        box, own = box_inside(entry, image, where), _captions(entry, captions, where)
         boxes.append(Box(path.stem, id_, image, box, own))
     return boxes
-
-
-def _image(entry: Mapping[str, Any], where: str) -> AnnotatedImage:
-    width, height = (take(entry, side, int, where) for side in ("width", "height"))
-    if min(width, height) < 1:
-        raise InputError(f"{where}: width {width} and height {height} have to be positive")
-    if max(width, height) > _LARGEST:
-        raise InputError(f"{where}: width or height is too large for an image")
-    return AnnotatedImage(take(entry, "file_name", str, where), width, height)
 
 
 def _captions(entry: Mapping[str, Any], known: Mapping[int, str], where: str) -> tuple[str, ...]:
@@ -80,21 +79,3 @@ def _referred[Entry](known: Mapping[int, Entry], id_: Any, field: str, where: st
     if not isinstance(id_, int) or id_ not in known:
         raise InputError(f"{where}: field {field!r} refers to {id_!r:.60}, which is not there")
     return known[id_]
-
-
-def _bbox(
-    entry: Mapping[str, Any], image: AnnotatedImage, where: str
-) -> tuple[float, float, float, float]:
-    box = take(entry, "bbox", list, where)
-    if len(box) != 4 or not all(type(v) in (int, float) and abs(v) <= _LARGEST for v in box):
-        raise InputError(f"{where}: field 'bbox' is {box!r:.80}, not [x, y, w, h]")
-    x, y, w, h = map(float, box)
-    if w <= 0 or h <= 0:
-        raise InputError(f"{where}: field 'bbox' has width {w:g} and height {h:g}")
-    beyond = max(-x, -y, x + w - image.width, y + h - image.height)
-    if beyond > BOX_ROUNDING:
-        raise InputError(
-            f"{where}: field 'bbox' {box} reaches {beyond:g} pixels out of its image, "
-            f"{image.width} x {image.height}"
-        )
-    return x, y, w, h

@@ -96,6 +96,14 @@ class VisionConfig(TransformerConfig):
         return self.grid**2 + self.class_token
 
     @property
+    def has_dense(self) -> bool:
+        """Whether patches have features in the space of texts.
+
+        Without a head for them they have where one token, or their mean, becomes the embedding.
+        """
+        return self.dense is not None or self.pooling != "map"
+
+    @property
     def pool(self) -> TransformerConfig:
         """The attention and MLP of the pooling `map`."""
         return TransformerConfig(

@@ -116,21 +116,30 @@ class VisionTower(Tower):
                 return self.head(self.post_norm(tokens), keep)
         return super().pool(tokens, at, keep)
 
-    def dense(self, before_last, after_last, keep) -> Float[Array, "n p e"]:
+    def dense(self, before_last, keep, after_last=None) -> Float[Array, "n p e"]:
         """Features of every patch in the space of texts, row by row, not normalised.
+
+        By a head of the tower's own, or by the last block with every patch attending to itself
+        alone, followed by norm and projection as of the class token.
 
         Args:
             before_last: what enters the last block.
-            after_last: what leaves it.
             keep: which patches are no padding.
+            after_last: what leaves it, where that is known.
+
+        Raises:
+            ValueError: see `VisionConfig.has_dense`.
         """
+        if not self.config.has_dense:
+            raise ValueError("the tower's patches have no features in the space of texts")
+        last = self.transformer.last
         if self.dense_head is not None:
+            if after_last is None:
+                after_last = last(before_last, causal=False, keep=keep)
             tokens = self.post_norm(after_last)
             return self.dense_head.asked(tokens, tokens, keep)
-        themselves = jnp.eye(before_last.shape[1], dtype=bool)[None, None]
-        last = self.transformer.block(self.config.layers - 1)
-        tokens = self.post_norm(last(before_last, causal=False, keep=themselves))
-        return self.project(tokens[:, int(self.config.class_token) :])
+        tokens = self.post_norm(last.alone(before_last[:, int(self.config.class_token) :]))
+        return self.project(tokens)
 
 
 class TextTower(Tower):

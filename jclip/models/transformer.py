@@ -81,6 +81,11 @@ class Attention(nnx.Module):
         attended = jax.nn.dot_product_attention(q, k, v, mask=mask).reshape(queries.shape)
         return self.out(attended if self.norm is None else self.norm(attended))
 
+    def alone(self, tokens: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
+        """What comes out where every token attends to itself alone: its own value."""
+        values = self.value(tokens)
+        return self.out(values if self.norm is None else self.norm(values))
+
 
 class MLP(nnx.Module):
     """The dense layers of a block: two, or three where it is gated."""
@@ -138,6 +143,11 @@ class Block(nnx.Module):
         x = x + self._scaled(self.attention(queries, normed, mask, at), self.attention_scale)
         return x + self._scaled(self.mlp(self.mlp_norm(x)), self.mlp_scale)
 
+    def alone(self, x: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
+        """The same where every token attends to itself alone, which needs no query and no key."""
+        x = x + self._scaled(self.attention.alone(self.attention_norm(x)), self.attention_scale)
+        return x + self._scaled(self.mlp(self.mlp_norm(x)), self.mlp_scale)
+
     @staticmethod
     def _scaled(x, scale):
         return x if scale is None else x * scale[...]
@@ -192,15 +202,24 @@ class Transformer(nnx.Module):
         )
         return nnx.merge(graph, layer)
 
+    def before_last(
+        self, x: Float[Array, "n t d"], keep: Bool[Array, "#n 1 1 t"] | None = None
+    ) -> Float[Array, "n t d"]:
+        """What enters the last block."""
+
+        def step(x, index):
+            return self.block(index)(x, causal=self.causal, keep=keep), None
+
+        return jax.lax.scan(step, x, jnp.arange(self.layers - 1))[0]
+
+    @property
+    def last(self) -> Block:
+        """The last block."""
+        return self.block(self.layers - 1)
+
     def pooled_token(self, x: Float[Array, "n t d"], at: Int[Array, " n"]) -> Float[Array, "n d"]:
         """The residual stream after the last block, at one position per row.
 
         Equal to `every_token(x)[-1]` there, but the last block computes no other token.
         """
-
-        def step(x, index):
-            return self.block(index)(x, causal=self.causal), None
-
-        last = self.layers - 1
-        x, _ = jax.lax.scan(step, x, jnp.arange(last))
-        return self.block(last)(x, causal=self.causal, at=at)[:, 0]
+        return self.last(self.before_last(x), causal=self.causal, at=at)[:, 0]

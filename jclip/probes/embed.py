@@ -20,6 +20,7 @@ from jclip.data.pipeline import Batch, BatchPlan, stream_batches
 from jclip.distributed import local_mesh, replicate, shard_batch
 from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, shift_views
 from jclip.models import CLIP, cut_after_end_of_text
+from jclip.models.config import TextKind
 from jclip.models.unit_norm import normalised
 from jclip.text.tokenizer import TokenIds
 
@@ -130,12 +131,12 @@ def stream_square_embeddings(
     return one_behind(batches, embed)
 
 
-@functools.partial(jax.jit, static_argnames="graph")
+@functools.partial(jax.jit, static_argnames=("graph", "kind"))
 def embed_token_ids(
-    graph: nnx.GraphDef, state: nnx.State, token_ids: Int[Array, "n l"]
+    graph: nnx.GraphDef, state: nnx.State, token_ids: Int[Array, "n l"], kind: TextKind = "short"
 ) -> Float[Array, "n e"]:
     """Token ids `[N, L]` to text embeddings `[N, E]` float32, not normalised."""
-    return nnx.merge(graph, state).encode_text(token_ids)
+    return nnx.merge(graph, state).encode_text(token_ids, kind=kind)
 
 
 # Outside of a program it rounds otherwise.
@@ -164,7 +165,7 @@ def embed_texts(
 
 
 def stream_text_embeddings(
-    clip: CLIP, tokens: TokenIds, rows: Sequence[int]
+    clip: CLIP, tokens: TokenIds, rows: Sequence[int], kind: TextKind = "short"
 ) -> Iterator[tuple[Batch, Float[np.ndarray, "n e"]]]:
     """Embed some texts, by row, not normalised; batches as `Run.keep` takes them, without pixels.
 
@@ -175,7 +176,7 @@ def stream_text_embeddings(
     size, network = TEXT_BATCH * local_mesh().size, split_network(clip)
     batches = [Batch(tuple(rows[i : i + size]), _NO_PIXELS, ()) for i in range(0, len(ids), size)]
     parts = iter(_text_batches(ids) if len(ids) else ())
-    return one_behind(batches, lambda _: embed_token_ids(*network, next(parts)))
+    return one_behind(batches, lambda _: embed_token_ids(*network, next(parts), kind))
 
 
 def _text_batches(ids: Int[np.ndarray, "n l"]) -> list[Int[Array, "b l"]]:

@@ -1,7 +1,7 @@
 """Paper 2's probe: does the right caption of a box score above its hard negatives?"""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -39,6 +39,19 @@ PAPER_SETS: Mapping[str, PaperSet] = {
 }
 """By the stem of the annotation file, in the order of the paper's figure."""
 
+# The stems of FG-CLIP's files of the same boxes.
+_FG_CLIP = {
+    "shuffle_negatives_llava": "shuffle_negatives",
+    "e_attributes_llava": "3_attributes",
+    "m_attributes_llava": "2_attributes",
+    "h_attributes_llava": "1_attributes",
+}
+
+
+def paper_set(stem: str) -> PaperSet | None:
+    """The paper's set of which a file, by its stem, holds the boxes."""
+    return PAPER_SETS.get(_FG_CLIP.get(stem, stem))
+
 
 @dataclasses.dataclass(frozen=True)
 class RankedSet:
@@ -63,7 +76,8 @@ class RankedSet:
     @property
     def name(self) -> str:
         """The paper's name of the set, or the file's where the paper has none."""
-        return PAPER_SETS[self.set].name if self.set in PAPER_SETS else self.set
+        known = paper_set(self.set)
+        return self.set if known is None else known.name
 
 
 type Scores = Callable[[Float[Array, "n d"], Float[Array, "n k d"]], Float[Array, "n k"]]
@@ -134,7 +148,8 @@ def table_negatives(name: str, most: int) -> int:
 
     The demo world's vocabulary holds 5 wrong materials where the paper's table has 10.
     """
-    return min(PAPER_SETS[name].negatives if name in PAPER_SETS else most, most)
+    known = paper_set(name)
+    return most if known is None else min(known.negatives, most)
 
 
 def rank_features(features: Features, model: str, scores: Scores | None = None) -> list[RankedSet]:
@@ -153,9 +168,10 @@ def rank_boxes(boxes: BoxTable, scores: Float[np.ndarray, "n m"], model: str) ->
         model: what to call the model (and head) in results.
     """
     names = boxes.set_names
-    known = [name for name in PAPER_SETS if name in names]
+    order = list(PAPER_SETS.values())
+    known = [(order.index(own), name) for name in names if (own := paper_set(name)) is not None]
     ranked = []
-    for name in (*known, *(name for name in names if name not in PAPER_SETS)):
+    for name in (*(name for _, name in sorted(known)), *(n for n in names if not paper_set(n))):
         own = boxes.sets == name
         most = int((boxes.caption_rows[own] >= 0).sum(axis=1).max())
         ranked.append(
@@ -169,3 +185,20 @@ def rank_boxes(boxes: BoxTable, scores: Float[np.ndarray, "n m"], model: str) ->
             )
         )
     return ranked
+
+
+def unlike_the_paper(results: Sequence[RankedSet]) -> list[str]:
+    """What in the sets of a run differs from the paper's table, in sentences."""
+    first = [r for r in results if r.model == results[0].model]
+    known = [(r, own) for r in first if (own := paper_set(r.set)) is not None]
+    fewer = [
+        f"{r.name}: {r.negatives} negatives instead of the paper's {own.negatives}, "
+        "which no box has."
+        for r, own in known
+        if r.negatives < own.negatives
+    ]
+    there = {own for _, own in known}
+    missing = [own.name for own in PAPER_SETS.values() if own not in there]
+    if missing:
+        fewer.append(f"Not the paper's eight sets: {', '.join(missing)} not there.")
+    return fewer

@@ -6,9 +6,10 @@ FG-CLIP.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
+from jclip.data.features import Origin
 from jclip.images.fits import SUPPLIED
 from jclip.text.formats import TextFormat
 
@@ -131,3 +132,17 @@ def beta_choices(beta: float | Literal["flip"]) -> list[FaultChoice]:
 def activation_choice(overridden: bool, activation: str | None) -> FaultChoice:
     """Whether weights run with another activation than they were trained with."""
     return ACTIVATION.choose(overridden, f"activation: {activation or CHECKPOINTS_OWN}")
+
+
+def activation_choices(origins: Iterable[Origin]) -> list[FaultChoice]:
+    """The same of features; none if all of them were supplied, as it is not known then."""
+    models = [origin.model for origin in origins if origin.fit != SUPPLIED]
+    overridden = [m["activation"] for m in models if m["activation"] != m["own_activation"]]
+    found = activation_choice(bool(overridden), overridden[0] if overridden else None)
+    return [found] if models else []
+
+
+def box_crop_choices(origins: Iterable[Origin]) -> list[FaultChoice]:
+    """Whether boxes became squares by the centre crop; none if all features were supplied."""
+    fits = list(dict.fromkeys(origin.fit for origin in origins if origin.fit != SUPPLIED))
+    return [BOX_CROP.choose("crop" in fits, f"fits: {', '.join(fits)}")] if fits else []

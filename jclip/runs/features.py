@@ -1,18 +1,16 @@
 """Features of a run: what a checkpoint makes of squares and texts, embedded once and kept."""
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Float32
 
 from jclip.checkpoints import Checkpoint
 from jclip.data.feature_inputs import FeatureInputs
 from jclip.data.features import FEATURES_TENSORS, Origin, read_features, write_features
-from jclip.data.pipeline import Batch, plan_batches, stream_batches
+from jclip.data.pipeline import plan_batches, stream_batches
 from jclip.distributed import own_share
 from jclip.errors import InputError
 from jclip.images.fits import fits_of
@@ -20,6 +18,7 @@ from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.report import faults
 from jclip.runs.boxes import FeatureOptions
 from jclip.runs.command import DONE
+from jclip.runs.embedded import Embedded, done_rows, fill_embeddings, keep_embeddings
 from jclip.runs.models import describe_models
 from jclip.runs.options import ModelOptions, OutputOptions
 from jclip.runs.record import identity_of
@@ -57,19 +56,7 @@ def extract_features(
         embedded = _embed(run, checkpoint, inputs, output.images_per_step(), record_failures)
         if embedded is None:
             return DONE
-        identity, config = checkpoint.identity, dataclasses.asdict(checkpoint.image_config)
-        names = ("name", "source", "activation", "own_activation")
-        origin = Origin(
-            model={
-                **{name: getattr(identity, name) for name in names},
-                "weights": dict(identity.sha256),
-                "precision": model.dtype().name,
-            },
-            preprocessing={name: config[name] for name in ("size", "mean", "std", "interpolation")},
-            fit=inputs.fit,
-            box_scale=inputs.box_scale,
-            data=inputs.data,
-        )
+        origin = origin_of(checkpoint, model, inputs.fit, inputs.box_scale, inputs.data)
         lost = [failure.index for failure in run.failures[_IMAGES]]
         features = inputs.features(embedded[_IMAGES], embedded[_CAPTIONS], lost, origin)
         write_features(run.folder, features)
@@ -77,7 +64,38 @@ def extract_features(
         few = options.captions_per_image
         meaning = f"at most {few} an image" if few else "all of them are embedded"
         choices = [faults.CAPTIONS_CUT.choose(few is not None, meaning)] if options.coco else []
-        return run.publish(None, [f"{identity.name}: {counts}"], choices, counts=features.counts)
+        return run.publish(
+            None, [f"{checkpoint.identity.name}: {counts}"], choices, counts=features.counts
+        )
+
+
+def model_origin(checkpoint: Checkpoint, options: ModelOptions) -> dict[str, Any]:
+    """The `model` of an `Origin`."""
+    identity = checkpoint.identity
+    names = ("name", "source", "activation", "own_activation")
+    return {
+        **{name: getattr(identity, name) for name in names},
+        "weights": dict(identity.sha256),
+        "precision": options.dtype().name,
+    }
+
+
+def origin_of(
+    checkpoint: Checkpoint,
+    options: ModelOptions,
+    fit: str,
+    box_scale: float,
+    data: Mapping[str, str],
+) -> Origin:
+    """What embeddings by a checkpoint depend on; arguments as the fields of `Origin`."""
+    config = dataclasses.asdict(checkpoint.image_config)
+    return Origin(
+        model=model_origin(checkpoint, options),
+        preprocessing={name: config[name] for name in ("size", "mean", "std", "interpolation")},
+        fit=fit,
+        box_scale=box_scale,
+        data=data,
+    )
 
 
 def _embed(
@@ -86,10 +104,10 @@ def _embed(
     inputs: FeatureInputs,
     images_per_step: int,
     record_failures: bool,
-) -> dict[str, Float32[np.ndarray, "n d"]] | None:
+) -> Embedded | None:
     """Squares and texts by kind, those that earlier runs have not; None but for process 0."""
     embedded = _earlier(run, inputs, checkpoint.clip.config.embedding_width)
-    done = {kind: np.isfinite(own).all(axis=1) for kind, own in embedded.items()}
+    done = done_rows(embedded)
     plans = plan_batches(inputs.squares, images_per_step, jax.local_device_count())
     plans = own_share([plan for plan in plans if not done[_IMAGES][list(plan.indices)].all()])
     batches = stream_batches(inputs.squares, plans, record_failures=record_failures)
@@ -101,15 +119,11 @@ def _embed(
         _CAPTIONS: stream_text_embeddings(checkpoint.clip, tokens, texts),
     }
     for kind, stream in streams.items():
-        store = functools.partial(_store, embedded[kind])
-        part = functools.partial(_part, kind, embedded[kind])
-        kept = int(done[kind].sum())
-        total = kept + planned[kind]
-        run.keep(stream, store, part, name=kind, total=total, done=kept, unit=kind)
+        keep_embeddings(run, embedded, kind, stream, planned=planned[kind], unit=kind)
     others = run.joined()
     if others is None:
         return None
-    _fill(embedded, others)
+    fill_embeddings(embedded, others)
     run.note(*inputs.notices, *checkpoint.tokenizer.notices(inputs.texts))
     if truncated := int(tokens.truncated.sum()):
         length = checkpoint.tokenizer.context_length
@@ -117,7 +131,7 @@ def _embed(
     return embedded
 
 
-def _earlier(run: Run, inputs: FeatureInputs, width: int) -> dict[str, Float32[np.ndarray, "n d"]]:
+def _earlier(run: Run, inputs: FeatureInputs, width: int) -> Embedded:
     """Of squares and texts what earlier runs into the folder embedded; NaN elsewhere."""
     names = {_IMAGES: [square.name for square in inputs.squares], _CAPTIONS: list(inputs.texts)}
     embedded = {kind: np.full((len(own), width), np.nan, np.float32) for kind, own in names.items()}
@@ -127,26 +141,5 @@ def _earlier(run: Run, inputs: FeatureInputs, width: int) -> dict[str, Float32[n
                                   (_CAPTIONS, found.texts, found.captions)):  # fmt: skip
             rows = {name: row for row, name in enumerate(names[kind])}
             embedded[kind][[rows[name] for name in own]] = values
-    _fill(embedded, run.earlier("embeddings"))
+    fill_embeddings(embedded, run.earlier("embeddings"))
     return embedded
-
-
-def _store(
-    embedded: Float32[np.ndarray, "n d"], batch: Batch, values: Float32[np.ndarray, "b d"]
-) -> None:
-    embedded[list(batch.indices)] = values
-
-
-def _part(kind: str, embedded: Float32[np.ndarray, "n d"], rows: Sequence[int]) -> pa.Table:
-    """Some rows as a table: `kind` (images or captions), `row`, `embedding`."""
-    flat = pa.array(embedded[list(rows)].ravel())
-    values = pa.FixedSizeListArray.from_arrays(flat, embedded.shape[1])
-    return pa.table({"kind": [kind] * len(rows), "row": list(rows), "embedding": values})
-
-
-def _fill(embedded: dict[str, Float32[np.ndarray, "n d"]], parts: Iterable[pa.Table]) -> None:
-    """Write the rows that some parts hold into the embeddings, in place."""
-    for part in parts:
-        target = embedded[part["kind"][0].as_py()]
-        values = part["embedding"].combine_chunks().flatten().to_numpy()
-        target[part["row"].to_numpy()] = values.reshape(-1, target.shape[1])
