@@ -18,11 +18,12 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from jclip.data.image_sets import ImageSet, open_image_sets
+from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
 from jclip.data.supplied import Probed
+from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.probes.keyword import KeywordProbe, KeywordScores, check_words, contents_of
-from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
+from jclip.probes.keyword_tables import keyword_line, keyword_statistics_table, keyword_summary
 from jclip.probes.reference_files import check_reference_layout, write_keyword_text_files
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
@@ -33,8 +34,11 @@ from jclip.runs.options import (
     ImageOptions,
     ModelOptions,
     Names,
+    Orbit,
     OutputOptions,
     Sources,
+    orbit_facts,
+    orbit_notices,
 )
 from jclip.runs.probed import load_probed, probed_models
 from jclip.runs.processes import ProcessOptions
@@ -69,6 +73,7 @@ class Options:
     captions_hold: Literal["content", "prompts"] = "content"
     """Whether captions say what is shown, or are prompts whose own format word, one of the
     identifiers or generics, is replaced."""
+    orbit: Orbit = 1
     fits: Fits = (OWN,)
     alpha: float = 0.01
     """Level of the tests."""
@@ -90,7 +95,9 @@ def main(options: Options) -> int:
     if options.reference_text_files:
         check_reference_layout([r for r in probe.results(sets, models) if not r.control])
     facts = {"models": models, "image_sets": sets, "control": _control(options, sets)}
+    facts |= orbit_facts(options.orbit)
     with open_run("keyword_probe", options, out=options.output.out, **facts) as run:
+        run.note(*orbit_notices(options.orbit))
         loaded = load_probed(run, options.model, models)
         record = options.image.record
         results = score_sets(run, sets, loaded, probe, options.output, record_failures=record)
@@ -117,7 +124,10 @@ def probed(options: Options) -> tuple[list[ImageSet], KeywordProbe]:
         fits=options.fits,
         controls=[opened.name for opened in controls],
         prompt_prefix=options.image.prompt_prefix,
+        orbit=options.orbit,
     )
+    if options.orbit > 1 and (odd := [n for one in own for n in not_two_to_one(one.images)]):
+        raise InputError(f"an orbit needs panoramas: {odd[0]}", "orbit")
     return [*own, *controls], probe
 
 
@@ -153,7 +163,7 @@ def _report(
             False, "Holm over all pairs of words, models, fits and sets; effects with intervals"
         ),
     ]
-    return run.publish(page, [_line(row) for row in summary.to_pylist()], choices)
+    return run.publish(page, [keyword_line(row) for row in summary.to_pylist()], choices)
 
 
 def _level(options: Options, run: Run, result: KeywordScores) -> float | None:
@@ -175,15 +185,6 @@ def _adjusted(results: Sequence[KeywordScores], p: Sequence[np.ndarray]) -> list
     for family in (control, ~control):
         adjusted[family] = holm(adjusted[family])
     return list(adjusted)
-
-
-def _line(row: dict) -> str:
-    images = "images (control)" if row["control"] else "images"
-    return (
-        f"{row['image_set']}, {row['model']}, {row['fit']}: identifiers score higher in "
-        f"{row['pairs_found']} of {row['pairs']} pairs after Holm, median difference "
-        f"{row['median_difference']:+.3f}, {row['n']} {images}"
-    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,15 @@ from jclip.probes.trade_off import (
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
-from jclip.runs.options import ImageOptions, Integers, ModelOptions, OutputOptions
+from jclip.runs.options import (
+    ImageOptions,
+    Integers,
+    ModelOptions,
+    Orbit,
+    OutputOptions,
+    orbit_facts,
+    orbit_notices,
+)
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.recipe_options import recipe_options
 from jclip.runs.run import Run, open_run
@@ -76,6 +84,7 @@ class Options:
     pad, tiles."""
     seeds: Integers = (0,)
     """Of initial factors, order, shifts and dropout; each trains once per lambda."""
+    orbit: Orbit = 1
     adapter_layout: AdapterLayout = "transformers"
     """Whose names adapters are written under: peft puts transformers' on a CLIPModel, open_clip's
     on the visual tower of such a model, as the paper does."""
@@ -88,8 +97,10 @@ def main(options: Options) -> int:
     training, test = options.sets.parts(sets)
     (fit,) = fits_of([options.fit], models[0].image_config)
     facts = {"models": models, "image_sets": sets, "test": test.name}
+    facts |= orbit_facts(options.orbit)
     with open_run("lora_finetune", options, out=options.output.out, **facts) as run:
         run.note(*impossible_measures(test, ALPHA))
+        run.note(*orbit_notices(options.orbit))
         run.note(*few_or_shared(training, test, options.recipe.batch_size_train))
         (checkpoint,) = run.load(options.model, models)
         before, rows, curves = _tune_and_measure(options, run, checkpoint, fit, training, test)
@@ -148,8 +159,17 @@ def _tune_and_measure(
     adapted = add_adapter(checkpoint.clip, recipe.adapter, nnx.Rngs(0))
     common = {"targets": recipe.targets, "trainable": parameter_counts(adapted).trainable}
     width = test.images[0].width
-    probe = ShiftProbe(
-        [width], SHIFTS, fits=[fit], views_per_step=views, mirror=True, prompt_prefix=prefix
+    probe, *orbits = (
+        ShiftProbe(
+            [width],
+            SHIFTS,
+            fits=[fit],
+            views_per_step=views,
+            mirror=True,
+            prompt_prefix=prefix,
+            orbit=orbit,
+        )
+        for orbit in dict.fromkeys((1, options.orbit))
     )
 
     def prompted(prompts: list[list[str]]) -> Subject:
@@ -161,6 +181,16 @@ def _tune_and_measure(
     print(f"measuring {checkpoint.identity.name} before tuning ...", flush=True)
     measured = measure_network(untuned, test, probe, views)
     before = measured.compared_to(measured, ALPHA)
+
+    def rows_of(subject: Subject, lam: float | None, seed: int | None, *probes: ShiftProbe):
+        for used in probes:
+            found = measure_network(subject, test, used, views).compared_to(measured, ALPHA)
+            on_orbit = {"orbit": used.orbit} if orbits else {}
+            yield {"lambda": lam, "seed": seed, **on_orbit, **common, **found}
+
+    rows, curves = list(rows_of(untuned, None, None, *orbits)), {}
+    for row in rows:
+        print(_line(row, before), flush=True)
     subject = prompted(probe.prompts(training))
     train = functools.partial(
         train_adapter,
@@ -173,7 +203,6 @@ def _tune_and_measure(
         epochs_between_checkpoints=EPOCHS_BETWEEN_CHECKPOINTS,
         layout=options.adapter_layout,
     )
-    rows, curves = [], {}
     for lam, seed in itertools.product(recipe.lambdas, options.seeds):
         print(f"tuning: lambda {lam:g}, seed {seed} ...", flush=True)
         folder = run.folder / f"lambda-{lam:g}-seed-{seed}"
@@ -181,10 +210,11 @@ def _tune_and_measure(
         run.computed = True
         tuned = with_adapter(checkpoint, folder / "adapter").clip
         subject = dataclasses.replace(untuned, network=split_network(tuned))
-        found = measure_network(subject, test, probe, views).compared_to(measured, ALPHA)
-        rows.append({"lambda": lam, "seed": seed, **common, **found})
+        tuned_rows = list(rows_of(subject, lam, seed, probe, *orbits))
         curves[folder.name] = read_metric(folder / "metrics.csv", "loss")
-        print(_line(rows[-1], before), flush=True)
+        for row in tuned_rows:
+            print(_line(row, before), flush=True)
+        rows += tuned_rows
     return before, rows, curves
 
 
@@ -195,8 +225,12 @@ def _line(row: dict[str, Any], before: dict[str, Any]) -> str:
     def pair(name: str, form: str) -> str:
         return f"{written(before[name], form)} -> {written(row[name], form)}"
 
+    tuned = (
+        "not tuned" if row["lambda"] is None else f"lambda {row['lambda']:g}, seed {row['seed']}"
+    )
+    orbit = f", orbit {row['orbit']}" if row.get("orbit", 1) > 1 else ""
     return (
-        f"lambda {row['lambda']:g}, seed {row['seed']}: median |d| {pair('median_change', '.3f')}; "
+        f"{tuned}{orbit}: median |d| {pair('median_change', '.3f')}; "
         f"right caption among 16 {pair('right_caption', '.1%')}; "
         f"Spearman {written(row['spearman'], '.3f')}; keyword effect "
         f"{pair('keyword_effect', '+.2f')}"

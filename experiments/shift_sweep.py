@@ -25,7 +25,7 @@ from jclip.images.fits import OWN
 from jclip.probes.reference_files import check_reference_layout, write_shift_text_files
 from jclip.probes.scores import score_table
 from jclip.probes.shift import ShiftProbe, ShiftScores, same_views
-from jclip.probes.shift_tables import statistics_table, summary_table
+from jclip.probes.shift_tables import statistics_table, summary_line, summary_table
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.options import (
@@ -35,7 +35,10 @@ from jclip.runs.options import (
     ImageOptions,
     Integers,
     ModelOptions,
+    Orbit,
     OutputOptions,
+    orbit_facts,
+    orbit_notices,
 )
 from jclip.runs.probed import load_probed, probed_models
 from jclip.runs.processes import ProcessOptions
@@ -59,9 +62,10 @@ class Options:
     )
     embeddings: Embeddings = ()
     shifts: int = 8
-    """Number of equal shifts k W // K, k = 0 .. K - 1."""
+    """Number of equal shifts k W // K, k = 0 .. K - 1; on an orbit, within one of its steps."""
     shift_pixels: Integers = ()
     """Shifts in pixels instead, to the right; 0 is always added."""
+    orbit: Orbit = 1
     fits: Fits = (OWN,)
     beta: Literal["flip"] | float | None = "flip"
     """Stability bound: flip calibrates it per model, fit and set from left-right flips; a number in
@@ -89,9 +93,9 @@ def main(options: Options) -> int:
     adapted = options.model.adapter is not None
     if options.reference_text_files:
         check_reference_layout(probe.results(sets, models), adapted=adapted)
-    with open_run(
-        "shift_sweep", options, models=models, image_sets=sets, out=options.output.out
-    ) as run:
+    facts = {"models": models, "image_sets": sets, **orbit_facts(options.orbit)}
+    with open_run("shift_sweep", options, out=options.output.out, **facts) as run:
+        run.note(*_between(options.orbit))
         run.note(*(notice for opened in sets for notice in not_two_to_one(opened.images)))
         loaded = load_probed(run, options.model, models)
         record = options.image.record
@@ -117,8 +121,14 @@ def probed(options: Options) -> tuple[list[ImageSet], ShiftProbe]:
         views_per_step=options.output.images_per_step(),
         mirror=options.beta == "flip",
         prompt_prefix=options.image.prompt_prefix,
+        orbit=options.orbit,
     )
     return sets, probe
+
+
+def _between(orbit: int) -> tuple[str, ...]:
+    tested = "Only yaws between two of them are tested." if orbit > 1 else ""
+    return tuple(f"{notice} {tested}" for notice in orbit_notices(orbit))
 
 
 def _check(options: Options) -> None:
@@ -161,7 +171,7 @@ def _report(
         faults.paired_choice([opened.caption_file for opened in sets]),
         *(() if options.beta is None else faults.beta_choices(options.beta)),
     ]
-    return run.publish(page, [_line(row) for row in summary.to_pylist()], choices)
+    return run.publish(page, [summary_line(row) for row in summary.to_pylist()], choices)
 
 
 def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound | None:
@@ -183,16 +193,6 @@ def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound
         signed=options.flip_differences == "signed",
         quantile_method=options.flip_quantiles,
     )
-
-
-def _line(row: dict) -> str:
-    line = (
-        "{image_set}, {model}, {fit}: largest median |d| {largest_median_abs_d:.3f} at yaw "
-        "{largest_at_yaw:.4g} (shift index {largest_at_shift_index}), {n} panoramas"
-    )
-    if row["beta"] is not None:
-        line += "; beta {beta:.3f}, stable at {stable_shifts} of {tested_shifts} shifts"
-    return line.format(**row)
 
 
 if __name__ == "__main__":

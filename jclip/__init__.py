@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jclip.model import Model, load
     from jclip.models import CLIP, CLIPConfig
     from jclip.probes.outside import embed_folder
-    from jclip.scoring import caption_ranks, score, shift_scores, zero_shot
+    from jclip.scoring import caption_ranks, panorama_scores, score, shift_scores, zero_shot
 
 __all__ = [
     "CLIP",
@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_clip",
+    "panorama_scores",
     "plan_views",
     "preprocess",
     "save_clip",
@@ -40,7 +41,7 @@ _HOMES = {
     "jclip.model": ("Model", "load"),
     "jclip.models": ("CLIP", "CLIPConfig"),
     "jclip.probes.outside": ("embed_folder",),
-    "jclip.scoring": ("caption_ranks", "score", "shift_scores", "zero_shot"),
+    "jclip.scoring": ("caption_ranks", "panorama_scores", "score", "shift_scores", "zero_shot"),
 }
 
 

@@ -37,6 +37,7 @@ from jclip.data.region_inputs import RegionInputs, picture_regions
 from jclip.distributed import local_mesh, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit
+from jclip.images.arguments import whole_number
 from jclip.models.config import Activation
 from jclip.models.unit_norm import normalised, unit_rows
 from jclip.probes.embed import (
@@ -46,6 +47,7 @@ from jclip.probes.embed import (
     embed_squares,
     embed_texts,
     embed_views,
+    orbit_shifts,
     split_network,
 )
 from jclip.probes.regions import embed_regions
@@ -150,7 +152,9 @@ class Model:
         """The network as the programs of `jclip.probes.embed` take it."""
         return split_network(self.checkpoint.clip)
 
-    def embed_images(self, images: Any, fit: Fit | None = None) -> Float32[np.ndarray, "n e"]:
+    def embed_images(
+        self, images: Any, fit: Fit | None = None, orbit: int = 1
+    ) -> Float32[np.ndarray, "n e"]:
         """Embeddings of images, of length 1.
 
         Args:
@@ -158,24 +162,28 @@ class Model:
                 an array `[N, H, W, 3] uint8`.
             fit: how an image becomes a square, `crop`, `squash`, `pad` or, of panoramas, `tiles`;
                 the checkpoint's own by default.
+            orbit: of panoramas: the mean of the embeddings at so many equal yaws, scaled to length
+                1, which turning by these yaws does not change; 1 takes an image as it is.
 
         Raises:
-            InputError: what is no image is named, as is one that the fit is impossible for.
+            InputError: what is no image is named, as is one that the fit is impossible for, or that
+                has fewer columns than the orbit yaws.
 
         Example:
             >>> model = jclip.load("demo")
             >>> model.embed_images(["photo.jpg", "panorama.jpg"]).shape
             (2, 128)
         """
-        return self.embed_files(images_argument(images), fit)
+        return self.embed_files(images_argument(images), fit, orbit)
 
     def embed_files(
-        self, files: Sequence[ImageFile], fit: Fit | None
+        self, files: Sequence[ImageFile], fit: Fit | None, orbit: int = 1
     ) -> Float32[np.ndarray, "n e"]:
         """`embed_images` of images that are known to be images."""
-        fit = self.settled_fit(fit, files)
-        if fit == "tiles":
-            return embed_all(files, rounded_plans(files), self._tiles)
+        fit, orbit = self.settled_fit(fit, files), whole_number("orbit", orbit)
+        if fit == "tiles" or orbit > 1:
+            mean = self.embed_orbits(files, fit, orbit).mean(axis=1)
+            return mean / np.linalg.norm(mean, axis=1, keepdims=True)
         config = self.image_config
         # Fitted when they are decoded, so that all sizes share a program.
         squares = [square_part(file.name, file, file.whole, config, fit) for file in files]
@@ -219,6 +227,19 @@ class Model:
 
         return unit_rows(embed_all(inputs.pictures, plans, regions)[0, : len(boxes)])
 
+    def embed_orbits(
+        self, files: Sequence[ImageFile], fit: Fit, orbit: int
+    ) -> Float32[np.ndarray, "n k e"]:
+        """Embeddings of panoramas at `orbit` equal yaws, each of length 1, in one program.
+
+        Raises:
+            InputError: a panorama has fewer columns than yaws.
+        """
+        for width in {file.width for file in files}:
+            orbit_shifts(width, orbit)
+        plans = rounded_plans(files, orbit)
+        return embed_all(files, plans, functools.partial(self._yaws, fit, orbit))
+
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n e"]:
         """Embeddings of texts, of length 1; warns of texts that were cut to fit the context.
 
@@ -255,10 +276,11 @@ class Model:
         pixels = shard_batch(local_mesh(), batch.pixels)
         return normalised(embed_squares(*self.network, pixels, image_config=self.image_config))
 
-    def _tiles(self, batch: Batch) -> Array:
+    def _yaws(self, fit: Fit, orbit: int, batch: Batch) -> Array:
         config, pixels = self.image_config, shard_batch(local_mesh(), batch.pixels)
-        (plan,) = self._plans(batch.pixels.shape[1:3], (0,), config, "tiles")
-        return embed_views(*self.network, pixels, plan, image_config=config, fit="tiles")[:, 0]
+        height, width = batch.pixels.shape[1:3]
+        (plan,) = self._plans((height, width), orbit_shifts(width, orbit), config, fit)
+        return embed_views(*self.network, pixels, plan, image_config=config, fit=fit)
 
 
 def rounded_plans(files: Sequence[ImageFile], views: int = 1) -> list[BatchPlan]:

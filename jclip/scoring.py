@@ -1,7 +1,7 @@
 """Scores of a model, as a notebook asks for them; the experiments are their streaming form."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -107,7 +107,7 @@ def shift_scores(
     captions = texts_argument(captions, count=len(files))
     widths = [file.width for file in files]
     if isinstance(model, OutsideModel):
-        model.require_own_fit(fit)
+        model.settled_fit(fit)
         probe = ShiftProbe(widths, shifts, fits=(OWN,), views_per_step=_VIEWS_PER_STEP)
         texts = model.embed_texts(captions)
         # One panorama at a time: all of its views are there at once.
@@ -118,11 +118,69 @@ def shift_scores(
     texts = model.embed_texts(captions)[:, None]
     subject = Subject(model.name, fit, model.network, model.image_config, texts)
     batches = stream_batches(files, rounded_plans(files, probe.views), record_failures=False)
-    found = np.empty((len(files), probe.views), np.float32)
+    found = np.empty((len(files), len(probe.columns)), np.float32)
     for batch, scores in stream_scores(batches, [subject], probe):
         if scores is not None:
             found[list(batch.indices)] = scores[0]
     return found
+
+
+class PanoramaScores(NamedTuple):
+    """Scores of panoramas that do not depend on where they are cut open, 100 x cosine, `[N]` each.
+
+    Attributes:
+        score: of the orbit: of the mean of the embeddings at all its yaws, of length 1 again.
+        single: of the panorama as it is.
+        spread: the largest less the smallest score over the orbit's yaws.
+        deviation: the standard deviation of the scores over these yaws (of the population).
+    """
+
+    score: Float32[np.ndarray, " n"]
+    single: Float32[np.ndarray, " n"]
+    spread: Float32[np.ndarray, " n"]
+    deviation: Float32[np.ndarray, " n"]
+
+
+def panorama_scores(
+    model: Asked,
+    panoramas: Any,
+    captions: Sequence[str],
+    orbit: int = 8,
+    fit: Fit | None = None,
+) -> PanoramaScores:
+    """The robust score of panoramas and their captions, and how much a single view's would vary.
+
+    The embedding of a panorama is the mean over an orbit of equal yaws, so that its score is the
+    same at each of these: the mean of their scores, divided by the length of the mean embedding.
+
+    Args:
+        model: from `jclip.load`, or any object with `encode_image` and `encode_text`.
+        panoramas: equirectangular; see `Model.embed_images` for what an image may be.
+        captions: one for each panorama.
+        orbit: how many yaws, at least 2.
+        fit: how a panorama becomes a square; the checkpoint's own by default.
+
+    Raises:
+        InputError: what cannot be used is named.
+
+    Example:
+        >>> model = jclip.load("demo")
+        >>> captions = ["a 360 degree view of a city square"]
+        >>> found = jclip.panorama_scores(model, ["panorama.jpg"], captions, orbit=4)
+        >>> found.score.shape, found.spread.shape
+        ((1,), (1,))
+    """
+    model = _settled(model)
+    files, orbit = images_argument(panoramas, "panoramas"), whole_number("orbit", orbit, None)
+    captions = texts_argument(captions, count=len(files))
+    own: Any = model.settled_fit(fit, files)
+    if orbit < 2:
+        raise InputError(f"orbit: {orbit} is a single yaw; jclip.score takes a panorama as it is")
+    texts, seen = model.embed_texts(captions), model.embed_orbits(files, own, orbit)
+    yaws = 100 * np.einsum("nke,ne->nk", seen, texts)
+    mean = seen.mean(axis=1)
+    whole = yaws.mean(axis=1) / np.linalg.norm(mean, axis=1)
+    return PanoramaScores(whole, yaws[:, 0], np.ptp(yaws, axis=1), yaws.std(axis=1))
 
 
 def caption_ranks(

@@ -54,6 +54,7 @@ def reference(model, images, fit, config):
 
 FACE = [
     *(getattr(jclip, name) for name in ("load", "score", "shift_scores", "caption_ranks")),
+    jclip.panorama_scores,
     jclip.zero_shot,
     jclip.Model.embed_images,
     jclip.Model.embed_regions,
@@ -184,6 +185,23 @@ def test_shift_scores_are_scores_of_shifted_panoramas(model, fit):
         np.testing.assert_allclose(found[:, k], expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("fit", [None, "squash", "tiles"])
+def test_panorama_scores_do_not_depend_on_where_a_panorama_is_cut(model, fit):
+    images, captions = [IMAGES[0], IMAGES[0][:, ::-1]], CAPTIONS[:2]
+    found = jclip.panorama_scores(model, images, captions, orbit=4, fit=fit)
+    yaws = jclip.shift_scores(model, images, captions, shifts=4, fit=fit)
+    np.testing.assert_allclose(found.single, yaws[:, 0], atol=2e-3)
+    np.testing.assert_allclose(found.spread, np.ptp(yaws, axis=1), atol=4e-3)
+    np.testing.assert_allclose(found.deviation, yaws.std(axis=1), atol=4e-3)
+    turned = [np.roll(image, 32, axis=1) for image in images]
+    again = jclip.panorama_scores(model, turned, captions, orbit=4, fit=fit)
+    np.testing.assert_allclose(again.score, found.score, atol=1e-4)
+    assert np.abs(again.single - found.single).min() > 1e-2
+    seen = model.embed_images(images, fit, orbit=4)
+    scores = 100 * np.sum(seen * model.embed_texts(captions), axis=1)
+    np.testing.assert_allclose(found.score, scores, atol=1e-4)
+
+
 def test_caption_ranks_are_of_the_box_alone(model):
     image = IMAGES[1]
     boxes = [[10, 20, 50, 40], [0, 0, 110, 90], [60.5, 30.25, 40, 40]]
@@ -293,6 +311,8 @@ def ranks(model, boxes=((0, 0, 9, 9),), captions=(("a", "b"),), image=IMAGES[0],
         (lambda m: jclip.score(m, IMAGES, ["a ball"]), "captions: 1 for 3 images"),
         (lambda m: jclip.shift_scores(m, IMAGES[0], CAPTIONS), "panoramas: an array of shape"),
         (lambda m: jclip.shift_scores(m, IMAGES, CAPTIONS, shifts=1), "1 shifts: 0 is one of them"),
+        (lambda m: jclip.panorama_scores(m, IMAGES, CAPTIONS, orbit=1), "orbit: 1 is a single yaw"),
+        (lambda m: m.embed_images(IMAGES, orbit=200), "an orbit of 200 yaws: more than the 1"),
         (
             lambda m: jclip.shift_scores(m, [IMAGES[0][:, :9]], ["a"], fit="tiles"),
             r"panoramas\[0\]: fit 'tiles' needs",

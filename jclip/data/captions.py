@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jclip.data.caption_files import caption_rows
 from jclip.data.file_names import (
@@ -37,12 +37,37 @@ class Captions(NamedTuple):
     lines: tuple[int, ...]
 
 
+class CaptionRules(NamedTuple):
+    """How captions are read that do not stand in a table.
+
+    `order`: the N-th line of a `.txt` belongs to the N-th image in `natural` order (1, 2, 10), or
+    in `lexicographic` order of the paths (1, 10, 2), as `sorted` has it. `lines`, of a `.txt` of
+    one image: `one`, and a second is refused, the `first`, or the `whole` text.
+    """
+
+    order: Literal["natural", "lexicographic"] = "natural"
+    lines: Literal["one", "first", "whole"] = "one"
+
+
+DEFAULT_RULES = CaptionRules()
+
+
 def find_captions(folder: Path, image_names: Sequence[str] = ()) -> Path:
     """The caption file beside the images of a folder, or the folder if images have texts of theirs.
 
     Raises:
         InputError: there is none.
     """
+    if (found := captions_beside(folder, image_names)) is not None:
+        return found
+    raise InputError(
+        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)}, or a .txt for each)",
+        argument="captions",
+    )
+
+
+def captions_beside(folder: Path, image_names: Sequence[str] = ()) -> Path | None:
+    """What `find_captions` finds; None where there is nothing."""
     there = {}
     for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         if path.is_file():
@@ -52,13 +77,15 @@ def find_captions(folder: Path, image_names: Sequence[str] = ()) -> Path:
             return folder / name if (folder / name).is_file() else there[name]
     if any(_texts_beside(folder, image_names)):
         return folder
-    raise InputError(
-        f"{folder}: no captions beside the images ({', '.join(CAPTION_FILES)}, or a .txt for each)",
-        argument="captions",
-    )
+    return None
 
 
-def read_captions(path: Path, image_names: Sequence[str], folders: Sequence[str] = ()) -> Captions:
+def read_captions(
+    path: Path,
+    image_names: Sequence[str],
+    folders: Sequence[str] = (),
+    rules: CaptionRules = DEFAULT_RULES,
+) -> Captions:
     """One caption per image, in the order of `image_names`.
 
     Tables (`.csv`, `.tsv`, `.jsonl`, `.json`) have the columns `file` and `caption`, or what other
@@ -72,6 +99,7 @@ def read_captions(path: Path, image_names: Sequence[str], folders: Sequence[str]
         image_names: files, or paths below their folder.
         folders: that each of them lies in, where that is known; of several sets they tell images
             of one name apart.
+        rules: for a `.txt`.
 
     Raises:
         InputError: naming the file and the line: unreadable, a column missing, a caption empty or
@@ -80,10 +108,10 @@ def read_captions(path: Path, image_names: Sequence[str], folders: Sequence[str]
     """
     require_unicode(path)
     if path.is_dir():
-        return _read_beside(path, image_names)
+        return _read_beside(path, image_names, rules)
     suffix = path.suffix.lower()
     if suffix == ".txt":
-        return _by_order(path, image_names)
+        return _by_order(path, image_names, rules)
     if suffix not in _TABLES:
         raise InputError(
             f"{path}: captions are .csv, .jsonl or .txt files (.tsv and .json are read too)"
@@ -135,13 +163,19 @@ def checked_caption(where: str, caption: object) -> str:
     return caption.strip()
 
 
-def _by_order(path: Path, image_names: Sequence[str]) -> Captions:
+def _by_order(path: Path, image_names: Sequence[str], rules: CaptionRules) -> Captions:
     lines = lines_of(read_text(path).rstrip())
     captions = [checked_caption(f"{path}, line {n}", line) for n, line in enumerate(lines, start=1)]
     if len(captions) != len(image_names):
         raise InputError(f"{path}: {len(captions)} lines for {len(image_names)} images")
-    rows = sorted(range(len(image_names)), key=lambda row: natural_order(image_names[row]))
+    rows = ordered_rows(image_names, rules.order)
     return _arranged({row: (captions[n], n + 1) for n, row in enumerate(rows)})
+
+
+def ordered_rows(names: Sequence[str], order: str) -> list[int]:
+    """The rows of names in an order of `CaptionRules`."""
+    key = natural_order if order == "natural" else str
+    return sorted(range(len(names)), key=lambda row: key(names[row]))
 
 
 def _texts_beside(folder: Path, image_names: Sequence[str]) -> list[Path | None]:
@@ -157,15 +191,25 @@ def _texts_beside(folder: Path, image_names: Sequence[str]) -> list[Path | None]
     return found
 
 
-def _read_beside(folder: Path, image_names: Sequence[str]) -> Captions:
+def caption_of(path: Path, rules: CaptionRules) -> str:
+    """The caption in a text file of one image.
+
+    Raises:
+        InputError: it cannot be read or is empty, or has a second line that no rule allows.
+    """
+    lines = lines_of(read_text(path).strip())
+    if len(lines) > 1 and rules.lines == "one":
+        raise InputError(f"{path}: {len(lines)} lines; an image has one caption, on one line")
+    whole = " ".join(" ".join(lines).split())
+    return checked_caption(f"{path}, line 1", whole if rules.lines == "whole" else lines[0])
+
+
+def _read_beside(folder: Path, image_names: Sequence[str], rules: CaptionRules) -> Captions:
     found = _texts_beside(folder, image_names)
     texts = []
     for name, path in zip(image_names, found, strict=True):
         if path is None:
             without = f"{found.count(None)} images without"
             raise InputError(f"{folder}: no .txt beside {name!r} for its caption ({without})")
-        lines = lines_of(read_text(path).strip())
-        if len(lines) > 1:
-            raise InputError(f"{path}: {len(lines)} lines; an image has one caption, on one line")
-        texts.append(checked_caption(f"{path}, line 1", lines[0]))
+        texts.append(caption_of(path, rules))
     return Captions(tuple(texts), (1,) * len(texts))

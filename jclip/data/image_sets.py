@@ -2,13 +2,20 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from jclip.data.captions import Captions, checked_caption, find_captions, read_captions
-from jclip.data.file_names import natural_order
+from jclip.data.captions import (
+    DEFAULT_RULES,
+    CaptionRules,
+    Captions,
+    checked_caption,
+    find_captions,
+    ordered_rows,
+    read_captions,
+)
 from jclip.data.image_sources import FoundImages, find_images
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, ImageFile, unlike_a_viewer
 from jclip.errors import InputError
@@ -21,7 +28,9 @@ class ImageSet:
     `lines` are the captions' line numbers in `caption_file`, or numbers of examples where there is
     no file. `notices` are sentences that a person should read: files left alone, how captions were
     paired. `digest` is a SHA-256 over names, captions and the images' digests. `demo_world` marks
-    scenes of the demo world, the only ones that the demo model knows.
+    scenes of the demo world, the only ones that the demo model knows. `view_captions` are eight of
+    each image, of its views around the horizon, or there are none at all; `stacked` marks images
+    that are eight pictures one below the other instead of a panorama.
     """
 
     name: str
@@ -31,6 +40,8 @@ class ImageSet:
     caption_file: str
     notices: tuple[str, ...] = ()
     demo_world: bool = False
+    view_captions: tuple[tuple[str, ...], ...] = ()
+    stacked: bool = False
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -42,27 +53,37 @@ class ImageSet:
         """Changes when a name, a caption or (as far as `ImageFile.digest` sees) a picture does."""
         pairs = zip(self.images, self.captions, strict=True)
         rows = [f"{image.name}\0{caption}\0{image.digest}" for image, caption in pairs]
+        rows += ["\0".join(own) for own in self.view_captions]
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 def open_image_sets(
-    sources: Sequence[str], captions: Path | None = None, pixel_limit: int = DEFAULT_PIXEL_LIMIT
+    sources: Sequence[str],
+    captions: Path | None = None,
+    pixel_limit: int = DEFAULT_PIXEL_LIMIT,
+    rules: CaptionRules = DEFAULT_RULES,
+    find: Callable[[str, int], FoundImages] = find_images,
 ) -> list[ImageSet]:
     """Open several sets, each with the captions beside it unless there is one file for all.
+
+    `rules` are for captions outside of tables; `find` finds the images of a source, by default as
+    `open_image_set` says.
 
     Raises:
         InputError: two sets have one name, captions without names are given for several sets, or
             see `open_image_set`.
     """
     sources = [sources] if isinstance(sources, str) else sources
-    found = [find_images(source, pixel_limit) for source in sources]
+    found = [find(source, pixel_limit) for source in sources]
     names = [each.name for each in found]
     for source, name in zip(sources, names, strict=True):
         if names.count(name) > 1:
             raise InputError(
                 f"{name} is the name of two sets of images; OTHER={source} gives one another name"
             )
-    return list(map(_captioned, found)) if captions is None else _sharing(found, captions)
+    if captions is not None:
+        return _sharing(found, captions, rules)
+    return [_captioned(each, rules) for each in found]
 
 
 def open_image_set(
@@ -87,12 +108,14 @@ def open_image_set(
     return open_image_sets([source], captions, pixel_limit)[0]
 
 
-def _captioned(found: FoundImages) -> ImageSet:
+def _captioned(found: FoundImages, rules: CaptionRules) -> ImageSet:
     """A set with the captions that came with its images, or that stand beside them."""
     if found.folder is not None and not found.own:
         names = [image.name for image in found.images]
-        return _sharing([found], find_captions(found.folder, names))[0]
+        return _sharing([found], find_captions(found.folder, names), rules)[0]
     texts = []
+    if not found.own:
+        raise InputError(f"{found.name}: no captions with the images", argument="captions")
     for image, text in zip(found.images, found.own, strict=True):
         where = f"{found.name}: {image.name}"
         if text is None:
@@ -103,7 +126,7 @@ def _captioned(found: FoundImages) -> ImageSet:
     return _image_set(found, Captions(tuple(texts), tuple(lines)), found.called)
 
 
-def _sharing(found: Sequence[FoundImages], file: Path) -> list[ImageSet]:
+def _sharing(found: Sequence[FoundImages], file: Path, rules: CaptionRules) -> list[ImageSet]:
     """Sets with captions out of one file."""
     by_order = file.suffix.lower() == ".txt"
     if len(found) > 1 and (by_order or file.is_dir()):
@@ -118,12 +141,12 @@ def _sharing(found: Sequence[FoundImages], file: Path) -> list[ImageSet]:
         for image in each.images
     ]
     names, folders = zip(*files, strict=True)
-    texts, lines = read_captions(file, names, folders)
+    texts, lines = read_captions(file, names, folders, rules)
     called = "a text beside each image" if file.is_dir() else file.name
     sets, start = [], 0
     for each in found:
         own = slice(start, start := start + len(each.images))
-        paired = [_pairs(names[own], texts[own])] if by_order else []
+        paired = [_pairs(names[own], texts[own], rules.order)] if by_order else []
         sets.append(_image_set(each, Captions(texts[own], lines[own]), called, paired))
     return sets
 
@@ -133,15 +156,31 @@ def _image_set(
 ) -> ImageSet:
     unlike = [f"{found.name}: {notice}" for notice in unlike_a_viewer(found.images)]
     notices = (*found.notices, *notices, *unlike)
-    return ImageSet(found.name, found.images, *captions, called, notices, found.demo_world)
+    return ImageSet(
+        found.name,
+        found.images,
+        *captions,
+        called,
+        notices,
+        found.demo_world,
+        found.view_captions,
+        found.stacked,
+    )
 
 
-def _pairs(names: Sequence[str], texts: Sequence[str]) -> str:
+def _pairs(names: Sequence[str], texts: Sequence[str], order: str) -> str:
     """Which image has the first, the second and the last line of a file without names."""
-    pairs = sorted(zip(names, texts, strict=True), key=lambda pair: natural_order(pair[0]))
+    pairs = [(names[row], texts[row]) for row in ordered_rows(names, order)]
     shown = dict(zip(("first", "second"), pairs[:-1], strict=False)) | {"last": pairs[-1]}
     said = ", ".join(f"{word} {name} = {text!r}" for word, (name, text) in shown.items())
-    return f"captions paired by natural order; {said}"
+    return f"captions paired by {order} order; {said}"
+
+
+def uncaptioned_set(found: FoundImages) -> ImageSet:
+    """Images that are looked at without captions; those that they have are left alone."""
+    rows = range(len(found.images))
+    captions = Captions(("",) * len(rows), tuple(row + 1 for row in rows))
+    return _image_set(found._replace(view_captions=()), captions, "")
 
 
 def split_image_set(opened: ImageSet, shares: Sequence[float], seed: int) -> list[ImageSet]:
@@ -163,6 +202,7 @@ def split_image_set(opened: ImageSet, shares: Sequence[float], seed: int) -> lis
             images=tuple(opened.images[row] for row in part),
             captions=tuple(opened.captions[row] for row in part),
             lines=tuple(opened.lines[row] for row in part),
+            view_captions=tuple(opened.view_captions[row] for row in part if opened.view_captions),
         )
         for part in parts
     ]

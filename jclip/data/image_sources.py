@@ -27,7 +27,7 @@ class FoundImages(NamedTuple):
     """Images before they have captions.
 
     Captions that came with them are `own`, with the number of the first and what they are called;
-    others are looked for in `folder`.
+    others are looked for in `folder`. `view_captions` and `stacked` are those of an `ImageSet`.
     """
 
     name: str
@@ -38,6 +38,8 @@ class FoundImages(NamedTuple):
     called: str = ""
     demo_world: bool = False
     notices: tuple[str, ...] = ()
+    view_captions: tuple[tuple[str, ...], ...] = ()
+    stacked: bool = False
 
 
 def find_images(source: str, pixel_limit: int) -> FoundImages:

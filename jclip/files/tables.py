@@ -27,9 +27,9 @@ def read_table(path: Path) -> pa.Table:
 
 
 def write_table(folder: Path, name: str, table: pa.Table) -> None:
-    """Write `NAME.parquet` and, up to 100,000 rows, `NAME.csv` too."""
+    """Write `NAME.parquet` and, up to 100,000 rows and where no cell is a list, `NAME.csv` too."""
     write_parquet(folder / f"{name}.parquet", table)
-    if len(table) <= CSV_ROWS:
+    if len(table) <= CSV_ROWS and not any(map(pa.types.is_nested, table.schema.types)):
         with replacing(folder / f"{name}.csv") as partial:
             pa_csv.write_csv(table, partial)
 

@@ -18,6 +18,7 @@ from jclip.checkpoints import ImageConfig
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import Batch, BatchPlan, stream_batches
 from jclip.distributed import local_mesh, replicate, shard_batch
+from jclip.errors import InputError
 from jclip.images import Fit, ViewPlan, flip, normalise, plan_chunks, shift_views
 from jclip.models import CLIP, cut_after_end_of_text
 from jclip.models.config import TextKind
@@ -60,7 +61,9 @@ def embed_tiles(
     return embeddings[:, :, 0]
 
 
-@functools.partial(jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once"))
+@functools.partial(
+    jax.jit, static_argnames=("graph", "image_config", "fit", "shifts_at_once", "orbit")
+)
 def embed_views(
     graph: nnx.GraphDef,
     state: nnx.State,
@@ -71,6 +74,7 @@ def embed_views(
     image_config: ImageConfig,
     fit: Fit,
     shifts_at_once: int | None = None,
+    orbit: int = 1,
 ) -> Float[Array, "n v e"]:
     """From uint8 images to normalised embeddings of all their views, in one program.
 
@@ -83,6 +87,8 @@ def embed_views(
         image_config: size, mean and std of the model's input.
         fit: how an image becomes a square.
         shifts_at_once: the network sees so many shifts at a time, a divisor of S; None: all.
+        orbit: so many shifts in a row, a divisor of S, are averaged, and those of `mirror_plan`
+            too: the embedding of an orbit is the mean of its embeddings, normalised again.
     """
     embed = functools.partial(embed_tiles, nnx.merge(graph, state), image_config)
     views = shift_views(images, plan, image_config.size, fit)
@@ -93,10 +99,12 @@ def embed_views(
         # Cut along shifts, not along images: these are split over devices, and would have to move.
         parts = jnp.moveaxis(views.reshape(n, -1, shifts_at_once, *views.shape[2:]), 1, 0)
         embedded = jnp.moveaxis(jax.lax.map(embed, parts), 0, 1).reshape(n, s, -1)
-    if mirror_plan is None:
+    if mirror_plan is not None:
+        mirrored = embed(shift_views(flip(images), mirror_plan, image_config.size, fit))
+        embedded = jnp.concatenate([embedded, mirrored], axis=1)
+    if orbit == 1:
         return embedded
-    mirrored = embed(shift_views(flip(images), mirror_plan, image_config.size, fit))
-    return jnp.concatenate([embedded, mirrored], axis=1)
+    return normalised(embedded.reshape(n, -1, orbit, embedded.shape[-1]).mean(axis=2))
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "image_config"))
@@ -184,6 +192,28 @@ def _text_batches(ids: Int[np.ndarray, "n l"]) -> list[Int[Array, "b l"]]:
     batch = TEXT_BATCH * local_mesh().size
     padded = np.pad(ids, ((0, -len(ids) % batch), (0, 0)), mode="edge")
     return [shard_batch(local_mesh(), part) for part in padded.reshape(-1, batch, ids.shape[1])]
+
+
+def check_orbit(orbit: int) -> None:
+    """Refuse an orbit without yaws.
+
+    Raises:
+        InputError: it has less than one, which is the panorama as it is.
+    """
+    if orbit < 1:
+        raise InputError(f"an orbit of {orbit} yaws: 1 is the panorama as it is", "orbit")
+
+
+def orbit_shifts(width: int, orbit: int) -> tuple[int, ...]:
+    """The shifts of an orbit of panoramas of a width: `k * width // orbit`, in pixels.
+
+    Raises:
+        InputError: no yaw, or more yaws than columns.
+    """
+    check_orbit(orbit)
+    if orbit > width:
+        raise InputError(f"an orbit of {orbit} yaws: more than the {width} columns of a panorama")
+    return tuple(k * width // orbit for k in range(orbit))
 
 
 def device_plans(

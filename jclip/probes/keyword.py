@@ -86,6 +86,7 @@ class KeywordProbe(CaptionProbe[KeywordScores]):
         fits: how an image becomes a square.
         controls: names of the sets of perspective photos.
         prompt_prefix: put before every format word.
+        orbit: equal yaws over which the embedding of a panorama is averaged; 1 is none.
     """
 
     def __init__(
@@ -97,15 +98,16 @@ class KeywordProbe(CaptionProbe[KeywordScores]):
         fits: Sequence[FitOption],
         controls: Sequence[str] = (),
         prompt_prefix: str = "",
+        orbit: int = 1,
     ):
-        super().__init__((*identifiers, *generics), fits, prompt_prefix)
+        super().__init__((*identifiers, *generics), fits, prompt_prefix, orbit)
         self._contents, self._controls = contents, controls
         self._identifiers, self._generics = tuple(identifiers), tuple(generics)
 
     @property
     def views(self) -> int:
         """How many views of an image are embedded: only the columns' words differ."""
-        return 1
+        return self.orbit
 
     def empty(self, opened: ImageSet, model: str, fit: SeenFit) -> KeywordScores:
         """One result still to be filled."""

@@ -69,3 +69,13 @@ def keyword_summary(
             for result, own, p in zip(results, statistics, adjusted_p, strict=True)
         ]
     )
+
+
+def keyword_line(row: dict) -> str:
+    """A row of the summary in words."""
+    images = "images (control)" if row["control"] else "images"
+    return (
+        f"{row['image_set']}, {row['model']}, {row['fit']}: identifiers score higher in "
+        f"{row['pairs_found']} of {row['pairs']} pairs after Holm, median difference "
+        f"{row['median_difference']:+.3f}, {row['n']} {images}"
+    )

@@ -19,6 +19,7 @@ from jclip.files.atomic import replacing
 from jclip.files.digests import write_tensors
 from jclip.files.json_files import read_json
 from jclip.models.unit_norm import unit_rows
+from jclip.probes.embed import orbit_shifts
 
 _IMAGES_AT_ONCE, _TEXTS_AT_ONCE = 64, 256
 
@@ -61,7 +62,7 @@ class OutsideModel:
         Raises:
             InputError: a fit is asked for, or see `encoded`.
         """
-        self.require_own_fit(fit)
+        self.settled_fit(fit)
 
         def encode(some: Sequence[ImageFile]) -> Any:
             return self.encoder.encode_image([Image.fromarray(decode(file)) for file in some])
@@ -80,11 +81,23 @@ class OutsideModel:
             files.append(ImageFile(f"picture {row}", made, height, width, digest=""))
         return self.embed_files(files)
 
-    def require_own_fit(self, fit: Any) -> None:
-        """Refuse a fit.
+    def embed_orbits(
+        self, files: Sequence[ImageFile], fit: Any, orbit: int
+    ) -> Float32[np.ndarray, "n k e"]:
+        """As `jclip.Model.embed_orbits`, one panorama after the other."""
+        self.settled_fit(fit)
+        found = []
+        for file in files:
+            pixels = decode(file)
+            shifts = orbit_shifts(file.width, orbit)
+            found.append(self.embed_pictures([np.roll(pixels, k, axis=1) for k in shifts]))
+        return np.stack(found)
+
+    def settled_fit(self, fit: Any, files: Any = ()) -> Any:
+        """None: how pictures are prepared is the encoder's own matter.
 
         Raises:
-            InputError: one is asked for.
+            InputError: a fit is asked for.
         """
         if fit is not None:
             raise InputError(f"fit: {fit!r}, and {self.name} prepares its images itself")

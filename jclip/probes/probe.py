@@ -14,7 +14,7 @@ from jclip.data.pipeline import Batch
 from jclip.data.supplied import Probed
 from jclip.distributed import local_mesh, shard_batch
 from jclip.images.fits import OWN, FitOption, SeenFit, seen_fits
-from jclip.probes.embed import device_plans, embed_views, one_behind
+from jclip.probes.embed import check_orbit, device_plans, embed_views, one_behind, orbit_shifts
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
 
@@ -36,21 +36,31 @@ class CaptionProbe[Result: Scores]:
         columns: a name for each view, `column` in the table of scores.
         fits: how an image becomes a square.
         prompt_prefix: put before every caption.
+        orbit: equal yaws over which the embedding of a panorama is averaged; 1 is none.
+
+    Raises:
+        InputError: the orbit is less than 1.
     """
+
+    cut_ends = False
+    """Whether prompts that are too long lose their end of text; see `make_subjects`."""
 
     def __init__(
         self,
         columns: Sequence[str],
         fits: Sequence[FitOption] = (OWN,),
         prompt_prefix: str = "This is ",
+        orbit: int = 1,
     ):
+        check_orbit(orbit)
         self.columns, self.fits, self.prompt_prefix = tuple(columns), tuple(fits), prompt_prefix
+        self.orbit = orbit
         self._plans = functools.cache(device_plans)
 
     @property
     def views(self) -> int:
         """How many views of an image are embedded."""
-        return len(self.columns)
+        return len(self.columns) * self.orbit
 
     def results(self, sets: Sequence[ImageSet], models: Sequence[Probed]) -> list[Result]:
         """Results still to be filled, for every set, model and fit."""
@@ -81,13 +91,29 @@ class CaptionProbe[Result: Scores]:
         """Normalised embeddings of every view: here, of the image as it is."""
         return self.embed_image(subject, pixels)
 
+    def score(
+        self, subject: Subject, batch: Batch, pixels: UInt8[Array, "n h w 3"], rows: np.ndarray
+    ) -> Any:
+        """What `Result.store` takes of a batch: its views against its prompts.
+
+        `pixels` are the batch's on the devices, `rows` the images they are of.
+        """
+        views = self.embed(subject, pixels)
+        return score_views(views, shard_batch(local_mesh(), subject.texts[rows]))
+
     def embed_image(
         self, subject: Subject, pixels: UInt8[Array, "n h w 3"]
     ) -> Float[Array, "n 1 e"]:
-        """Normalised embeddings of images of one size under the subject's fit."""
-        config, fit = subject.image_config, subject.fit
-        (plan,) = self._plans(pixels.shape[1:3], (0,), config, fit)
-        return embed_views(*subject.network, pixels, plan, image_config=config, fit=fit)
+        """Normalised embeddings of images of one size under the subject's fit.
+
+        Of their orbit, if one was asked for; an image that is not 2:1 is no circle and has none.
+        """
+        config, fit, (height, width) = subject.image_config, subject.fit, pixels.shape[1:3]
+        orbit = self.orbit if width == 2 * height else 1
+        (plan,) = self._plans((height, width), orbit_shifts(width, orbit), config, fit)
+        return embed_views(
+            *subject.network, pixels, plan, image_config=config, fit=fit, orbit=orbit
+        )
 
 
 @jax.jit
@@ -101,23 +127,21 @@ def score_views(
 
 def stream_scores(
     batches: Iterable[Batch], subjects: Sequence[Subject], probe: CaptionProbe
-) -> Iterator[tuple[Batch, list[Float[np.ndarray, "n vk"]] | None]]:
+) -> Iterator[tuple[Batch, list[Any] | None]]:
     """Score every batch by every subject; each image crosses to a device once.
 
     Batches are split over the devices of this process, which compute without talking.
 
     Yields:
-        The batch and its scores `[N, V K]` by each subject, one batch behind the device so that it
-        never waits for the host; None if no image of the batch could be decoded.
+        The batch and what the probe scores by each subject, such as `[N, V K]`, one batch behind
+        the device so that it never waits for the host; None if no image of the batch could be
+        decoded.
     """
     mesh = local_mesh()
 
-    def score(batch: Batch) -> list[Array]:
+    def score(batch: Batch) -> list[Any]:
         pixels = shard_batch(mesh, batch.pixels)
         rows = np.resize(batch.indices, len(pixels))
-        return [
-            score_views(probe.embed(subject, pixels), shard_batch(mesh, subject.texts[rows]))
-            for subject in subjects
-        ]
+        return [probe.score(subject, batch, pixels, rows) for subject in subjects]
 
     return one_behind(batches, score)

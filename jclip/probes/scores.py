@@ -85,6 +85,10 @@ class Scores:
         """The fields that hold an item per image, besides `values`."""
         return ("images",)
 
+    def store(self, rows: Sequence[int], part: Any) -> None:
+        """Take in what a probe's `score` made of some images, by row."""
+        self.values[list(rows)] = part
+
     def to_table(self) -> pa.Table:
         """One row per image and column: image_set, model, fit, image, column, score."""
         return self._table({"column": self._tiled(self.columns)}, self.values)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable, Sequence
 
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from jclip.distributed import local_mesh
 from jclip.errors import InputError
 from jclip.images import ViewPlan
 from jclip.images.fits import FitOption, SeenFit
-from jclip.probes.embed import embed_views
+from jclip.probes.embed import check_orbit, embed_views, orbit_shifts
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
@@ -36,12 +37,14 @@ class ShiftScores(Scores):
         shifts: `[N, S]`, pixels of the source to the right, which differ between rows where widths
             differ; column 0 is the unshifted panorama. `values` has one more column where the
             flipped panorama was scored, too.
+        orbit: equal yaws over which the embedding was averaged at every shift.
     """
 
     captions: tuple[str, ...]
     heights: Int[np.ndarray, " n"]
     widths: Int[np.ndarray, " n"]
     shifts: Int[np.ndarray, "n s"]
+    orbit: int = 1
 
     @property
     def scores(self) -> Float[np.ndarray, "n s"]:
@@ -91,7 +94,7 @@ class ShiftScores(Scores):
 
 
 def shifts_by_width(
-    widths: Iterable[int], count: int, pixels: Sequence[int] = ()
+    widths: Iterable[int], count: int, pixels: Sequence[int] = (), orbit: int = 1
 ) -> dict[int, tuple[int, ...]]:
     """The shifts of every width of panorama, in pixels to the right, beginning with 0.
 
@@ -99,12 +102,15 @@ def shifts_by_width(
         widths: of the panoramas, in pixels.
         count: number of equal shifts, those of paper 1: `k * width // count`, k = 0 .. count - 1.
         pixels: shifts to use instead; 0 is added, repetitions are dropped.
+        orbit: the equal shifts lie within one of so many parts of the circle: at other turns the
+            views of an orbit repeat.
 
     Raises:
         InputError: fewer than two shifts, more shifts than columns, or a shift outside the width.
     """
     if not pixels and count < 2:
         raise InputError(f"{count} shifts: 0 is one of them, so at least 2")
+    check_orbit(orbit)
     wanted = tuple(dict.fromkeys((0, *pixels)))
     if pixels and len(wanted) < 2:
         raise InputError("shift of 0 pixels alone: nothing to compare the panorama with")
@@ -112,18 +118,28 @@ def shifts_by_width(
     for width in sorted(set(widths)):
         if outside := [s for s in wanted if not 0 <= s < width]:
             raise InputError(f"shift of {outside[0]} pixels: outside a panorama of width {width}")
-        if not pixels and count > width:
-            raise InputError(f"{count} shifts: more than the {width} columns of a panorama")
-        found[width] = wanted if pixels else tuple(k * width // count for k in range(count))
+        if not pixels and count * orbit > width:
+            of_orbit = f" within an orbit of {orbit} yaws" if orbit > 1 else ""
+            raise InputError(f"{count} shifts{of_orbit}: more than {width} columns of a panorama")
+        parts = count * orbit
+        found[width] = wanted if pixels else tuple(k * width // parts for k in range(count))
     return found
+
+
+def period(fit: SeenFit, orbit: int = 1) -> int:
+    """At how many equal turns the network sees the same views by construction.
+
+    At those of an orbit, and under `tiles` at half a turn, which swaps the two.
+    """
+    return math.lcm(2 if fit == "tiles" else 1, orbit)
 
 
 def same_views(result: ShiftScores) -> Bool[np.ndarray, " s"]:
     """Which shifts show the network the same views by construction, `[S]`.
 
-    The zero shift, and under `tiles` those that swap one tile with the other, half a turn.
+    The zero shift, and those that swap the views with each other, see `period`.
     """
-    turns = 2 if result.fit == "tiles" else 1
+    turns = period(result.fit, result.orbit)
     return np.all(result.shifts * turns % result.widths[:, None] == 0, axis=0)
 
 
@@ -139,6 +155,8 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             in chunks that share one compilation, so that memory does not depend on their number.
         mirror: whether to score the flipped panoramas too.
         prompt_prefix: put before every caption.
+        orbit: equal yaws over which the embedding is averaged at every shift; 1 is none. The equal
+            shifts then lie between two of them.
 
     Raises:
         InputError: see `shifts_by_width`.
@@ -154,10 +172,11 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
         views_per_step: int,
         mirror: bool = False,
         prompt_prefix: str = "",
+        orbit: int = 1,
     ):
-        self.shifts, self.mirror = shifts_by_width(widths, count, pixels), mirror
+        self.shifts, self.mirror = shifts_by_width(widths, count, pixels, orbit), mirror
         indices = [str(k) for k in range(len(next(iter(self.shifts.values()))))]
-        super().__init__(indices + [MIRRORED] * mirror, fits, prompt_prefix)
+        super().__init__(indices + [MIRRORED] * mirror, fits, prompt_prefix, orbit)
         self._views_per_step = views_per_step
 
     def empty(self, opened: ImageSet, model: str, fit: SeenFit) -> ShiftScores:
@@ -172,6 +191,7 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             heights=heights,
             widths=widths,
             shifts=np.array([self.shifts[width] for width in widths.tolist()]),
+            orbit=self.orbit,
         )
 
     def picture_views(self, pixels: UInt8[np.ndarray, "h w 3"]) -> list[UInt8[np.ndarray, "h w 3"]]:
@@ -182,8 +202,11 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""
         config, fit, shape = subject.image_config, subject.fit, pixels.shape[1:3]
-        shifts = self.shifts[shape[1]]
-        chunks = self._plans(shape, shifts, config, fit, self._views_per_step)
+        shifts, yaws = self.shifts[shape[1]], orbit_shifts(shape[1], self.orbit)
+        views = tuple((shift + yaw) % shape[1] for shift in shifts for yaw in yaws)
+        # Whole orbits.
+        chunk = max(self._views_per_step // self.orbit, 1) * self.orbit
+        chunks = self._plans(shape, views, config, fit, chunk)
         at_once = shifts_that_fit(len(pixels) // local_mesh().size, chunks[0])
         embed = functools.partial(
             embed_views,
@@ -192,8 +215,9 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             image_config=config,
             fit=fit,
             shifts_at_once=at_once,
+            orbit=self.orbit,
         )
-        unshifted = self._plans(shape, (0,), config, fit)[0] if self.mirror else None
+        unshifted = self._plans(shape, yaws, config, fit)[0] if self.mirror else None
         # None is passed where it is the default, too: without it the program is another one.
         mirrors = [None] * (len(chunks) - 1) + [unshifted]
         found = jnp.concatenate(list(map(embed, chunks, mirrors)), axis=1)

@@ -90,7 +90,10 @@ def summary_table(
 
 def _summary(result: ShiftScores, summary: ShiftStatistics) -> dict[str, Any]:
     yaws = median_yaws(result)[summary.shift_index]
-    half_turn, largest = int(np.argmin(np.abs(yaws - 180))), int(np.argmax(summary.median))
+    half_turn, largest = (
+        int(np.argmin(np.abs(yaws - 180 / result.orbit))),
+        int(np.argmax(summary.median)),
+    )
     sign, wilcoxon = summary.corrected, summary.reference
     # Mirrored panoramas are scored for nothing but the calibration.
     calibrated = bool(np.all(np.isfinite(result.mirrored)))
@@ -110,3 +113,14 @@ def _summary(result: ShiftScores, summary: ShiftStatistics) -> dict[str, Any]:
         "all_shifts_p": sign and sign.p_all_shifts,
         "stable_shifts_by_wilcoxon": wilcoxon and int(wilcoxon.stable.sum()),
     }
+
+
+def summary_line(row: dict) -> str:
+    """A row of the summary in words."""
+    line = (
+        "{image_set}, {model}, {fit}: largest median |d| {largest_median_abs_d:.3f} at yaw "
+        "{largest_at_yaw:.4g} (shift index {largest_at_shift_index}), {n} panoramas"
+    )
+    if row["beta"] is not None:
+        line += "; beta {beta:.3f}, stable at {stable_shifts} of {tested_shifts} shifts"
+    return line.format(**row)

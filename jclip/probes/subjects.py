@@ -32,6 +32,8 @@ def make_subjects(
     fits: Sequence[FitOption],
     prompts: Sequence[Sequence[str]],
     rows: Sequence[int] | None = None,
+    *,
+    cut_ends: bool = False,
 ) -> tuple[list[Subject], list[str]]:
     """A checkpoint under every fit, and what a reader of its numbers has to be told.
 
@@ -42,11 +44,16 @@ def make_subjects(
         fits: how an image becomes a square.
         prompts: K of each of N images.
         rows: the images whose prompts are embedded; all by default.
+        cut_ends: prompts that are too long lose their end of text too, as torchmetrics cuts them;
+            what is pooled then has seen none of the text.
     """
     name, config = checkpoint.identity.name, checkpoint.image_config
     count = len(prompts[0])
     every = [prompt for own in prompts for prompt in own]
     tokens = checkpoint.tokenizer(every)
+    if cut_ends:
+        # The start of the text is pooled where there is no end, and it sees nothing but itself.
+        tokens.ids[tokens.truncated, -1] = tokens.ids[tokens.truncated, -2]
     rows = range(len(prompts)) if rows is None else rows
     width = checkpoint.clip.config.embedding_width
     texts = np.full((len(prompts), count, width), np.nan, np.float32)

@@ -21,6 +21,8 @@ def plan_captions(sets: Sequence[ImageSet], probe: CaptionProbe) -> Plan:
     Raises:
         InputError: the probe does not say what its views are as pictures.
     """
+    if probe.orbit > 1:
+        raise InputError("orbit: means over it are not made of views that are exported", "orbit")
     if probe.views > 1 and type(probe).picture_views is CaptionProbe.picture_views:
         raise InputError(
             f"{type(probe).__name__}: its views are no pictures that could be exported"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jclip.images.fits import SUPPLIED
-from jclip.probes.shift import ShiftScores, same_views
+from jclip.probes.shift import ShiftScores, period, same_views
 from jclip.probes.shift_tables import median_yaws
 from jclip.report.page import Column, Illustration, Section, Table
 from jclip.report.shift_figures import by_panel
@@ -30,21 +30,23 @@ def shared_content(
     heights: Int[np.ndarray, " n"],
     widths: Int[np.ndarray, " n"],
     fit: str,
+    orbit: int = 1,
 ) -> Float[np.ndarray, "n s"]:
     """Share of the columns seen in the unshifted view that the shifted view still shows, `[N, S]`.
 
     `crop` keeps a window as wide as the panorama is high (fault 1 of paper 1), `tiles` two of them
-    half a turn apart, `squash` and `pad` every column. Of `supplied` views all is given to the
-    encoder, and what it does with them is not known here. Shifts are in pixels, to either side.
+    half a turn apart, an orbit as many as it has yaws, `squash` and `pad` every column. Of
+    `supplied` views all is given to the encoder, and what it does with them is not known here.
+    Shifts are in pixels, to either side.
     """
     if fit not in ("crop", "tiles"):
         return np.ones(shifts.shape)
-    # Two windows half a turn apart repeat after half a turn.
-    period = (widths / 2 if fit == "tiles" else widths.astype(np.float64))[:, None]
-    window = np.minimum(heights[:, None], period)
-    turned = shifts % period
+    # Windows at equal turns repeat from each to the next.
+    part = (widths / period(fit, orbit))[:, None]
+    window = np.minimum(heights[:, None], part)
+    turned = shifts % part
     # A window wider than half the circle meets the shifted one at both of its ends.
-    overlap = np.maximum(window - turned, 0) + np.maximum(window - (period - turned), 0)
+    overlap = np.maximum(window - turned, 0) + np.maximum(window - (part - turned), 0)
     return overlap / window
 
 
@@ -83,7 +85,7 @@ def _reading(fits: set[str], lost: bool) -> str:
         )
     if not lost:
         return (
-            "Every view of this run shows the whole panorama, turned or not: no content is lost, "
+            "Every score of this run is of the whole panorama, turned or not: no content is lost, "
             "and what changes the score is the network's answer to where things are."
         )
     text = (
@@ -109,7 +111,7 @@ def _reading(fits: set[str], lost: bool) -> str:
 
 
 def _median_share(result: ShiftScores) -> Float[np.ndarray, " s"]:
-    shares = shared_content(result.shifts, result.heights, result.widths, result.fit)
+    shares = shared_content(result.shifts, result.heights, result.widths, result.fit, result.orbit)
     return np.median(shares, axis=0)
 
 

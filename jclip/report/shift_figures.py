@@ -114,7 +114,10 @@ def yaw_figure(results: Sequence[ShiftScores], betas: Sequence[float | None]) ->
             panel.fill_between(circle, -bound, bound, color="#8c959f", alpha=0.16, linewidth=0)
         panel.plot(circle, np.zeros_like(circle), color=INK, linewidth=1.3, zorder=3)
         for result, lines in own:
-            _around(panel, median_yaws(result), lines, colours[result.fit])
+            # An orbit's scores repeat at each of its yaws.
+            turns = np.arange(result.orbit)[:, None] * (360 / result.orbit)
+            yaws, lines = (turns + median_yaws(result)).ravel(), np.tile(lines, result.orbit)
+            _around(panel, yaws, lines, colours[result.fit])
     handles: list[Patch | Line2D] = [Patch(color=colours[fit], label=fit) for fit in fits]
     handles.append(Line2D([], [], color=INK, linewidth=1.3, label="unshifted score"))
     if bound is not None:

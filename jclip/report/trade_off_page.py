@@ -34,11 +34,11 @@ class _CountColumn(Column):
 
 
 def mean_table(rows: pa.Table, before: Row) -> pa.Table:
-    """The network before tuning, and the mean over seeds for every lambda.
+    """The network before tuning, and the mean over seeds for every lambda, and on an orbit if any.
 
-    Columns lambda (a text), seeds, share_of_before (of the median change), stable_shifts,
-    tested_shifts; and each measure, with its standard deviation as NAME_deviation, null with one
-    seed.
+    Columns lambda (a text, see `row_name`), seeds, share_of_before (of the median change),
+    stable_shifts, tested_shifts; and each measure, with its standard deviation as NAME_deviation,
+    null with one seed.
 
     Args:
         rows: one per lambda and seed, with the columns of `trade_off.csv`.
@@ -46,8 +46,21 @@ def mean_table(rows: pa.Table, before: Row) -> pa.Table:
     """
     groups = {"before tuning": [{**before, "score_change": None, "spearman": None}]}
     for row in rows.to_pylist():
-        groups.setdefault(f"{row['lambda']:g}", []).append(row)
+        groups.setdefault(row_name(row), []).append(row)
     return pa.Table.from_pylist([_mean_row(name, own, before) for name, own in groups.items()])
+
+
+def row_name(row: Row) -> str:
+    """What the seeds of one lambda, or the untuned network, share: `0.5`, `0.5, orbit 8`."""
+    tuned = "not tuned" if row["lambda"] is None else f"{row['lambda']:g}"
+    return f"{tuned}, orbit {row['orbit']}" if row.get("orbit", 1) > 1 else tuned
+
+
+def _in_words(name: str) -> str:
+    tuned, _, orbit = name.partition(", orbit ")
+    if tuned == "not tuned":
+        return f"An orbit of {orbit} yaws, nothing tuned,"
+    return f"Lambda {tuned} on an orbit of {orbit} yaws" if orbit else f"Lambda {tuned}"
 
 
 def _mean_row(name: str, rows: Sequence[Row], before: Row) -> dict[str, Any]:
@@ -85,7 +98,8 @@ def trade_off_page(
     trade_off = Illustration(
         "trade-off",
         "Each point is one lambda and seed, measured on test panoramas; diamonds are means over "
-        "seeds, joined in the order of lambda; the cross is the network before tuning.",
+        "seeds, joined in the order of lambda; the cross is the network before tuning; squares are "
+        "scores of an orbit, if one was asked for.",
         png(trade_off_figure(rows, means)),
     )
     curves = Illustration(
@@ -117,12 +131,12 @@ def _finding(means: pa.Table) -> str:
     halving = [row for row in tuned if 2 * row["median_change"] <= before["median_change"]]
     if halving:
         best = max(halving, key=lambda row: (row["right_caption"] or 0, row["spearman"] or 0))
-        begin = f"Lambda {best['lambda']} at least halves the change of score under shifts"
+        begin = f"{_in_words(best['lambda'])} at least halves the change of score under shifts"
     else:
         best = min(tuned, key=lambda row: row["median_change"])
         begin = (
-            "No lambda halves the change of score under shifts; the nearest is lambda "
-            f"{best['lambda']}"
+            "No lambda halves the change of score under shifts; the nearest is "
+            f"{_in_words(best['lambda'])[:1].lower()}{_in_words(best['lambda'])[1:]}"
         )
 
     def from_to(name: str) -> str:
@@ -137,7 +151,7 @@ def _finding(means: pa.Table) -> str:
 
 
 def _summary(rows: pa.Table, means: pa.Table, fit: str) -> Section:
-    lambdas, seeds = (len(rows[name].unique()) for name in ("lambda", "seed"))
+    lambdas, seeds = (len(rows[name].drop_null().unique()) for name in ("lambda", "seed"))
     first = rows.slice(0, 1).to_pylist()[0]
     columns = {
         "lambda": None,
@@ -154,8 +168,9 @@ def _summary(rows: pa.Table, means: pa.Table, fit: str) -> Section:
         page_table("Mean and standard deviation over seeds", means, columns),
         method="|d| is the change of score under seven shifts by eighths of a turn; a shift is "
         "stable where the exact sign test with Holm's correction finds the median |d| below the "
-        "flip bound of the untuned network. Lambda weighs the shifted against the original score, "
-        "1 - lambda anchors it to the untuned score.",
+        "flip bound of the untuned network. On an orbit the shifts lie between two of its yaws, "
+        "which change nothing by construction. Lambda weighs the shifted against the original "
+        "score, 1 - lambda anchors it to the untuned score.",
     )
 
 
@@ -168,19 +183,22 @@ def trade_off_figure(rows: pa.Table, means: pa.Table) -> Figure:
     for panel, price in zip(axes, prices, strict=True):
         for number, mean in enumerate(tuned):
             colour = COLOURS[number % len(COLOURS)]
-            own = [row for row in rows.to_pylist() if f"{row['lambda']:g}" == mean["lambda"]]
+            own = [row for row in rows.to_pylist() if row_name(row) == mean["lambda"]]
+            orbit = "orbit" in mean["lambda"]
             left = [row["median_change"] / before["median_change"] for row in own]
             prices_paid = [row[price] for row in own]
-            panel.plot(left, prices_paid, "o", color=colour, markersize=5, alpha=0.6)
+            marker = "s" if orbit else "o"
+            panel.plot(left, prices_paid, marker, color=colour, markersize=5, alpha=0.6)
             panel.annotate(
-                f"λ {mean['lambda']}",
+                mean["lambda"] if mean["lambda"].startswith("not") else f"λ {mean['lambda']}",
                 (mean["share_of_before"], mean[price]),
                 xytext=(6, 5),
                 textcoords="offset points",
                 fontsize=9,
                 color=colour,
             )
-        joined = [[row[name] for row in tuned] for name in ("share_of_before", price)]
+        alone = [row for row in tuned if "orbit" not in row["lambda"]]
+        joined = [[row[name] for row in alone] for name in ("share_of_before", price)]
         panel.plot(*joined, "D-", color=MUTED, markersize=4, linewidth=0.9)
         panel.plot(1.0, before[price], "x", color=INK, markersize=9, markeredgewidth=2)
         panel.margins(0.16)

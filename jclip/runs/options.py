@@ -105,6 +105,15 @@ OutFolder = Annotated[
         help="Folder of results; default runs/EXPERIMENT-HASH. The same run into it resumes."
     ),
 ]
+Orbit = Annotated[
+    int,
+    # A fact of a run only where it is chosen, so that earlier runs are resumed.
+    Silent,
+    tyro.conf.arg(
+        help="Average the embeddings of a panorama over so many equal yaws, which makes its score "
+        "invariant under them; 1 takes it as it is."
+    ),
+]
 PixelLimit = Annotated[
     int, Silent, tyro.conf.arg(help="Largest image in pixels, checked from the header.")
 ]
@@ -210,3 +219,19 @@ class OutputOptions:
         """Of all devices of this process together."""
         each = self.batch_size or (64 if jax.default_backend() == "cpu" else 512)
         return each * jax.local_device_count()
+
+
+def orbit_facts(orbit: int) -> dict[str, int]:
+    """The fact of a run that its embeddings are averaged over an orbit, if they are."""
+    return {"orbit": orbit} if orbit > 1 else {}
+
+
+def orbit_notices(orbit: int) -> tuple[str, ...]:
+    """What a reader of scores of an orbit should know, if they are."""
+    if orbit == 1:
+        return ()
+    return (
+        f"Every panorama is embedded at {orbit} equal yaws, {360 / orbit:.4g} degrees apart, and "
+        "scored by the mean of the embeddings, scaled to length 1: at these yaws its score is the "
+        "same by construction.",
+    )

@@ -1,6 +1,7 @@
 """Every model under every fit on every set of images: the loop of the streaming experiments."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -61,12 +62,14 @@ def score_sets[Result: Scores](
     output: OutputOptions,
     *,
     record_failures: bool = False,
+    name: str = "scores",
 ) -> list[Result] | None:
     """Score all images by all models, resumed and kept part by part, and write the scores.
 
     Scores of supplied embeddings are there at once, and no image is decoded for them. The probe
     says which views are scored against which prompts, the output how much at once. With
-    `record_failures` an image that cannot be decoded is recorded and stops nothing.
+    `record_failures` an image that cannot be decoded is recorded and stops nothing. The table
+    of scores, from which a run goes on, is called `name`.
 
     Returns:
         The results without the images that could not be decoded; None but for process 0, which
@@ -80,7 +83,7 @@ def score_sets[Result: Scores](
     if any(c.identity.is_demo for c in checkpoints) and not all(s.demo_world for s in sets):
         run.note(DEMO_NOTICE)
     results = probe.results(sets, [model.description for model in models])
-    fill_scores(results, run.earlier("scores"))
+    fill_scores(results, run.earlier(name))
     _fill_supplied(results, supplied, sets, probe)
     names = {checkpoint.identity.name for checkpoint in checkpoints}
     for opened in sets:
@@ -102,7 +105,7 @@ def score_sets[Result: Scores](
                 f"{opened.name}: none of the images can be decoded; the first: {failures[0].reason}"
             )
         kept += [result.select(rows) for result in results if result.image_set == opened.name]
-    run.write("scores", score_table(kept))
+    run.write(name, score_table(kept))
     return kept
 
 
@@ -140,14 +143,16 @@ def _score_set(
     rows = [row for plan in plans for row in plan.indices]
     prompts, subjects = probe.prompts(opened), []
     for checkpoint in checkpoints:
-        probed, notices = make_subjects(checkpoint, probe.fits, prompts, rows)
+        probed, notices = make_subjects(
+            checkpoint, probe.fits, prompts, rows, cut_ends=probe.cut_ends
+        )
         subjects += probed
         run.note(*notices)
     batches = stream_batches(opened.images, plans, record_failures=record_failures)
 
-    def store(batch: Batch, scores: Sequence[np.ndarray]) -> None:
+    def store(batch: Batch, scores: Sequence[Any]) -> None:
         for result, part in zip(results, scores, strict=True):
-            result.values[list(batch.indices)] = part
+            result.store(batch.indices, part)
 
     run.keep(
         stream_scores(batches, subjects, probe),

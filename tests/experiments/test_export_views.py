@@ -249,6 +249,7 @@ def test_a_checkpoint_stands_beside(run_experiment, panorama_folder):
         (("--shifts", "3"), "of another plan"),
         (("--prompt-prefix", "Look: "), "of another plan"),
         (("--fits", "crop"), "fits: how images are fitted is the supplied embeddings' own"),
+        (("--orbit", "2"), "orbit: means over it are not made of views that are exported"),
         (("--adapter", "here"), "adapter: of checkpoints, and embeddings are supplied"),
     ],
 )

@@ -39,6 +39,20 @@ def table(folder):
     return list(csv.DictReader((folder / "trade_off.csv").read_text().splitlines()))
 
 
+def test_an_orbit_is_measured_beside_every_network(tune, panoramas):
+    arguments = ("--images", str(panoramas), "--lambdas", "0.5", "--orbit", "2", *QUICK)
+    status, out, error = tune(*arguments)
+    assert status == 0, error
+    rows = table(out)
+    assert [(r["lambda"], r["seed"], r["orbit"]) for r in rows] == [
+        ("", "", "2"),
+        ("0.5", "0", "1"),
+        ("0.5", "0", "2"),
+    ]
+    assert len({r["median_change"] for r in rows}) == 3
+    assert "not tuned, orbit 2" in (out / "report.html").read_text()
+
+
 def test_lambdas_and_seeds_are_swept_and_measured(tune, panoramas, run_experiment, caplog):
     arguments = ("--images", str(panoramas), "--lambdas", "0,1", "--seeds", "0,1", *QUICK)
     with jax.log_compiles():

@@ -34,6 +34,17 @@ def test_classes():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_orbits_of_panoramas():
+    panorama = RNG.integers(0, 256, (20, 40, 3), dtype=np.uint8)
+    found = jclip.panorama_scores(ENCODER, [panorama], TEXTS[:1], orbit=4)
+    seen = ENCODER.encode_image([np.roll(panorama, 10 * k, axis=1) for k in range(4)])
+    scores = cosine(seen, ENCODER.encode_text(TEXTS[:1]))
+    np.testing.assert_allclose([found.single[0], found.spread[0]], [scores[0], np.ptp(scores)],
+                               atol=1e-4)  # fmt: skip
+    mean = (seen / np.linalg.norm(seen, axis=1, keepdims=True)).mean(axis=0, keepdims=True)
+    np.testing.assert_allclose(found.score, cosine(mean, ENCODER.encode_text(TEXTS[:1])), atol=1e-4)
+
+
 def test_many_inputs_go_in_parts():
     sizes = []
 

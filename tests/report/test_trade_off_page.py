@@ -29,7 +29,7 @@ def row(lam, seed, change, **more):
         "spearman": 0.95,
         "right_caption": 0.875,
         "keyword_effect": 2.5,
-        "stable_shifts": 5 + seed,
+        "stable_shifts": 5 + (seed or 0),
         "tested_shifts": 7,
         **more,
     }
@@ -49,6 +49,17 @@ def written(table):
         [column.write(cell) for column, cell in zip(table.columns, cells, strict=True)]
         for cells in table.rows
     ]
+
+
+def test_an_orbit_stands_beside_the_lambdas_as_the_rival_without_training():
+    orbits = [row(None, None, 0.25, orbit=8), row(0.5, 0, 3.0, orbit=1), row(0.5, 0, 1.5, orbit=8)]
+    table = pa.Table.from_pylist(orbits)
+    means = mean_table(table, BEFORE)
+    names = ["before tuning", "not tuned, orbit 8", "0.5", "0.5, orbit 8"]
+    assert means["lambda"].to_pylist() == names
+    assert means["share_of_before"].to_pylist() == [1.0, 1 / 16, 0.75, 0.375]
+    page = trade_off_page(table, means, "crop", {"lambda-0.5-seed-0": ([10, 20], [2.0, 1.0])})
+    assert page.lead.startswith("An orbit of 8 yaws, nothing tuned, at least halves")
 
 
 def test_means_and_deviations_stand_beside_the_untuned_network(tmp_path):
