@@ -19,17 +19,17 @@ from typing import Annotated, Any
 
 import tyro
 
+from jclip.data.feature_plans import supplied_features
 from jclip.data.features import Features, features_digest
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import load_head, require_base
 from jclip.probes.fine_grained import RankedSet, rank_features, unlike_the_paper
 from jclip.probes.fine_grained_table import (
-    SetSummary,
     compare_models,
     comparison_table,
-    mean_over_sets,
     paper_table,
+    rank_lines,
     rank_table,
     summarise_sets,
     summary_table,
@@ -42,7 +42,7 @@ from jclip.probes.region_tables import (
     size_table,
 )
 from jclip.report import faults
-from jclip.report.faults import FaultChoice, activation_choice
+from jclip.report.faults import FaultChoice
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.report.region_faults import region_choices
 from jclip.report.region_page import region_finding, region_page, with_published
@@ -51,7 +51,8 @@ from jclip.runs.boxes import DEMO, BoxOptions
 from jclip.runs.command import DONE, run_command
 from jclip.runs.features import model_origin
 from jclip.runs.models import describe_models
-from jclip.runs.options import ModelOptions, OutputOptions, Sources
+from jclip.runs.options import Embeddings, ModelOptions, OutputOptions, Sources
+from jclip.runs.probed import note_supplied
 from jclip.runs.record import Silent, identity_of
 from jclip.runs.regions import BoxEmbedder, RegionOptions, check_regions, data_digests, open_boxes
 from jclip.runs.run import open_run
@@ -69,40 +70,49 @@ class Options:
     )
     features: Annotated[Sources, Silent] = ()
     """Folders of extract_features, of the same annotation files."""
+    embeddings: Embeddings = ()
     head: Annotated[Path | None, Silent] = None
     """A re-projection head, .safetensors; its results stand beside the model's own."""
 
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same; what features are of is a fact of the run."""
         seed = {"seed": self.boxes.seed}
-        if self.features:
+        if self.features or self.embeddings:
             return seed
         return seed | identity_of(self.model) | identity_of(self.regions) | self.boxes.identity()
 
 
 def main(options: Options) -> int:
     """Rank what is named, test and write; returns the exit status."""
-    if bool(options.features) == bool(options.regions.regions):
-        raise InputError("name features by --features, or how to embed by --regions, one of both")
-    return _judge_features(options) if options.features else _judge_boxes(options)
+    embedded = bool(options.features or options.embeddings)
+    if embedded == bool(options.regions.regions):
+        raise InputError(
+            "name what is embedded by --features or --embeddings, or how to embed by --regions"
+        )
+    return _judge_features(options) if embedded else _judge_boxes(options)
 
 
 def _judge_features(options: Options) -> int:
-    read, seed = read_box_features(options.features), options.boxes.seed
+    supplied = {folder: supplied_features(Path(folder)) for folder in options.embeddings}
+    also = {folder: one.features for folder, one in supplied.items()}
+    read, seed = read_box_features(options.features, also), options.boxes.seed
     head = None
     if options.head is not None:
         head = load_head(options.head, allow_pickle=options.model.allow_pickle)
         for features in read.values():
             require_base(options.head, features.base)
     digests = [features_digest(Path(folder)) for folder in options.features]
+    digests += [one.digest for one in supplied.values()]
     facts = {
         "features": dict(zip(read, digests, strict=True)),
         "head": options.head and sha256(options.head),
     }
     with open_run("fine_grained_eval", options, out=options.output.out, **facts) as run:
+        note_supplied(run, [one.model for one in supplied.values()])
+        given = [None] * len(options.features) + [one.given for one in supplied.values()]
         results: list[RankedSet] = []
-        for label, features in read.items():
-            results += rank_features(features, label)
+        for (label, features), own in zip(read.items(), given, strict=True):
+            results += rank_features(features, label, own and own.scores)
             if head is not None and options.head is not None:
                 results += rank_features(features, f"{label} + {options.head.stem}", head.scores)
         summaries, comparisons = summarise_sets(results, seed), compare_models(results)
@@ -112,7 +122,7 @@ def _judge_features(options: Options) -> int:
         run.write("ranks", rank_table(results))
         run.note(*unlike_the_paper(results))
         page = fine_grained_page(summaries, comparisons)
-        return run.publish(page, _lines(summaries), _faults(list(read.values())))
+        return run.publish(page, rank_lines(summaries), _faults(list(read.values())))
 
 
 def _judge_boxes(options: Options) -> int:
@@ -156,32 +166,20 @@ def _judge_boxes(options: Options) -> int:
         choices = [
             *region_choices(chosen.regions, chosen.repeats, repeated),
             faults.BOX_CROP.choose("crop" in fits, f"fits of crops: {', '.join(fits) or 'none'}"),
-            activation_choice(options.model.activation is not None, options.model.activation),
+            faults.activation_choice(
+                options.model.activation is not None, options.model.activation
+            ),
         ]
         page = region_page(results, sizes, tests)
         return run.publish(page, [region_finding(results, tests)], choices)
 
 
-def _lines(summaries: Sequence[SetSummary]) -> list[str]:
-    return [
-        f"{model}: mean rank {own['reference']:.2f} (chance {own['chance']:.2f}); "
-        + ", ".join(
-            f"{s.ranked.name} {s.reference.mean[s.at]:.2f}"
-            for s in summaries
-            if s.ranked.model == model
-        )
-        for model, own in mean_over_sets(summaries).items()
-    ]
-
-
 def _faults(features: Sequence[Features]) -> list[FaultChoice]:
     """Which faults of the paper's code this run repeats: all that it has a choice in."""
-    fits = list(dict.fromkeys(one.origin.fit for one in features))
-    models = [one.origin.model for one in features]
-    overridden = [m["activation"] for m in models if m["activation"] != m["own_activation"]]
+    origins = [one.origin for one in features]
     return [
-        faults.BOX_CROP.choose("crop" in fits, f"fits: {', '.join(fits)}"),
-        activation_choice(bool(overridden), overridden[0] if overridden else None),
+        *faults.box_crop_choices(origins),
+        *faults.activation_choices(origins),
         faults.TIES.choose(True, "in figures and tests; tables have both ways"),
         faults.FEW_NEGATIVES.choose(False, "counts in every table"),
         faults.MEDIAN.choose(False, "the paper's beside it"),

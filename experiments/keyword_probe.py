@@ -18,17 +18,17 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
+from jclip.data.supplied import Probed
 from jclip.errors import InputError
 from jclip.images.fits import OWN
-from jclip.probes.keyword import KeywordProbe, KeywordScores
-from jclip.probes.keyword_tables import keyword_statistics_table, keyword_summary
+from jclip.probes.keyword import KeywordProbe, KeywordScores, check_words, contents_of
+from jclip.probes.keyword_tables import keyword_line, keyword_statistics_table, keyword_summary
 from jclip.probes.reference_files import check_reference_layout, write_keyword_text_files
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
-from jclip.runs.models import describe_models
 from jclip.runs.options import (
+    Embeddings,
     Fits,
     Flag,
     ImageOptions,
@@ -40,6 +40,7 @@ from jclip.runs.options import (
     orbit_facts,
     orbit_notices,
 )
+from jclip.runs.probed import load_probed, probed_models
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
@@ -47,7 +48,9 @@ from jclip.runs.sets import check_sets, score_sets
 from jclip.statistics.bound_tests import minimum_images
 from jclip.statistics.keyword import keyword_statistics
 from jclip.statistics.multiple import holm
-from jclip.text.prompts import GENERICS, IDENTIFIERS, content_of
+from jclip.text.prompts import GENERICS, IDENTIFIERS
+
+_NONE = ("none",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Options:
     processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
         default_factory=ProcessOptions
     )
+    embeddings: Embeddings = ()
     control: Annotated[Sources | None, Silent] = None
     """Perspective photos, for which no identifier is true; none, or demo-photos for demo images."""
     identifiers: Names = IDENTIFIERS
@@ -84,14 +88,34 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then load, score, test and tell; returns the exit status."""
-    probed = options.image.open()
-    none = ("none",)
-    demo = all(opened.demo_world for opened in probed)
-    control = options.control or (("demo-photos",) if demo else none)
-    controls = open_image_sets(() if control == none else control, None, options.image.pixel_limit)
-    sets, models = [*probed, *controls], describe_models(options.model)
-    _check_words(options)
-    contents = {opened.name: _contents(options, opened) for opened in probed}
+    sets, probe = probed(options)
+    models = probed_models(options.model, options.embeddings)
+    check_sets(sets, models, probe)
+    minimum_images(options.alpha)
+    if options.reference_text_files:
+        check_reference_layout([r for r in probe.results(sets, models) if not r.control])
+    facts = {"models": models, "image_sets": sets, "control": _control(options, sets)}
+    facts |= orbit_facts(options.orbit)
+    with open_run("keyword_probe", options, out=options.output.out, **facts) as run:
+        run.note(*orbit_notices(options.orbit))
+        loaded = load_probed(run, options.model, models)
+        record = options.image.record
+        results = score_sets(run, sets, loaded, probe, options.output, record_failures=record)
+        if results is None:
+            return DONE
+        if options.reference_text_files:
+            write_keyword_text_files(run.folder, [r for r in results if not r.control])
+        return _report(options, run, results, models)
+
+
+def probed(options: Options) -> tuple[list[ImageSet], KeywordProbe]:
+    """What is scored, and how; no model is needed to know it."""
+    check_words(options.words)
+    own = options.image.open()
+    control = _control(options, own)
+    controls = open_image_sets(() if control == _NONE else control, None, options.image.pixel_limit)
+    replaced = options.words if options.captions_hold == "prompts" else ()
+    contents = {opened.name: contents_of(opened, replaced) for opened in own}
     contents |= {opened.name: list(opened.captions) for opened in controls}
     probe = KeywordProbe(
         contents,
@@ -102,55 +126,22 @@ def main(options: Options) -> int:
         prompt_prefix=options.image.prompt_prefix,
         orbit=options.orbit,
     )
-    check_sets(sets, models, probe)
-    if options.orbit > 1 and (
-        odd := [n for opened in probed for n in not_two_to_one(opened.images)]
-    ):
+    if options.orbit > 1 and (odd := [n for one in own for n in not_two_to_one(one.images)]):
         raise InputError(f"an orbit needs panoramas: {odd[0]}", "orbit")
-    minimum_images(options.alpha)
-    if options.reference_text_files:
-        check_reference_layout([r for r in probe.results(sets, models) if not r.control])
-    facts = {"models": models, "image_sets": sets, "control": control}
-    facts |= orbit_facts(options.orbit)
-    with open_run("keyword_probe", options, out=options.output.out, **facts) as run:
-        run.note(*orbit_notices(options.orbit))
-        checkpoints = run.load(options.model, models)
-        record = options.image.record
-        results = score_sets(run, sets, checkpoints, probe, options.output, record_failures=record)
-        if results is None:
-            return DONE
-        if options.reference_text_files:
-            write_keyword_text_files(run.folder, [r for r in results if not r.control])
-        return _report(options, run, results, models)
+    return [*own, *controls], probe
 
 
-def _check_words(options: Options) -> None:
-    if repeated := [word for word in options.words if options.words.count(word) > 1]:
-        raise InputError(f"format word {repeated[0]}: given twice")
-    if blank := [word for word in options.words if not word.strip()]:
-        raise InputError(f"format word {blank[0]!r}: empty")
-
-
-def _contents(options: Options, opened: ImageSet) -> list[str]:
-    """What the captions say without a format word."""
-    if options.captions_hold == "content":
-        return list(opened.captions)
-    contents = [content_of(caption, options.words) for caption in opened.captions]
-    if None in contents:
-        row = contents.index(None)
-        where = f"{opened.name}: {opened.caption_file}, line {opened.lines[row]}"
-        raise InputError(
-            f"{where}: {opened.captions[row]!r} begins with none of the format words "
-            f"{', '.join(options.words)}"
-        )
-    return [content for content in contents if content is not None]
+def _control(options: Options, sets: Sequence[ImageSet]) -> tuple[str, ...]:
+    """The sets of photos; scenes of the demo world have some of their own."""
+    demo = all(opened.demo_world for opened in sets)
+    return options.control or (("demo-photos",) if demo else _NONE)
 
 
 def _report(
     options: Options,
     run: Run,
     results: Sequence[KeywordScores],
-    models: Sequence[CheckpointDescription],
+    models: Sequence[Probed],
 ) -> int:
     """Statistics, tables and the page."""
     # Drawing takes a second to import, and nothing before needs it.
@@ -167,13 +158,12 @@ def _report(
     page = keyword_page(results, statistics, adjusted, options.alpha)
     overridden = any(model.identity.overridden for model in models)
     choices = [
-        faults.crop_choice(list(dict.fromkeys(result.fit for result in results))),
-        faults.activation_choice(overridden, options.model.activation),
+        *faults.model_choices([r.fit for r in results], overridden, options.model.activation),
         faults.NO_CORRECTION.choose(
             False, "Holm over all pairs of words, models, fits and sets; effects with intervals"
         ),
     ]
-    return run.publish(page, [_line(row) for row in summary.to_pylist()], choices)
+    return run.publish(page, [keyword_line(row) for row in summary.to_pylist()], choices)
 
 
 def _level(options: Options, run: Run, result: KeywordScores) -> float | None:
@@ -195,15 +185,6 @@ def _adjusted(results: Sequence[KeywordScores], p: Sequence[np.ndarray]) -> list
     for family in (control, ~control):
         adjusted[family] = holm(adjusted[family])
     return list(adjusted)
-
-
-def _line(row: dict) -> str:
-    images = "images (control)" if row["control"] else "images"
-    return (
-        f"{row['image_set']}, {row['model']}, {row['fit']}: identifiers score higher in "
-        f"{row['pairs_found']} of {row['pairs']} pairs after Holm, median difference "
-        f"{row['median_difference']:+.3f}, {row['n']} {images}"
-    )
 
 
 if __name__ == "__main__":

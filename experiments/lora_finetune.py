@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax.numpy as jnp
 import pyarrow as pa
@@ -38,6 +38,7 @@ from jclip.probes.subjects import Subject, make_subjects
 from jclip.probes.trade_off import (
     impossible_measures,
     measure_network,
+    trade_off_line,
     trade_off_prompts,
     unshifted_scores,
 )
@@ -118,9 +119,11 @@ def main(options: Options) -> int:
         run.write("trade_off", table)
         means = mean_table(table, before)
         run.write("means", means)
-        lines = [*(_line(row, before) for row in rows), f"memory: {memory}"]
+        lines = [*(trade_off_line(row, before) for row in rows), f"memory: {memory}"]
         page = trade_off_page(table, means, fit, curves)
-        return run.publish(page, lines, _faults(options, checkpoint, fit), memory=memory)
+        overridden, activation = checkpoint.identity.overridden, options.model.activation
+        choices = faults.tuning_choices(options.recipe, fit, overridden, activation)
+        return run.publish(page, lines, choices, memory=memory)
 
 
 def _check(
@@ -195,7 +198,7 @@ def _tune_and_measure(
 
     rows, curves = list(rows_of(untuned, None, None, *orbits)), {}
     for row in rows:
-        print(_line(row, before), flush=True)
+        print(trade_off_line(row, before), flush=True)
     subject = prompted(probe.prompts(training))
     train = functools.partial(
         train_adapter,
@@ -219,43 +222,9 @@ def _tune_and_measure(
         tuned_rows = list(rows_of(subject, lam, seed, probe, *orbits))
         curves[folder.name] = read_metric(folder / "metrics.csv", "loss")
         for row in tuned_rows:
-            print(_line(row, before), flush=True)
+            print(trade_off_line(row, before), flush=True)
         rows += tuned_rows
     return before, rows, curves
-
-
-def _line(row: dict[str, Any], before: dict[str, Any]) -> str:
-    def written(value: float | None, form: str) -> str:
-        return "n/a" if value is None else format(value, form)
-
-    def pair(name: str, form: str) -> str:
-        return f"{written(before[name], form)} -> {written(row[name], form)}"
-
-    tuned = (
-        "not tuned" if row["lambda"] is None else f"lambda {row['lambda']:g}, seed {row['seed']}"
-    )
-    orbit = f", orbit {row['orbit']}" if row.get("orbit", 1) > 1 else ""
-    return (
-        f"{tuned}{orbit}: median |d| {pair('median_change', '.3f')}; "
-        f"right caption among 16 {pair('right_caption', '.1%')}; "
-        f"Spearman {written(row['spearman'], '.3f')}; keyword effect "
-        f"{pair('keyword_effect', '+.2f')}"
-    )
-
-
-def _faults(options: Options, checkpoint: Checkpoint, fit: Fit) -> list[faults.FaultChoice]:
-    """Which faults of the paper's code this run repeats: all that tuning has a choice in."""
-    recipe = options.recipe
-    lambdas = ", ".join(f"{lam:g}" for lam in recipe.lambdas)
-    anchored = f"lambdas: {lambdas}; held to the untuned scores: {recipe.anchor}"
-    masks = recipe.dropout_masks
-    return [
-        faults.crop_choice([fit]),
-        faults.activation_choice(checkpoint.identity.overridden, options.model.activation),
-        faults.LORA_TARGETS.choose(recipe.targets == "reference", f"targets: {recipe.targets}"),
-        faults.NO_ANCHOR.choose(1 in recipe.lambdas, anchored),
-        faults.DROPOUT_MASKS.choose(masks == "different", f"masks: {masks}"),
-    ]
 
 
 if __name__ == "__main__":

@@ -15,21 +15,20 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import numpy as np
 import tyro
 
-from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet, not_two_to_one
+from jclip.data.supplied import Probed
 from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.probes.reference_files import check_reference_layout, write_shift_text_files
 from jclip.probes.scores import score_table
 from jclip.probes.shift import ShiftProbe, ShiftScores, same_views
-from jclip.probes.shift_tables import statistics_table, summary_table
+from jclip.probes.shift_tables import statistics_table, summary_line, summary_table
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
-from jclip.runs.models import describe_models
 from jclip.runs.options import (
+    Embeddings,
     Fits,
     Flag,
     ImageOptions,
@@ -40,6 +39,7 @@ from jclip.runs.options import (
     orbit_facts,
     orbit_notices,
 )
+from jclip.runs.probed import load_probed, probed_models
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
@@ -59,6 +59,7 @@ class Options:
     processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
         default_factory=ProcessOptions
     )
+    embeddings: Embeddings = ()
     shifts: int = 8
     """Number of equal shifts k W // K, k = 0 .. K - 1; on an orbit, within one of its steps."""
     shift_pixels: Integers = ()
@@ -84,7 +85,32 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then load, score, test and tell; returns the exit status."""
-    sets, models = options.image.open(), describe_models(options.model)
+    sets, probe = probed(options)
+    models = probed_models(options.model, options.embeddings)
+    check_sets(sets, models, probe)
+    _check(options)
+    adapted = options.model.adapter is not None
+    if options.reference_text_files:
+        check_reference_layout(probe.results(sets, models), adapted=adapted)
+    facts = {"models": models, "image_sets": sets, **orbit_facts(options.orbit)}
+    with open_run("shift_sweep", options, out=options.output.out, **facts) as run:
+        run.note(*_between(options.orbit))
+        run.note(*(notice for opened in sets for notice in not_two_to_one(opened.images)))
+        loaded, record = load_probed(run, options.model, models), options.image.record
+        results = score_sets(run, sets, loaded, probe, options.output, record_failures=record)
+        if results is None:
+            return DONE
+        if options.clamp:
+            results = [result.clamped() for result in results]
+            run.write("scores", score_table(results))
+        for result in results if options.reference_text_files else ():
+            write_shift_text_files(run.folder, result, adapted=adapted)
+        return _report(options, run, results, sets, models)
+
+
+def probed(options: Options) -> tuple[list[ImageSet], ShiftProbe]:
+    """What is scored, and how; no model is needed to know it."""
+    sets = options.image.open()
     probe = ShiftProbe(
         [image.width for opened in sets for image in opened.images],
         options.shifts,
@@ -95,29 +121,7 @@ def main(options: Options) -> int:
         prompt_prefix=options.image.prompt_prefix,
         orbit=options.orbit,
     )
-    check_sets(sets, models, probe)
-    _check(options)
-    adapted = options.model.adapter is not None
-    if options.reference_text_files:
-        check_reference_layout(probe.results(sets, models), adapted=adapted)
-    facts = {"models": models, "image_sets": sets, **orbit_facts(options.orbit)}
-    with open_run("shift_sweep", options, out=options.output.out, **facts) as run:
-        run.note(*_between(options.orbit))
-        run.note(*(notice for opened in sets for notice in not_two_to_one(opened.images)))
-        checkpoints = run.load(options.model, models)
-        results = score_sets(
-            run, sets, checkpoints, probe, options.output, record_failures=options.image.record
-        )
-        if results is None:
-            return DONE
-        if options.clamp:
-            # Of a clamped score there is no probability.
-            clamped = [(result, np.maximum(result.values, 0)) for result in results]
-            results = [dataclasses.replace(r, values=v, sigmoid=None) for r, v in clamped]
-            run.write("scores", score_table(results))
-        for result in results if options.reference_text_files else ():
-            write_shift_text_files(run.folder, result, adapted=adapted)
-        return _report(options, run, results, sets, models)
+    return sets, probe
 
 
 def _between(orbit: int) -> tuple[str, ...]:
@@ -138,7 +142,7 @@ def _report(
     run: Run,
     results: Sequence[ShiftScores],
     sets: Sequence[ImageSet],
-    models: Sequence[CheckpointDescription],
+    models: Sequence[Probed],
 ) -> int:
     """Statistics, tables and the page."""
     # Drawing takes a second to import, and nothing before needs it.
@@ -156,21 +160,16 @@ def _report(
         for result in results
     ]
     run.write("statistics", statistics_table(results, statistics))
-    summary = summary_table(results, statistics)
-    run.write("summary", summary)
+    run.write("summary", summary := summary_table(results, statistics))
     page = shift_page(results, statistics, extreme_examples(results, sets, models[0]))
-    files = [opened.caption_file for opened in sets]
-    by_order = [name for name in files if name.lower().endswith(".txt")]
-    paired = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
     overridden = any(model.identity.overridden for model in models)
     # All faults of paper 1's code that a sweep has a choice in.
     choices = [
-        faults.crop_choice(list(dict.fromkeys(result.fit for result in results))),
-        faults.activation_choice(overridden, options.model.activation),
-        faults.PAIRED_BY_ORDER.choose(False, paired),
+        *faults.model_choices([r.fit for r in results], overridden, options.model.activation),
+        faults.paired_choice([opened.caption_file for opened in sets]),
         *(() if options.beta is None else faults.beta_choices(options.beta)),
     ]
-    return run.publish(page, [_line(row) for row in summary.to_pylist()], choices)
+    return run.publish(page, [summary_line(row) for row in summary.to_pylist()], choices)
 
 
 def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound | None:
@@ -192,16 +191,6 @@ def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound
         signed=options.flip_differences == "signed",
         quantile_method=options.flip_quantiles,
     )
-
-
-def _line(row: dict) -> str:
-    line = (
-        "{image_set}, {model}, {fit}: largest median |d| {largest_median_abs_d:.3f} at yaw "
-        "{largest_at_yaw:.4g} (shift index {largest_at_shift_index}), {n} panoramas"
-    )
-    if row["beta"] is not None:
-        line += "; beta {beta:.3f}, stable at {stable_shifts} of {tested_shifts} shifts"
-    return line.format(**row)
 
 
 if __name__ == "__main__":

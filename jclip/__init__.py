@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jclip.loading import load
     from jclip.model import Model
     from jclip.models import CLIP, CLIPConfig
+    from jclip.probes.outside import embed_folder
     from jclip.scoring import caption_ranks, panorama_scores, score, shift_scores, zero_shot
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Model",
     "caption_ranks",
     "circular_shift",
+    "embed_folder",
     "load",
     "load_checkpoint",
     "load_clip",
@@ -40,6 +42,7 @@ _HOMES = {
     "jclip.loading": ("load",),
     "jclip.model": ("Model",),
     "jclip.models": ("CLIP", "CLIPConfig"),
+    "jclip.probes.outside": ("embed_folder",),
     "jclip.scoring": ("caption_ranks", "panorama_scores", "score", "shift_scores", "zero_shot"),
 }
 

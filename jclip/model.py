@@ -23,6 +23,7 @@ from jclip.data.arguments import (
     boxes_argument,
     image_argument,
     images_argument,
+    one_of,
     texts_argument,
 )
 from jclip.data.feature_inputs import square_part

@@ -20,8 +20,10 @@ from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.images.arguments import whole_number
 from jclip.images.boxes import crop_box
+from jclip.images.fits import OWN
 from jclip.images.sphere_fits import sphere_cameras
 from jclip.model import Model, rounded_plans
+from jclip.probes.outside import Encoder, OutsideModel
 from jclip.probes.probe import stream_scores
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject
@@ -32,18 +34,28 @@ from jclip.text.templates import prompts_of
 _VIEWS_PER_STEP = 16
 
 
-def _check_model(model: Any) -> None:
-    if not isinstance(model, Model):
-        raise TypeError(f"model: a {type(model).__name__} where what jclip.load returns is meant")
+type Asked = Model | OutsideModel | Encoder
+"""What `jclip.load` returns, or any object with `encode_image` and `encode_text`."""
+
+
+def _settled(model: Any) -> Model | OutsideModel:
+    if isinstance(model, Model | OutsideModel):
+        return model
+    if isinstance(model, Encoder):
+        return OutsideModel(model)
+    raise TypeError(
+        f"model: a {type(model).__name__} where what jclip.load returns is meant, or what has "
+        "encode_image and encode_text"
+    )
 
 
 def score(
-    model: Model, images: Any, captions: Sequence[str], fit: Fit | None = None
+    model: Asked, images: Any, captions: Sequence[str], fit: Fit | None = None
 ) -> Float32[np.ndarray, " n"]:
     """The score of every image and its own caption, 100 x cosine, `[N]`.
 
     Args:
-        model: from `jclip.load`.
+        model: from `jclip.load`, or any object with `encode_image` and `encode_text`.
         images: see `Model.embed_images`.
         captions: one for each image.
         fit: how an image becomes a square; the checkpoint's own by default.
@@ -56,7 +68,7 @@ def score(
         >>> jclip.score(model, ["photo.jpg"], ["a red ball on sand under a clear sky"]).shape
         (1,)
     """
-    _check_model(model)
+    model = _settled(model)
     files = images_argument(images)
     captions = texts_argument(captions, count=len(files))
     seen, texts = model.embed_files(files, fit), model.embed_texts(captions)
@@ -64,7 +76,7 @@ def score(
 
 
 def shift_scores(
-    model: Model,
+    model: Asked,
     panoramas: Any,
     captions: Sequence[str],
     shifts: int = 8,
@@ -76,7 +88,7 @@ def shift_scores(
     `k * width // S` pixels to the right. Column 0 is the panorama as it is.
 
     Args:
-        model: from `jclip.load`.
+        model: from `jclip.load`, or any object with `encode_image` and `encode_text`.
         panoramas: equirectangular; see `Model.embed_images` for what an image may be.
         captions: one for each panorama.
         shifts: S, at least 2.
@@ -91,10 +103,18 @@ def shift_scores(
         >>> jclip.shift_scores(model, ["panorama.jpg"], captions, fit="squash").shape
         (1, 8)
     """
-    _check_model(model)
+    model = _settled(model)
     files, shifts = images_argument(panoramas, "panoramas"), whole_number("shifts", shifts, None)
-    captions, fit = texts_argument(captions, count=len(files)), model.settled_fit(fit, files)
+    captions = texts_argument(captions, count=len(files))
     widths = [file.width for file in files]
+    if isinstance(model, OutsideModel):
+        model.settled_fit(fit)
+        probe = ShiftProbe(widths, shifts, fits=(OWN,), views_per_step=_VIEWS_PER_STEP)
+        texts = model.embed_texts(captions)
+        # One panorama at a time: all of its views are there at once.
+        seen = [model.embed_pictures(probe.picture_views(decode(file))) for file in files]
+        return 100 * np.einsum("nve,ne->nv", np.stack(seen), texts)
+    fit = model.settled_fit(fit, files)
     probe = ShiftProbe(widths, shifts, fits=(fit,), views_per_step=_VIEWS_PER_STEP)
     texts = model.embed_texts(captions)[:, None]
     subject = Subject(model.name, fit, model.network, model.image_config, texts)
@@ -123,7 +143,7 @@ class PanoramaScores(NamedTuple):
 
 
 def panorama_scores(
-    model: Model,
+    model: Asked,
     panoramas: Any,
     captions: Sequence[str],
     orbit: int = 8,
@@ -135,7 +155,7 @@ def panorama_scores(
     same at each of these: the mean of their scores, divided by the length of the mean embedding.
 
     Args:
-        model: from `jclip.load`.
+        model: from `jclip.load`, or any object with `encode_image` and `encode_text`.
         panoramas: equirectangular; see `Model.embed_images` for what an image may be.
         captions: one for each panorama.
         orbit: how many yaws, at least 2.
@@ -151,12 +171,13 @@ def panorama_scores(
         >>> found.score.shape, found.spread.shape
         ((1,), (1,))
     """
-    _check_model(model)
+    model = _settled(model)
     files, orbit = images_argument(panoramas, "panoramas"), whole_number("orbit", orbit, None)
-    captions, fit = texts_argument(captions, count=len(files)), model.settled_fit(fit, files)
+    captions = texts_argument(captions, count=len(files))
+    own: Any = model.settled_fit(fit, files)
     if orbit < 2:
         raise InputError(f"orbit: {orbit} is a single yaw; jclip.score takes a panorama as it is")
-    texts, seen = model.embed_texts(captions), model.embed_orbits(files, fit, orbit)
+    texts, seen = model.embed_texts(captions), model.embed_orbits(files, own, orbit)
     yaws = 100 * np.einsum("nke,ne->nk", seen, texts)
     mean = seen.mean(axis=1)
     whole = yaws.mean(axis=1) / np.linalg.norm(mean, axis=1)
@@ -164,7 +185,7 @@ def panorama_scores(
 
 
 def caption_ranks(
-    model: Model,
+    model: Asked,
     image: Any,
     boxes: Any,
     captions: Sequence[Sequence[str]],
@@ -176,7 +197,7 @@ def caption_ranks(
     A box is cut out of the image and made a square as an image of its own (paper 2).
 
     Args:
-        model: from `jclip.load`.
+        model: from `jclip.load`, or any object with `encode_image` and `encode_text`.
         image: a PIL image, an RGB array `[H, W, 3] uint8`, or a path.
         boxes: `[x, y, w, h]` in pixels each, x and y of the upper left corner.
         captions: for each box a list, the right caption first, then wrong ones.
@@ -194,7 +215,7 @@ def caption_ranks(
         >>> jclip.caption_ranks(model, "photo.jpg", [[40, 30, 50, 50]], captions).shape
         (1,)
     """
-    _check_model(model)
+    model = _settled(model)
     file, ties = image_argument(image), one_of("ties", ties, Ties)
     boxes = boxes_argument(boxes, file)
     if (fit or model.fit) == "tiles" or sphere_cameras(fit):
@@ -217,7 +238,7 @@ def caption_ranks(
 
 
 def zero_shot(
-    model: Model,
+    model: Asked,
     images: Any,
     classes: Sequence[str],
     templates: Sequence[str] = ("a photo of {}",),
@@ -229,7 +250,7 @@ def zero_shot(
     scaled to length 1 again (Radford et al. 2021, prompt ensembling).
 
     Args:
-        model: from `jclip.load`.
+        model: from `jclip.load`, or any object with `encode_image` and `encode_text`.
         images: see `Model.embed_images`.
         classes: their names, such as "a forest".
         templates: texts in which `{}` stands for the name; a list of one or more.
@@ -244,7 +265,7 @@ def zero_shot(
         >>> scores.argmax(axis=1).shape
         (1,)
     """
-    _check_model(model)
+    model = _settled(model)
     classes, templates = texts_argument(classes, "classes"), texts_argument(templates, "templates")
     for row, template in enumerate(templates):
         if template.count("{}") != 1:

@@ -24,13 +24,14 @@ class Identity:
 
     `activation` is the one in use, `own_activation` the checkpoint's; where the towers differ, both
     are named, image first. `sha256` of each file with weights, by name, is known once they have
-    been read. `random` marks an untrained network, whose numbers mean nothing. `notices` are what a
-    reader of results should know, one sentence each.
+    been read. `random` marks an untrained network, whose numbers mean nothing; the layout
+    `supplied` embeddings that another program made. `notices` are what a reader of results should
+    know, one sentence each.
     """
 
     name: str
     source: str
-    layout: Literal["open_clip", "transformers", "random"]
+    layout: Literal["open_clip", "transformers", "random", "supplied"]
     activation: str
     own_activation: str
     sha256: dict[str, str] = dataclasses.field(default_factory=dict)

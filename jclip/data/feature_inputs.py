@@ -23,8 +23,9 @@ from jclip.data.images import (
     unlike_a_viewer,
 )
 from jclip.errors import InputError
-from jclip.images import Fit, place
+from jclip.images import place
 from jclip.images.boxes import crop_box, fit_square
+from jclip.images.fits import SUPPLIED, SeenFit
 
 # Boxes of an image follow each other, and a few threads decode at a time.
 _DECODED_AT_ONCE = 16
@@ -34,7 +35,8 @@ _DECODED_AT_ONCE = 16
 class FeatureInputs:
     """Squares and texts to embed, each once, and how to arrange what comes out.
 
-    `squares` decode to `[size, size, 3] uint8`. `texts` are distinct. `boxes` are the boxes of all
+    `squares` decode to `[size, size, 3] uint8`, or for an encoder elsewhere to boxes and images as
+    they are (fit `supplied`). `texts` are distinct. `boxes` are the boxes of all
     sets and `box_squares` the square of each; for whole images, `caption_texts` and
     `caption_images` give each caption's row of `texts` and of `squares`. `fit` and `box_scale` say
     how the squares are made, `data` are digests of annotation files and images. `notices` are
@@ -43,7 +45,7 @@ class FeatureInputs:
 
     squares: tuple[ImageFile, ...]
     texts: tuple[str, ...]
-    fit: Fit
+    fit: SeenFit
     data: Mapping[str, str]
     box_scale: float = 1.0
     boxes: BoxTable | None = None
@@ -93,8 +95,8 @@ class FeatureInputs:
 def box_inputs(
     table: BoxTable,
     folder: Path,
-    config: ImageConfig,
-    fit: Fit,
+    config: ImageConfig | None,
+    fit: SeenFit,
     box_scale: float,
     pixel_limit: int = DEFAULT_PIXEL_LIMIT,
 ) -> FeatureInputs:
@@ -103,8 +105,8 @@ def box_inputs(
     Args:
         table: the boxes.
         folder: of images, in which their `file` is a path.
-        config: of the checkpoint; `size` and `interpolation` matter.
-        fit: crop, squash or pad.
+        config: of the checkpoint; `size` and `interpolation` matter. None: nothing is fitted.
+        fit: crop, squash or pad; supplied where nothing is fitted.
         box_scale: factor on a box's sides.
         pixel_limit: of one image, in pixels.
 
@@ -139,8 +141,8 @@ def box_inputs(
 def caption_inputs(
     captions: CaptionSet,
     folder: Path,
-    config: ImageConfig,
-    fit: Fit,
+    config: ImageConfig | None,
+    fit: SeenFit,
     pixel_limit: int = DEFAULT_PIXEL_LIMIT,
 ) -> FeatureInputs:
     """Whole images with any number of captions each; arguments as of `box_inputs`.
@@ -183,8 +185,8 @@ def square_part(
     name: str,
     image: ImageFile,
     cut: tuple[int, int, int, int],
-    config: ImageConfig,
-    fit: Fit,
+    config: ImageConfig | None,
+    fit: SeenFit,
     decoded: Callable[[ImageFile], UInt8[np.ndarray, "h w 3"]] = decode,
 ) -> ImageFile:
     """A part of an image as an image of its own, fitted when it is decoded.
@@ -193,7 +195,7 @@ def square_part(
         name: what it is called.
         image: that it is cut out of.
         cut: left, top, right and bottom, in pixels.
-        config: `size` and `interpolation` of the square.
+        config: `size` and `interpolation` of the square; None: the part as it is.
         fit: crop, squash, pad or, of a tower that takes every shape, native.
         decoded: how the image is decoded.
 
@@ -201,6 +203,12 @@ def square_part(
         InputError: the part cannot be fitted.
     """
     left, top, right, bottom = cut
+    if config is None or fit == SUPPLIED:
+
+        def part() -> np.ndarray:
+            return decoded(image)[top:bottom, left:right]
+
+        return ImageFile(name, part, bottom - top, right - left, image.digest)
     check_fit(name, bottom - top, right - left, config.size, fit)
 
     def pixels() -> np.ndarray:

@@ -9,6 +9,10 @@ from jclip.images.sphere import check_two_to_one
 from jclip.images.sphere_fits import sphere_cameras
 
 OWN = "own"
+SUPPLIED = "supplied"
+"""In place of a fit where an encoder elsewhere prepared the images: it is not known here."""
+SeenFit = str
+"""A fit, or `supplied`."""
 FitOption = str
 """A fit, or `own`."""
 _KNOWN = (*FITS, "cube", "ring:N", "tangent:N")
@@ -61,3 +65,8 @@ class HasFit(Protocol):
 def fits_of(options: Sequence[FitOption], image_config: HasFit) -> list[Fit]:
     """The fits that are meant for one checkpoint, each once; `own` is the checkpoint's."""
     return list(dict.fromkeys(image_config.fit if fit == OWN else fit for fit in options))
+
+
+def seen_fits(options: Sequence[FitOption], image_config: HasFit | None) -> list[SeenFit]:
+    """The same, where a model may be one of an encoder elsewhere, of which there is no config."""
+    return [SUPPLIED] if image_config is None else [*fits_of(options, image_config)]

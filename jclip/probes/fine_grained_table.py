@@ -165,3 +165,16 @@ def rank_table(results: Sequence[RankedSet]) -> pa.Table:
         )
         for r in results
     )
+
+
+def rank_lines(summaries: Sequence[SetSummary]) -> list[str]:
+    """The mean rank of every model, over all sets and of each, in words."""
+    return [
+        f"{model}: mean rank {own['reference']:.2f} (chance {own['chance']:.2f}); "
+        + ", ".join(
+            f"{s.ranked.name} {s.reference.mean[s.at]:.2f}"
+            for s in summaries
+            if s.ranked.model == model
+        )
+        for model, own in mean_over_sets(summaries).items()
+    ]

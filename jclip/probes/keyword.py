@@ -8,11 +8,11 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from jclip.data.image_sets import ImageSet
-from jclip.images import Fit
-from jclip.images.fits import FitOption
+from jclip.errors import InputError
+from jclip.images.fits import FitOption, SeenFit
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.scores import Scores
-from jclip.text.prompts import make_prompts
+from jclip.text.prompts import content_of, make_prompts
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -109,7 +109,7 @@ class KeywordProbe(CaptionProbe[KeywordScores]):
         """How many views of an image are embedded: only the columns' words differ."""
         return self.orbit
 
-    def empty(self, opened: ImageSet, model: str, fit: Fit) -> KeywordScores:
+    def empty(self, opened: ImageSet, model: str, fit: SeenFit) -> KeywordScores:
         """One result still to be filled."""
         return KeywordScores.empty(
             opened,
@@ -125,3 +125,34 @@ class KeywordProbe(CaptionProbe[KeywordScores]):
     def prompts(self, opened: ImageSet) -> list[list[str]]:
         """One prompt for each image and format word, identifiers first."""
         return make_prompts(self._contents[opened.name], self.columns, self.prompt_prefix)
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse format words that could not be told apart.
+
+    Raises:
+        InputError: one is there twice, or blank.
+    """
+    if repeated := [word for word in words if words.count(word) > 1]:
+        raise InputError(f"format word {repeated[0]}: given twice")
+    if blank := [word for word in words if not word.strip()]:
+        raise InputError(f"format word {blank[0]!r}: empty")
+
+
+def contents_of(opened: ImageSet, words: Sequence[str]) -> list[str]:
+    """What the captions of a set say without the format words that they begin with, if any may.
+
+    Raises:
+        InputError: there are such words, and a caption begins with none of them.
+    """
+    if not words:
+        return list(opened.captions)
+    found = []
+    for row, caption in enumerate(opened.captions):
+        if (content := content_of(caption, words)) is None:
+            where = f"{opened.name}: {opened.caption_file}, line {opened.lines[row]}"
+            raise InputError(
+                f"{where}: {caption!r} begins with none of the format words {', '.join(words)}"
+            )
+        found.append(content)
+    return found

@@ -74,3 +74,13 @@ def keyword_summary(
         "generic_probability": [result.generic_scores for result in results],
     }
     return pa.Table.from_pylist(with_probabilities(rows, results, scores))
+
+
+def keyword_line(row: dict) -> str:
+    """A row of the summary in words."""
+    images = "images (control)" if row["control"] else "images"
+    return (
+        f"{row['image_set']}, {row['model']}, {row['fit']}: identifiers score higher in "
+        f"{row['pairs_found']} of {row['pairs']} pairs after Holm, median difference "
+        f"{row['median_difference']:+.3f}, {row['n']} {images}"
+    )

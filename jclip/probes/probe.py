@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
+from jclip.data.supplied import Probed
 from jclip.distributed import local_mesh, shard_batch
-from jclip.images import Fit
-from jclip.images.fits import OWN, FitOption, fits_of
+from jclip.images.fits import OWN, FitOption, SeenFit, seen_fits
 from jclip.probes.embed import check_orbit, device_plans, embed_views, one_behind, orbit_shifts
 from jclip.probes.scores import Scores
 from jclip.probes.subjects import Subject
@@ -63,18 +62,16 @@ class CaptionProbe[Result: Scores]:
         """How many views of an image are embedded."""
         return len(self.columns) * self.orbit
 
-    def results(
-        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-    ) -> list[Result]:
+    def results(self, sets: Sequence[ImageSet], models: Sequence[Probed]) -> list[Result]:
         """Results still to be filled, for every set, model and fit."""
         return [
             self.empty(opened, model.identity.name, fit)
             for opened in sets
             for model in models
-            for fit in fits_of(self.fits, model.image_config)
+            for fit in seen_fits(self.fits, model.image_config)
         ]
 
-    def empty(self, opened: ImageSet, model: str, fit: Fit) -> Result:
+    def empty(self, opened: ImageSet, model: str, fit: SeenFit) -> Result:
         """One result still to be filled."""
         result: Any = Scores.empty(opened, model, fit, self.columns)
         return result
@@ -82,6 +79,13 @@ class CaptionProbe[Result: Scores]:
     def prompts(self, opened: ImageSet) -> list[list[str]]:
         """One prompt for each image."""
         return [[self.prompt_prefix + caption] for caption in opened.captions]
+
+    def picture_views(self, pixels: UInt8[np.ndarray, "h w 3"]) -> list[UInt8[np.ndarray, "h w 3"]]:
+        """The views of one image as pictures, for an encoder elsewhere: here, the image as it is.
+
+        A probe of several views says here, too, what they are.
+        """
+        return [pixels]
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every view: here, of the image as it is."""

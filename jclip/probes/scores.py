@@ -13,7 +13,7 @@ import scipy.special
 from jaxtyping import Bool, Float, Float32
 
 from jclip.data.image_sets import ImageSet
-from jclip.images import Fit
+from jclip.images.fits import SeenFit
 from jclip.models import CLIP
 
 
@@ -48,7 +48,7 @@ class Scores:
     Attributes:
         image_set: its name.
         model: its name.
-        fit: how an image became a square.
+        fit: how an image became a square; `supplied` where another program made it one.
         images: `[N]` names.
         columns: `[K]`, what each score is of: a prompt, a shift, a degree of blur.
         values: `[N, K]`, 100 x cosine; NaN where it is still to come. Written in place.
@@ -57,7 +57,7 @@ class Scores:
 
     image_set: str
     model: str
-    fit: Fit
+    fit: SeenFit
     images: tuple[str, ...]
     columns: tuple[str, ...]
     values: Float[np.ndarray, "n k"]
@@ -65,7 +65,12 @@ class Scores:
 
     @classmethod
     def empty[Own: "Scores"](
-        cls: type[Own], opened: ImageSet, model: str, fit: Fit, columns: Sequence[str], **more: Any
+        cls: type[Own],
+        opened: ImageSet,
+        model: str,
+        fit: SeenFit,
+        columns: Sequence[str],
+        **more: Any,
     ) -> Own:
         """A result still to be filled; `more` are the fields that a subclass adds."""
         return cls(
@@ -107,6 +112,10 @@ class Scores:
     def _per_image(self) -> tuple[str, ...]:
         """The fields that hold an item per image, besides `values`."""
         return ("images",)
+
+    def clamped[Own: "Scores"](self: Own) -> Own:
+        """The same with max(score, 0) for every score, of which there is no probability."""
+        return dataclasses.replace(self, values=np.maximum(self.values, 0), sigmoid=None)
 
     def store(self, rows: Sequence[int], part: Any) -> None:
         """Take in what a probe's `score` made of some images, by row."""

@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from jclip.data.image_sets import ImageSet
 from jclip.distributed import local_mesh
 from jclip.errors import InputError
-from jclip.images import AnyPlan, Fit
-from jclip.images.fits import FitOption
+from jclip.images import AnyPlan
+from jclip.images.fits import FitOption, SeenFit
 from jclip.images.sphere_fits import repeats
 from jclip.probes.embed import check_orbit, embed_views, orbit_shifts
 from jclip.probes.probe import CaptionProbe
@@ -129,7 +129,7 @@ def shifts_by_width(
     return found
 
 
-def period(fit: Fit, orbit: int = 1) -> int:
+def period(fit: SeenFit, orbit: int = 1) -> int:
     """At how many equal turns the network sees the same views by construction.
 
     At those of an orbit, and at those that swap the views of `tiles` or `ring:N`.
@@ -182,7 +182,7 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
         super().__init__(indices + [MIRRORED] * mirror, fits, prompt_prefix, orbit)
         self._views_per_step = views_per_step
 
-    def empty(self, opened: ImageSet, model: str, fit: Fit) -> ShiftScores:
+    def empty(self, opened: ImageSet, model: str, fit: SeenFit) -> ShiftScores:
         """One result still to be filled."""
         heights, widths = np.array([(image.height, image.width) for image in opened.images]).T
         return ShiftScores.empty(
@@ -196,6 +196,11 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             shifts=np.array([self.shifts[width] for width in widths.tolist()]),
             orbit=self.orbit,
         )
+
+    def picture_views(self, pixels: UInt8[np.ndarray, "h w 3"]) -> list[UInt8[np.ndarray, "h w 3"]]:
+        """The whole panorama at every shift, and flipped as one more."""
+        turned = [np.roll(pixels, shift, axis=1) for shift in self.shifts[pixels.shape[1]]]
+        return turned + [pixels[:, ::-1]] * self.mirror
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""

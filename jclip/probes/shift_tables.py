@@ -117,3 +117,14 @@ def _summary(result: ShiftScores, summary: ShiftStatistics) -> dict[str, Any]:
         "all_shifts_p": sign and sign.p_all_shifts,
         "stable_shifts_by_wilcoxon": wilcoxon and int(wilcoxon.stable.sum()),
     }
+
+
+def summary_line(row: dict) -> str:
+    """A row of the summary in words."""
+    line = (
+        "{image_set}, {model}, {fit}: largest median |d| {largest_median_abs_d:.3f} at yaw "
+        "{largest_at_yaw:.4g} (shift index {largest_at_shift_index}), {n} panoramas"
+    )
+    if row["beta"] is not None:
+        line += "; beta {beta:.3f}, stable at {stable_shifts} of {tested_shifts} shifts"
+    return line.format(**row)

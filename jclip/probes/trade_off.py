@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -163,3 +163,24 @@ def _embed_all(
     mesh = local_mesh()
     plans = plan_batches(images, largest, mesh.size)
     return embed_all(images, plans, lambda batch: embed(shard_batch(mesh, batch.pixels)))
+
+
+def trade_off_line(row: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """A row of the trade-off beside the network before tuning, in words."""
+
+    def written(value: float | None, form: str) -> str:
+        return "n/a" if value is None else format(value, form)
+
+    def pair(name: str, form: str) -> str:
+        return f"{written(before[name], form)} -> {written(row[name], form)}"
+
+    tuned = (
+        "not tuned" if row["lambda"] is None else f"lambda {row['lambda']:g}, seed {row['seed']}"
+    )
+    orbit = f", orbit {row['orbit']}" if row.get("orbit", 1) > 1 else ""
+    return (
+        f"{tuned}{orbit}: median |d| {pair('median_change', '.3f')}; "
+        f"right caption among 16 {pair('right_caption', '.1%')}; "
+        f"Spearman {written(row['spearman'], '.3f')}; keyword effect "
+        f"{pair('keyword_effect', '+.2f')}"
+    )

@@ -6,9 +6,13 @@ FG-CLIP.
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
+from jclip.data.features import Origin
+from jclip.images.fits import SUPPLIED
 from jclip.text.formats import TextFormat
+from jclip.training.lora.recipe import LoRARecipe
 
 CHECKPOINTS_OWN = "the checkpoint's own"
 Choice = Literal["reference", "corrected"]
@@ -91,10 +95,43 @@ def text_choice(name: str, how: TextFormat, chosen: Choice) -> FaultChoice | Non
     return TEXT_CLEANING.choose(chosen == REFERENCE, meaning)
 
 
+def model_choices(
+    fits: Sequence[str], overridden: bool, activation: str | None
+) -> list[FaultChoice]:
+    """Whether the centre crop, and another activation than the weights were trained with, are used.
+
+    Embeddings that were supplied leave a run no choice in either.
+    """
+    known = [fit for fit in dict.fromkeys(fits) if fit != SUPPLIED]
+    return [crop_choice(known), activation_choice(overridden, activation)] if known else []
+
+
 def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:
     """Whether the centre crop, which keeps half of a panorama, is among the fits."""
     meaning = f"fits: {', '.join(fits)}; at half a turn crops share no content"
     return CENTRE_CROP.choose("crop" in fits, meaning)
+
+
+def tuning_choices(
+    recipe: LoRARecipe, fit: str, overridden: bool, activation: str | None
+) -> list[FaultChoice]:
+    """All faults of paper 1's code that tuning for shift invariance has a choice in."""
+    lambdas = ", ".join(f"{lam:g}" for lam in recipe.lambdas)
+    anchored = f"lambdas: {lambdas}; held to the untuned scores: {recipe.anchor}"
+    masks = recipe.dropout_masks
+    return [
+        *model_choices([fit], overridden, activation),
+        LORA_TARGETS.choose(recipe.targets == "reference", f"targets: {recipe.targets}"),
+        NO_ANCHOR.choose(1 in recipe.lambdas, anchored),
+        DROPOUT_MASKS.choose(masks == "different", f"masks: {masks}"),
+    ]
+
+
+def paired_choice(caption_files: Sequence[str]) -> FaultChoice:
+    """How captions find their images: by name, or by order where a file has no names."""
+    by_order = [name for name in caption_files if name.lower().endswith(".txt")]
+    meaning = f"{', '.join(by_order)}: natural order, counted" if by_order else "by name"
+    return PAIRED_BY_ORDER.choose(False, meaning)
 
 
 def beta_choices(beta: float | Literal["flip"]) -> list[FaultChoice]:
@@ -111,3 +148,17 @@ def beta_choices(beta: float | Literal["flip"]) -> list[FaultChoice]:
 def activation_choice(overridden: bool, activation: str | None) -> FaultChoice:
     """Whether weights run with another activation than they were trained with."""
     return ACTIVATION.choose(overridden, f"activation: {activation or CHECKPOINTS_OWN}")
+
+
+def activation_choices(origins: Iterable[Origin]) -> list[FaultChoice]:
+    """The same of features; none if all of them were supplied, as it is not known then."""
+    models = [origin.model for origin in origins if origin.fit != SUPPLIED]
+    overridden = [m["activation"] for m in models if m["activation"] != m["own_activation"]]
+    found = activation_choice(bool(overridden), overridden[0] if overridden else None)
+    return [found] if models else []
+
+
+def box_crop_choices(origins: Iterable[Origin]) -> list[FaultChoice]:
+    """Whether boxes became squares by the centre crop; none if all features were supplied."""
+    fits = list(dict.fromkeys(origin.fit for origin in origins if origin.fit != SUPPLIED))
+    return [BOX_CROP.choose("crop" in fits, f"fits: {', '.join(fits)}")] if fits else []

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jclip.images.fits import SUPPLIED
 from jclip.probes.shift import ShiftScores, period, same_views
 from jclip.probes.shift_tables import median_yaws
 from jclip.report.page import Column, Illustration, Section, Table
@@ -34,8 +35,9 @@ def shared_content(
     """Share of the columns seen in the unshifted view that the shifted view still shows, `[N, S]`.
 
     `crop` keeps a window as wide as the panorama is high (fault 1 of paper 1), `tiles` two of them
-    half a turn apart, an orbit as many as it has yaws, `squash` and `pad` every column. Shifts are
-    in pixels, to either side.
+    half a turn apart, an orbit as many as it has yaws, `squash` and `pad` every column. Of
+    `supplied` views all is given to the encoder, and what it does with them is not known here.
+    Shifts are in pixels, to either side.
     """
     if fit not in ("crop", "tiles"):
         return np.ones(shifts.shape)
@@ -75,6 +77,12 @@ def _illustration(results: Sequence[ShiftScores]) -> Illustration:
 
 
 def _reading(fits: set[str], lost: bool) -> str:
+    if fits == {SUPPLIED}:
+        return (
+            "The encoder was given the whole panorama at every turn. How it makes a picture what "
+            "its network sees (supplied) is not known here: if it crops, a part of the change is "
+            "content that came and went."
+        )
     if not lost:
         return (
             "Every score of this run is of the whole panorama, turned or not: no content is lost, "

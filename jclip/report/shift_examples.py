@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from jclip.checkpoints import CheckpointDescription, ImageConfig
+from jclip.checkpoints import ImageConfig
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile, decode
+from jclip.data.supplied import Probed
 from jclip.images import plan_views, shift_views
+from jclip.images.fits import SUPPLIED, SeenFit
 from jclip.probes.shift import ShiftScores
 from jclip.report.shift_figures import yaw_label
 from jclip.report.style import INK, MUTED, drawable, fit_colours, tidy
@@ -23,6 +25,8 @@ _MOST_SHOWN = 8
 # Of a thousand shifts nobody looks at every view; the curve needs no more points than this either.
 _MOST_VIEWS = 64
 _THUMBNAIL = (768, 384)
+# Of a view whose encoder is elsewhere: as much of the page as a square of 224 pixels.
+_SUPPLIED_VIEW = (224, 112)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +123,7 @@ def _draw_views(axes: Axes, example: PanoramaExample) -> None:
 def extreme_examples(
     results: Sequence[ShiftScores],
     sets: Sequence[ImageSet],
-    model: CheckpointDescription,
+    model: Probed,
 ) -> list[PanoramaExample]:
     """A model's most and least stable panorama of every set under every fit, with their views.
 
@@ -137,15 +141,13 @@ def extreme_examples(
 
 
 def _example(
-    result: ShiftScores, row: int, label: str, file: ImageFile, config: ImageConfig
+    result: ShiftScores, row: int, label: str, file: ImageFile, config: ImageConfig | None
 ) -> PanoramaExample:
     pixels = decode(file)
-    height, width, _ = pixels.shape
+    width = pixels.shape[1]
     count = result.shifts.shape[1]
     columns = np.arange(min(_MOST_VIEWS, count)) * count // min(_MOST_VIEWS, count)
     shifts = result.shifts[row, columns]
-    plan = plan_views(height, width, shifts.tolist(), config.size, result.fit, config.interpolation)
-    views = np.asarray(shift_views(pixels[None], plan, config.size, result.fit))[0]
     thumbnail = Image.fromarray(pixels)
     thumbnail.thumbnail(_THUMBNAIL)
     return PanoramaExample(
@@ -156,7 +158,20 @@ def _example(
         fit=result.fit,
         label=label,
         panorama=np.asarray(thumbnail),
-        views=np.concatenate(list(views.swapaxes(0, 1)), axis=2),  # tiles side by side
+        views=_views(pixels, shifts.tolist(), result.fit, config),
         yaws=360.0 * shifts / width,
         scores=result.scores[row, columns].astype(float),
     )
+
+
+def _views(
+    pixels: UInt8[np.ndarray, "h w 3"], shifts: list[int], fit: SeenFit, config: ImageConfig | None
+) -> UInt8[np.ndarray, "s view_height view_width 3"]:
+    """What the model sees at some shifts; of an encoder elsewhere, what it was given."""
+    if config is None or fit == SUPPLIED:
+        turned = [Image.fromarray(np.roll(pixels, shift, axis=1)) for shift in shifts]
+        return np.stack([np.asarray(view.resize(_SUPPLIED_VIEW)) for view in turned])
+    height, width, _ = pixels.shape
+    plan = plan_views(height, width, shifts, config.size, fit, config.interpolation)
+    views = np.asarray(shift_views(pixels[None], plan, config.size, fit))[0]
+    return np.concatenate(list(views.swapaxes(0, 1)), axis=2)  # tiles side by side

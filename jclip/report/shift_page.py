@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from jclip.images.fits import SUPPLIED
 from jclip.probes.shift import ShiftScores
 from jclip.probes.shift_tables import statistics_table, summary_table
 from jclip.report.page import Illustration, Page, Section, page_title
@@ -95,9 +96,11 @@ def _examples(
                 png(example_figure(example, beta)),
             )
         )
+    supplied = all(example.fit == SUPPLIED for example in examples)
+    seen = "what the encoder was given" if supplied else "what the model sees"
     return Section(
         "Most and least stable panoramas",
-        "Ordered by the largest |d| over all shifts. Below each panorama: what the model sees at "
-        "yaw 0 and at up to seven other shifts, with the score.",
+        f"Ordered by the largest |d| over all shifts. Below each panorama: {seen} at yaw 0 and at "
+        "up to seven other shifts, with the score.",
         *(Section(n, "", *own, folded=i > 0) for i, (n, own) in enumerate(groups.items())),
     )

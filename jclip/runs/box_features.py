@@ -8,14 +8,16 @@ from jclip.data.features import Features, read_features
 from jclip.errors import InputError
 
 
-def read_box_features(folders: Sequence[str]) -> dict[str, Features]:
-    """The features of every folder, by the label that results have.
+def read_box_features(
+    folders: Sequence[str], supplied: Mapping[str, Features]
+) -> dict[str, Features]:
+    """The features of every folder, and those that were supplied, by the label that results have.
 
     Raises:
         InputError: a folder holds no features of boxes, two are of different annotation files, or
             two have one label.
     """
-    read = {folder: read_features(Path(folder)) for folder in folders}
+    read = {folder: read_features(Path(folder)) for folder in folders} | dict(supplied)
     _check(read)
     return dict(zip(feature_labels(list(read.values())), read.values(), strict=True))
 

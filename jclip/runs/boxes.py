@@ -17,7 +17,7 @@ from jclip.demo.negatives import write_fine_grained_sets
 from jclip.distributed import is_lead, wait_for_all
 from jclip.errors import InputError
 from jclip.files.local import require_local
-from jclip.images.fits import fits_of
+from jclip.images.fits import seen_fits
 from jclip.runs.options import Names, PixelLimit, Sources
 from jclip.runs.record import Silent
 
@@ -122,10 +122,13 @@ class FeatureOptions(BoxOptions):
         if self.captions_per_image is not None and not (self.coco and self.captions_per_image > 0):
             raise InputError("--captions-per-image: 1 or more, and only of --coco")
 
-    def open(self, model: CheckpointDescription, run: Path | None = None) -> FeatureInputs | None:
+    def open(
+        self, model: CheckpointDescription | None, run: Path | None = None
+    ) -> FeatureInputs | None:
         """What is to be embedded, as squares that fit a model; every image's header is checked.
 
-        None for the demo world without the folder of an open run.
+        Without a model, for an encoder elsewhere, boxes and images are as they are. None for the
+        demo world without the folder of an open run.
 
         Raises:
             InputError: see `box_inputs` and `caption_inputs`.
@@ -133,14 +136,15 @@ class FeatureOptions(BoxOptions):
         folder = self.folder(run)
         if folder is None:
             return None
-        (fit,) = fits_of([self.fit], model.image_config)
+        config = model and model.image_config
+        (fit,) = seen_fits([self.fit], config)
         if not self.coco:
             boxes, scale = self.read_boxes(folder), self.box_scale
-            return box_inputs(boxes, folder, model.image_config, fit, scale, self.pixel_limit)
+            return box_inputs(boxes, folder, config, fit, scale, self.pixel_limit)
         file = folder / "captions.json" if self.demo else Path(self.coco)
         captions = select_splits(read_coco_captions(file), self.splits)
         captions = captions.first(self.captions_per_image)
-        return caption_inputs(captions, folder, model.image_config, fit, self.pixel_limit)
+        return caption_inputs(captions, folder, config, fit, self.pixel_limit)
 
     def _render(self, folder: Path) -> None:
         write = write_caption_set if self.coco else write_fine_grained_sets

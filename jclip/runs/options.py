@@ -128,6 +128,15 @@ Orbit = Annotated[
 PixelLimit = Annotated[
     int, Silent, tyro.conf.arg(help="Largest image in pixels, checked from the header.")
 ]
+Embeddings = Annotated[
+    tuple[str, ...],
+    comma_separated(str, "FOLDER,..", split_sources),
+    Silent,
+    tyro.conf.arg(
+        help="Folders of embeddings that another program made of what export_views wrote, each a "
+        "model of its own; then no checkpoint is probed unless --model names others than demo."
+    ),
+]
 OnError = Annotated[
     Literal["stop", "record"],
     Silent,

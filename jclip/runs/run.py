@@ -22,6 +22,7 @@ from jclip.checkpoints import Checkpoint, CheckpointDescription
 from jclip.data.file_names import require_unicode
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch, Failure
+from jclip.data.supplied import Probed, unknown_settings
 from jclip.distributed import is_lead, local_mesh, replicate, wait_for_all
 from jclip.errors import InputError, RunStopped
 from jclip.files.json_files import read_json
@@ -53,7 +54,7 @@ def open_run(
     experiment: str,
     options: Any,
     *,
-    models: Sequence[CheckpointDescription] = (),
+    models: Sequence[Probed] = (),
     image_sets: Sequence[ImageSet] = (),
     out: Path | None = None,
     **facts: Any,
@@ -75,7 +76,7 @@ def open_run(
         identity["models"] = {m.identity.name: m.identity.activation for m in models}
     if image_sets:
         identity["image_sets"] = {opened.name: opened.identity for opened in image_sets}
-    identity |= facts
+    identity |= unknown_settings(models) | facts
     folder = out or default_folder(experiment, identity)
     # No Parquet file could be written there.
     require_unicode(folder)

@@ -6,28 +6,30 @@ from typing import Any
 import jax
 import numpy as np
 
-from jclip.checkpoints import DEMO_NOTICE, Checkpoint, CheckpointDescription
+from jclip.checkpoints import DEMO_NOTICE, Checkpoint
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import check_fit
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
+from jclip.data.supplied import Probed, Supplied
+from jclip.data.supplied_rows import match
 from jclip.distributed import own_share
 from jclip.errors import InputError, RunStopped
-from jclip.images.fits import fits_of
+from jclip.images.fits import OWN, fits_of
 from jclip.probes.probe import CaptionProbe, stream_scores
 from jclip.probes.scores import Scores, fill_scores, score_table, sigmoid_of
 from jclip.probes.subjects import make_subjects
+from jclip.probes.view_plans import plan_captions, supplied_values
 from jclip.runs.options import OutputOptions
 from jclip.runs.run import Run
 
 
-def check_sets(
-    sets: Sequence[ImageSet], models: Sequence[CheckpointDescription], probe: CaptionProbe
-) -> None:
+def check_sets(sets: Sequence[ImageSet], models: Sequence[Probed], probe: CaptionProbe) -> None:
     """Refuse what could only fail after the expensive part.
 
     Raises:
-        InputError: two sets or two models have one name, a fit is given twice, or an image cannot
-            become a square of some model's size under some fit.
+        InputError: two sets or two models have one name, a fit is given twice, an image cannot
+            become a square of some model's size under some fit, or what is supplied is not what the
+            probe needs.
     """
     for kind, given in (
         ("image set", [opened.name for opened in sets]),
@@ -40,7 +42,13 @@ def check_sets(
     for opened in sets:
         for image in opened.images:
             shapes.setdefault((image.height, image.width), f"{opened.name}, {image.name}")
+    supplied = [model for model in models if isinstance(model, Supplied)]
+    if supplied and len(supplied) == len(models) and probe.fits != (OWN,):
+        raise InputError("fits: how images are fitted is the supplied embeddings' own", "fits")
+    _fill_supplied(probe.results(sets, supplied), supplied, sets, probe)
     for model in models:
+        if isinstance(model, Supplied):
+            continue
         for fit in fits_of(probe.fits, model.image_config):
             for (height, width), name in shapes.items():
                 check_fit(name, height, width, model.image_config.size, fit)
@@ -49,18 +57,19 @@ def check_sets(
 def score_sets[Result: Scores](
     run: Run,
     sets: Sequence[ImageSet],
-    checkpoints: Sequence[Checkpoint],
+    models: Sequence[Checkpoint | Supplied],
     probe: CaptionProbe[Result],
     output: OutputOptions,
     *,
     record_failures: bool = False,
     name: str = "scores",
 ) -> list[Result] | None:
-    """Score all images by all checkpoints, resumed and kept part by part, and write the scores.
+    """Score all images by all models, resumed and kept part by part, and write the scores.
 
-    The probe says which views are scored against which prompts, the output how much at once. With
-    `record_failures` an image that cannot be decoded is recorded and stops nothing. The table of
-    scores, from which a run goes on, is called `name`.
+    Scores of supplied embeddings are there at once, and no image is decoded for them. The probe
+    says which views are scored against which prompts, the output how much at once. With
+    `record_failures` an image that cannot be decoded is recorded and stops nothing. The table
+    of scores, from which a run goes on, is called `name`.
 
     Returns:
         The results without the images that could not be decoded; None but for process 0, which
@@ -69,16 +78,22 @@ def score_sets[Result: Scores](
     Raises:
         RunStopped: an image or a disk failed, or all images of a set; what was computed is kept.
     """
+    checkpoints = [model for model in models if isinstance(model, Checkpoint)]
+    supplied = [model for model in models if isinstance(model, Supplied)]
     if any(c.identity.is_demo for c in checkpoints) and not all(s.demo_world for s in sets):
         run.note(DEMO_NOTICE)
-    results = probe.results(sets, [checkpoint.description for checkpoint in checkpoints])
+    results = probe.results(sets, [model.description for model in models])
     sigmoids = {checkpoint.identity.name: sigmoid_of(checkpoint.clip) for checkpoint in checkpoints}
     for result in results:
-        result.sigmoid = sigmoids[result.model]
+        result.sigmoid = sigmoids.get(result.model)
     fill_scores(results, run.earlier(name))
+    _fill_supplied(results, supplied, sets, probe)
+    names = {checkpoint.identity.name for checkpoint in checkpoints}
     for opened in sets:
-        own = [result for result in results if result.image_set == opened.name]
-        _score_set(run, opened, own, checkpoints, probe, output, record_failures)
+        run.failures[opened.name] = []
+        own = [r for r in results if r.image_set == opened.name and r.model in names]
+        if own:
+            _score_set(run, opened, own, checkpoints, probe, output, record_failures)
     others = run.joined()
     if others is None:
         return None
@@ -95,6 +110,23 @@ def score_sets[Result: Scores](
         kept += [result.select(rows) for result in results if result.image_set == opened.name]
     run.write(name, score_table(kept))
     return kept
+
+
+def _fill_supplied(
+    results: Sequence[Scores],
+    supplied: Sequence[Supplied],
+    sets: Sequence[ImageSet],
+    probe: CaptionProbe,
+) -> None:
+    """Write the scores of supplied embeddings into the results that are theirs."""
+    if not supplied:
+        return
+    plan = plan_captions(sets, probe)
+    for model in supplied:
+        values = supplied_values(match(model, plan), plan, sets, probe)
+        for result in results:
+            if result.model == model.identity.name:
+                result.values[:] = values[result.image_set]
 
 
 def _score_set(

@@ -63,6 +63,7 @@ NO_CAPTIONS = ("--captions", "--prompt-prefix", "--on-error")
 OPTIONS = {
     shift_sweep: {
         **SHARED,
+        "--embeddings": ["IN", *PATHS],
         "--shifts": ["2", "3", *NUMBERS],
         "--shift-pixels": ["1,2", *NUMBERS],
         "--num-processes": NUMBERS,
@@ -75,6 +76,7 @@ OPTIONS = {
     },
     keyword_probe: {
         **SHARED,
+        "--embeddings": ["IN", *PATHS],
         "--control": ["c=IN/images", "none", "IN/images", *PATHS],
         "--identifiers": ["a,b", *TEXTS],
         "--generics": ["c", *TEXTS],
