@@ -6,8 +6,8 @@ The demo model on five disjoint sets of 96 panoramas of its world. Every panoram
 yaws, 22.5 degrees apart: an orbit of K averages every (16 / K)-th, turned by the others. For each
 fit and orbit (1 is a single view): the median |d| at the odd multiples of 22.5 degrees, which lie
 in no orbit, and at the worst yaw; the right caption among 16; Spearman's correlation with the
-single view's scores; the effect of a format word; views that the network sees. Means and 95 %
-intervals over the five sets, by Student's t.
+single view's scores; the effect of a format word; views that the network sees, and milliseconds
+for a panorama alone. Means and 95 % intervals over the five sets, by Student's t.
 """
 
 import argparse
@@ -18,19 +18,21 @@ import numpy as np
 import scipy
 from jaxtyping import Float
 
+from benchmarks.timing import take_turns, timed
 from jclip.checkpoints import load_checkpoint
 from jclip.data.image_sets import ImageSet, open_image_sets
+from jclip.data.images import decode
 from jclip.data.pipeline import plan_batches
 from jclip.distributed import local_mesh, shard_batch
 from jclip.images import plan_views
 from jclip.images.fits import fit_option
-from jclip.probes.embed import embed_all, orbit_shifts
+from jclip.probes.embed import device_plans, embed_all, embed_views, orbit_shifts
 from jclip.probes.retrieval import right_caption_share
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject, make_subjects
 from jclip.probes.trade_off import AMONG, trade_off_prompts
 
-YAWS, SETS, ORBITS, VIEWS = 16, 5, (1, 2, 4, 8), 64
+YAWS, SETS, ORBITS, VIEWS, ROUNDS = 16, 5, (1, 2, 4, 8), 64, 9
 HEADINGS = ("|d| between", "largest |d|", "right of 16 (%)", "Spearman", "format word")
 
 
@@ -63,6 +65,21 @@ def embedded(subject: Subject, panoramas: ImageSet) -> Float[np.ndarray, "n y e"
     )
 
 
+def milliseconds(subject: Subject, panoramas: ImageSet) -> dict[int, float]:
+    """Of the program that embeds one panorama, by orbit, in turn."""
+    config, pixels = subject.image_config, jnp.asarray(decode(panoramas.images[0])[None])
+    height, width = pixels.shape[1:3]
+
+    def task(orbit: int):
+        yaws = orbit_shifts(width, orbit, subject.fit)
+        (plan,) = device_plans((height, width), yaws, config, subject.fit)
+        settings = {"image_config": config, "fit": subject.fit, "orbit": len(yaws)}
+        return timed(lambda: embed_views(*subject.network, pixels, plan, **settings))
+
+    taken = take_turns({orbit: task(orbit) for orbit in ORBITS}, ROUNDS)
+    return {orbit: 1e3 * seconds.median for orbit, seconds in taken.items()}
+
+
 def main() -> None:
     """Print the table, a block per fit."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,17 +93,19 @@ def main() -> None:
     subjects, _ = make_subjects(checkpoint, fits, trade_off_prompts(panoramas, "This is "))
     parts = np.array_split(np.arange(len(panoramas.images)), SETS)
     reach = scipy.stats.t.ppf(0.975, SETS - 1) / np.sqrt(SETS)
-    print(f"{'fit':10}{'orbit':>6}{'views':>7}" + "".join(f"{name:>18}" for name in HEADINGS))
+    print(
+        f"{'fit':10}{'orbit':>6}{'views':>7}{'ms':>8}" + "".join(f"{name:>18}" for name in HEADINGS)
+    )
     size, first = checkpoint.image_config.size, panoramas.images[0]
     for subject in subjects:
-        views = embedded(subject, panoramas)
+        views, cost = embedded(subject, panoramas), milliseconds(subject, panoramas)
         tiles = plan_views(first.height, first.width, [0], size, subject.fit).views[1]
         for orbit in ORBITS:
             found = np.array([measures(views[p], subject.texts[p], orbit) for p in parts])
             mean, half = found.mean(axis=0), reach * found.std(axis=0, ddof=1)
             cells = [f"{m:.2f} ± {h:.2f}" for m, h in zip(mean, half, strict=True)]
             yaws = len(orbit_shifts(first.width, orbit, subject.fit))
-            line = f"{subject.fit:10}{orbit:6}{yaws * tiles:7}"
+            line = f"{subject.fit:10}{orbit:6}{yaws * tiles:7}{cost[orbit]:8.1f}"
             print(line + "".join(f"{cell:>18}" for cell in cells), flush=True)
 
 
