@@ -42,7 +42,7 @@ from jclip.probes.trade_off import (
     trade_off_prompts,
     unshifted_scores,
 )
-from jclip.report import faults
+from jclip.report.tuning_faults import tuning_choices
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
 from jclip.runs.options import (
@@ -121,8 +121,8 @@ def main(options: Options) -> int:
         run.write("means", means)
         lines = [*(trade_off_line(row, before) for row in rows), f"memory: {memory}"]
         page = trade_off_page(table, means, fit, curves)
-        overridden, activation = checkpoint.identity.overridden, options.model.activation
-        choices = faults.tuning_choices(options.recipe, fit, overridden, activation)
+        forced = checkpoint.identity.overridden, options.model.activation
+        choices = tuning_choices(options.recipe, fit, *forced)
         return run.publish(page, lines, choices, memory=memory)
 
 
@@ -194,11 +194,11 @@ def _tune_and_measure(
         for used in probes:
             found = measure_network(subject, test, used, views).compared_to(measured, ALPHA)
             on_orbit = {"orbit": used.orbit} if orbits else {}
-            yield {"lambda": lam, "seed": seed, **on_orbit, **common, **found}
+            row = {"lambda": lam, "seed": seed, **on_orbit, **common, **found}
+            print(trade_off_line(row, before), flush=True)
+            yield row
 
     rows, curves = list(rows_of(untuned, None, None, *orbits)), {}
-    for row in rows:
-        print(trade_off_line(row, before), flush=True)
     subject = prompted(probe.prompts(training))
     train = functools.partial(
         train_adapter,
@@ -219,11 +219,8 @@ def _tune_and_measure(
         run.computed = True
         tuned = with_adapter(checkpoint, folder / "adapter").clip
         subject = dataclasses.replace(untuned, network=split_network(tuned))
-        tuned_rows = list(rows_of(subject, lam, seed, probe, *orbits))
+        rows += rows_of(subject, lam, seed, probe, *orbits)
         curves[folder.name] = read_metric(folder / "metrics.csv", "loss")
-        for row in tuned_rows:
-            print(trade_off_line(row, before), flush=True)
-        rows += tuned_rows
     return before, rows, curves
 
 

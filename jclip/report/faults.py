@@ -12,7 +12,6 @@ from typing import Literal, get_args
 from jclip.data.features import Origin
 from jclip.images.fits import SUPPLIED
 from jclip.text.formats import TextFormat
-from jclip.training.lora.recipe import LoRARecipe
 
 CHECKPOINTS_OWN = "the checkpoint's own"
 Choice = Literal["reference", "corrected"]
@@ -110,21 +109,6 @@ def crop_choice(fits: tuple[str, ...] | list[str]) -> FaultChoice:
     """Whether the centre crop, which keeps half of a panorama, is among the fits."""
     meaning = f"fits: {', '.join(fits)}; at half a turn crops share no content"
     return CENTRE_CROP.choose("crop" in fits, meaning)
-
-
-def tuning_choices(
-    recipe: LoRARecipe, fit: str, overridden: bool, activation: str | None
-) -> list[FaultChoice]:
-    """All faults of paper 1's code that tuning for shift invariance has a choice in."""
-    lambdas = ", ".join(f"{lam:g}" for lam in recipe.lambdas)
-    anchored = f"lambdas: {lambdas}; held to the untuned scores: {recipe.anchor}"
-    masks = recipe.dropout_masks
-    return [
-        *model_choices([fit], overridden, activation),
-        LORA_TARGETS.choose(recipe.targets == "reference", f"targets: {recipe.targets}"),
-        NO_ANCHOR.choose(1 in recipe.lambdas, anchored),
-        DROPOUT_MASKS.choose(masks == "different", f"masks: {masks}"),
-    ]
 
 
 def paired_choice(caption_files: Sequence[str]) -> FaultChoice:
