@@ -4,9 +4,9 @@
 
 Embeds the goldens of the repository (float32 by full-precision products, and bfloat16), times the
 image tower and its share of the chip's own matrix products, the whole sweep from files to scores,
-attention in both forms, resizing, a step of fine-tuning and heads. What does not fit into
-`--minutes` is left out and named. Writes accelerator.csv, report.html and results.md, the Markdown
-of docs/results.md. Runs on a CPU too, where smaller sizes are the default.
+attention in both forms, resizing, views on the sphere, a step of fine-tuning and heads. What does
+not fit into `--minutes` is left out and named. Writes accelerator.csv, report.html and results.md,
+the Markdown of docs/results.md. Runs on a CPU too, where smaller sizes are the default.
 """
 
 import dataclasses

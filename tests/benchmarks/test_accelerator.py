@@ -38,6 +38,7 @@ def test_every_part_is_in_rows_and_in_the_markdown_of_the_results(tmp_path, quic
         "attention",
         "fine-tuning",
         "resizing",
+        "sphere",
         "heads",
     ]
     deviations = {(r["what"], r["precision"]): float(r["value"]) for r in rows[:4]}
