@@ -202,7 +202,7 @@ class Model:
     def embed_texts(
         self, texts: Sequence[str], kind: TextKind = "short"
     ) -> Float32[np.ndarray, "n e"]:
-        """Embeddings of texts, of length 1; warns of texts that were cut to fit the context.
+        """Embeddings of texts, of length 1; warns of texts that were cut or are not what they seem.
 
         Args:
             texts: a list of them.
@@ -221,13 +221,15 @@ class Model:
         config = self.checkpoint.clip.config.text
         if one_of("kind", kind, TextKind) != "short" and config.long is None:
             raise InputError(f"kind: {kind!r}, but {self.name} knows one kind of texts only")
-        tokens = self._tokenizer(kind)(texts)
+        tokenizer = self._tokenizer(kind)
+        tokens, notices = tokenizer(texts), tokenizer.notices(texts)
         if cut := int(tokens.truncated.sum()):
             context = tokens.ids.shape[1]
-            warnings.warn(
-                f"{cut} of {len(texts)} texts are longer than {context} tokens and were cut",
-                stacklevel=2,
+            notices.append(
+                f"{cut} of {len(texts)} texts are longer than {context} tokens and were cut"
             )
+        for notice in notices:
+            warnings.warn(notice, stacklevel=2)
         return jax.device_get(embed_texts(self.checkpoint.clip, tokens))
 
     def probabilities(self, scores: Float[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:

@@ -231,6 +231,14 @@ def test_ties_of_captions(model):
     assert (averaged[0], reference[0]) == (1.5, 2)
 
 
+def test_texts_that_are_not_what_they_seem_are_told(model):
+    with pytest.warns(UserWarning, match="1 of 2 texts have other tokens than their letters give"):
+        mended = model.embed_texts(["Tom &amp; Jerry", "a hall"])
+    np.testing.assert_array_equal(mended[0], model.embed_texts(["tom & jerry"])[0])
+    with pytest.warns(UserWarning, match="1 of 1 texts hold a mark of a text's start or end"):
+        model.embed_texts(["a hall <|endoftext|> at night"])
+
+
 def test_zero_shot_classes_are_means_over_templates(model):
     classes, templates = ["a ball", "a box"], ["a photo of {}", "{}", "{} on sand"]
     found = jclip.zero_shot(model, IMAGES, classes, templates)
