@@ -19,7 +19,8 @@ from jclip.probes.foils import (
     outcomes,
     own_ties,
 )
-from jclip.statistics.mcnemar import cluster_mean_interval, mcnemar, sign_flip_test
+from jclip.statistics.clusters import cluster_interval, cluster_sign_flip
+from jclip.statistics.mcnemar import mcnemar
 from jclip.statistics.multiple import holm
 
 _FOR, _AGAINST, _HALF = range(3)
@@ -95,7 +96,7 @@ def _rows(scored, without, left_out, seed) -> list[dict[str, Any]]:
     for metric in metrics_of(foils, texts=scored.text_pairs is not None):
         shares = dict(zip(TIES, 100 * found[metric].mean(axis=0), strict=True))
         against = found[metric][:, _AGAINST]
-        low, high = cluster_mean_interval(against, foils.clusters, seed=seed)
+        (low,), (high,) = cluster_interval(against[:, None], foils.clusters, seed=seed)
         published = PUBLISHED.get((foils.name, metric), (None, None))
         decided = found[metric][:, _FOR] != against
         row: dict[str, Any] = {
@@ -186,8 +187,8 @@ def compare_right(
 ) -> dict[str, int | float]:
     """The tests of `comparison_table` for two models' right records, but for Holm's method."""
     tested = mcnemar(first, second)
-    differences = first.astype(np.int64) - second
-    low, high = cluster_mean_interval(differences.astype(float), foils.clusters, seed=seed)
+    differences = first.astype(np.float64) - second
+    (low,), (high,) = cluster_interval(differences[:, None], foils.clusters, seed=seed)
     return {
         "records": len(first),
         "only_first": tested.only_first,
@@ -197,7 +198,7 @@ def compare_right(
         "high": 100 * high,
         "p": tested.p_exact,
         "mid_p": tested.p_mid,
-        "picture_p": sign_flip_test(differences, foils.clusters),
+        "picture_p": cluster_sign_flip(differences, foils.clusters),
     }
 
 

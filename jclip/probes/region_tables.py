@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jclip.probes.region_ranks import SIZES, JudgedSet
 from jclip.statistics.clusters import cluster_interval, cluster_sign_flip
-from jclip.statistics.first_place import mcnemar
+from jclip.statistics.mcnemar import mcnemar
 from jclip.statistics.multiple import holm
 
 
@@ -100,7 +100,7 @@ def region_comparison_table(judged: Sequence[JudgedSet], seed: int = 0) -> pa.Ta
             ranks = first.ranked.in_table - second.ranked.in_table
             there, ranked = np.isfinite(top), np.isfinite(ranks)
             low, high = cluster_interval(top[:, None], first.pictures, seed=seed)
-            wins = (one.places.ties_against[there] for one in (first, second))
+            wins = (one.places.ties_against[there] > 0 for one in (first, second))
             tested = mcnemar(*wins)
             rows.append(
                 {

@@ -1,9 +1,8 @@
-"""Is the right caption first? Under every rule for ties, with tests of two models on it."""
+"""Is the right caption first? Under every rule for ties."""
 
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 from jaxtyping import Bool, Float, Int
 
 
@@ -55,27 +54,3 @@ def first_place(scores: Float[np.ndarray, "n m"]) -> FirstPlace:
         raise ValueError("scores: a right caption's is NaN")
     counts = np.count_nonzero(wrong > right, axis=1), np.count_nonzero(wrong == right, axis=1)
     return FirstPlace(*counts, 1 + np.count_nonzero(~np.isnan(wrong), axis=1))
-
-
-class McNemar(NamedTuple):
-    """Boxes that only the first or only the second model has right, and two p values for them."""
-
-    only_first: int
-    only_second: int
-    p_exact: float
-    p_mid: float
-
-
-def mcnemar(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]) -> McNemar:
-    """Exact two-sided McNemar test of two models' right answers on the same records, 0 or 1.
-
-    The mid-p (Fagerland, Lydersen and Laake 2013, BMC Medical Research Methodology 13) counts half
-    of the probability of what was observed. Records count as independent.
-    """
-    one, other = int(np.sum(first > second)), int(np.sum(second > first))
-    if one + other == 0:
-        return McNemar(0, 0, 1.0, 1.0)
-    exact = float(scipy.stats.binomtest(one, one + other).pvalue)
-    observed = float(scipy.stats.binom.pmf(one, one + other, 0.5))
-    mid = 1 - observed / 2 if one == other else exact - observed
-    return McNemar(one, other, exact, mid)
