@@ -51,13 +51,13 @@ def write_panoramas(folder: Path, count: int, width: int, suffix: str) -> Path:
         grain_of_film = noise.integers(-8, 9, (width // 2, width, 3))
         pixels = np.clip(np.asarray(image) + grain_of_film, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:04}{suffix}", quality=90)
-        (folder / f"{number:04}.txt").write_text("a room")
+        (folder / f"{number:04}.txt").write_text("a room", encoding="utf-8")
     return folder
 
 
 def write_tar(folder: Path, path: Path) -> Path:
     """The files of a folder, in order."""
-    with tarfile.open(path, "w") as tar:
+    with tarfile.TarFile(path, "w") as tar:
         for file in sorted(folder.iterdir()):
             content = file.read_bytes()
             member = tarfile.TarInfo(file.name)

@@ -87,7 +87,8 @@ def main(options: Options) -> int:
     embedded = bool(options.features or options.embeddings)
     if embedded == bool(options.regions.regions):
         raise InputError(
-            "name what is embedded by --features or --embeddings, or how to embed by --regions"
+            "name what is embedded by --features or --embeddings, or how to embed "
+            "by --regions, one of both"
         )
     return _judge_features(options) if embedded else _judge_boxes(options)
 

@@ -137,7 +137,10 @@ def _stream_of_one_size(
     loaded = iter(grain.MapDataset.range(len(places)).map(load).to_iter_dataset(options))
     for number, plan in enumerate(plans):
         outcomes = list(itertools.islice(loaded, len(plan.indices)))
-        yield _batch(plan, waiting.pop(number), outcomes)
+        # Where no image could be decoded, there is none yet.
+        pixels = batch(number)
+        del waiting[number]
+        yield _batch(plan, pixels, outcomes)
 
 
 def _batch(plan: BatchPlan, pixels: np.ndarray, outcomes: Sequence[int | Failure]) -> Batch:

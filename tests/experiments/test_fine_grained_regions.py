@@ -145,7 +145,10 @@ def test_a_head_judges_crops_and_regions(judge, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name features by --features, or how to embed by --regions"),
+        (
+            [],
+            "name what is embedded by --features or --embeddings, or how to embed by --regions, one of both",
+        ),
         (["--regions", "roi", "--features", "runs/x"], "one of both"),
         (["--regions", "roi,roi"], "protocol roi: given twice"),
         (["--regions", "roi", "--model", str(GOLDEN / "siglip")], "siglip: its patches have no"),
