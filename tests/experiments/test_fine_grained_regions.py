@@ -147,7 +147,7 @@ def test_a_head_judges_crops_and_regions(judge, tmp_path):
     [
         (
             [],
-            "name what is embedded by --features or --embeddings, or how to embed by --regions, one of both",
+            "name what is embedded by --features or --embeddings, or how",
         ),
         (["--regions", "roi", "--features", "runs/x"], "one of both"),
         (["--regions", "roi,roi"], "protocol roi: given twice"),
