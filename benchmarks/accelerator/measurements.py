@@ -177,7 +177,8 @@ def _sphere(checkpoint: Checkpoint, rounds: int, panoramas: ImageSet) -> Rows:
     size = checkpoint.image_config.size
     side = size if isinstance(size, int) else size.square
     pixels = np.stack([decode(image) for image in panoramas.images])
-    plan = jax.device_put(plan_sphere(*pixels.shape[1:3], ring(SHIFTS), side))
+    _, height, width, _ = pixels.shape
+    plan = jax.device_put(plan_sphere(height, width, ring(SHIFTS), side))
     taken = _timed(timed(lambda: sphere_views(jax.device_put(pixels), plan)), rounds)
     yield {
         "what": "eight views on the sphere, 4 x 4 samples per pixel, from the host to the device",
