@@ -89,6 +89,28 @@ def test_hard_negatives(run_experiment, foils):
     assert "embeddings were supplied by another program: fit, resolution" in page
 
 
+def test_a_model_of_ours_scores_the_same_from_outside(run_experiment, foils):
+    """What is exported, boxes too, is what the experiment shows its own networks."""
+    options, model = foils[0], jclip.load("demo")
+
+    class Wrapped:
+        def encode_image(self, images):
+            return model.embed_images(images)
+
+        def encode_text(self, texts):
+            return model.embed_texts(texts)
+
+    views = run_experiment(export_views, "hard_negatives", *options, out="views").folder
+    jclip.embed_folder(Wrapped(), views)
+    outside = run_experiment(hard_negatives, *options, "--embeddings", views, out="outside")
+    own = run_experiment(hard_negatives, *options, out="own")
+    found, expected = (
+        pyarrow.parquet.read_table(ended.folder / "scores.parquet")["score"].to_numpy()
+        for ended in (outside, own)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_foils_by_scores_that_are_no_cosine(run_experiment, foils):
     """The same numbers as `scores`; the control with other pictures is left out, and it is said."""
     options, _ = foils
