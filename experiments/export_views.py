@@ -19,14 +19,16 @@ from typing import Annotated
 import tyro
 
 from jclip.data.feature_plans import write_feature_plan
-from jclip.data.view_plan import Plan, write_plan
+from jclip.data.view_plan import Plan, single_pictures, write_plan
+from jclip.images.fits import SUPPLIED
 from jclip.probes.view_plans import caption_pictures, plan_captions
 from jclip.runs.boxes import FeatureOptions
 from jclip.runs.command import run_command
 from jclip.runs.options import OutFolder
 from jclip.runs.run import Run, open_run
+from jclip.text.templates import prompts_of, read_templates
 
-from . import keyword_probe, shift_sweep
+from . import hard_negatives, keyword_probe, shift_sweep, zero_shot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Options:
             | Annotated[keyword_probe.Options, tyro.conf.subcommand("keyword_probe")]
             | Annotated[Boxes, tyro.conf.subcommand("fine_grained_eval")]
             | Annotated[Captions, tyro.conf.subcommand("retrieval_eval")]
+            | Annotated[hard_negatives.Options, tyro.conf.subcommand("hard_negatives")]
+            | Annotated[zero_shot.Options, tyro.conf.subcommand("zero_shot")]
         ]
     ]
 
@@ -59,7 +63,11 @@ class Options:
 def main(options: Options) -> int:
     """Check everything, then write; returns the exit status."""
     own = options.probe
-    return _export_boxes(own) if isinstance(own, Boxes) else _export_captioned(own)
+    if isinstance(own, Boxes):
+        return _export_boxes(own)
+    if isinstance(own, hard_negatives.Options):
+        return _export_foils(own)
+    return _export_classes(own) if isinstance(own, zero_shot.Options) else _export_captioned(own)
 
 
 def _export_captioned(options: shift_sweep.Options | keyword_probe.Options) -> int:
@@ -87,6 +95,35 @@ def _export_boxes(options: Boxes) -> int:
         run.confirm("data", inputs.data)
         plan = write_feature_plan(run.folder, name, inputs)
         run.note(*inputs.notices)
+        return _done(run, name, plan)
+
+
+def _export_foils(options: hard_negatives.Options) -> int:
+    """Pictures and texts of hard negatives."""
+    name, own, out = "hard_negatives", options.foils, options.output.out
+    own.check()
+    foils = own.open()
+    facts = {"probe": name, "foils": foils and dict(foils.digests)}
+    with open_run("export_views", options, out=out, **facts) as run:
+        foils = foils or own.open(run.folder)
+        assert foils is not None
+        run.confirm("foils", dict(foils.digests))
+        parts = foils.squares(None, SUPPLIED)
+        write_plan(run.folder, name, plan := foils.plan(), single_pictures(parts))
+        return _done(run, name, plan)
+
+
+def _export_classes(options: zero_shot.Options) -> int:
+    """Images of classes and their prompts."""
+    name, own, out = "zero_shot", options.classes, options.output.out
+    templates, found = read_templates(own.templates), own.open()
+    facts = {"probe": name, "templates": templates, "images": found and found.digest}
+    with open_run("export_views", options, out=out, **facts) as run:
+        found = found or own.open(run.folder)
+        assert found is not None
+        run.confirm("images", found.digest)
+        plan = found.plan(prompts_of(found.classes, templates))
+        write_plan(run.folder, name, plan, single_pictures(found.images))
         return _done(run, name, plan)
 
 

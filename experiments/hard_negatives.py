@@ -15,16 +15,22 @@ places 51 %, which is chance; so is whatever else is a matter of order.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from jclip.checkpoints import DEMO_NOTICE, CheckpointDescription
+from jclip.checkpoints import DEMO_NOTICE, Checkpoint
 from jclip.data.embedded import write_foil_sets
+from jclip.data.foil_sources import Foils
+from jclip.data.foils import FoilSet
+from jclip.data.supplied import Probed, Supplied
+from jclip.data.supplied_rows import Embedded, Scored
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.heads import Head, load_head, require_base
+from jclip.images.fits import SeenFit
 from jclip.probes.foil_tables import (
     class_table,
     comparison_table,
@@ -32,14 +38,14 @@ from jclip.probes.foil_tables import (
     score_table,
     summary_table,
 )
-from jclip.probes.foils import FoilScores, other_pictures, score_foils
+from jclip.probes.foils import FoilScores, other_pictures, score_foils, score_supplied_foils
 from jclip.report import faults
 from jclip.report.foil_page import foil_finding, foil_page, leading
 from jclip.runs.command import run_command
 from jclip.runs.embed_once import base_of, embed_once, fit_of_each
 from jclip.runs.foils import FoilOptions
-from jclip.runs.models import describe_models
-from jclip.runs.options import ModelOptions, OutputOptions
+from jclip.runs.options import Embeddings, ModelOptions, OutputOptions
+from jclip.runs.probed import load_probed, matched, probed_models
 from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
 
@@ -53,6 +59,7 @@ class Options:
     output: tyro.conf.OmitArgPrefixes[OutputOptions] = dataclasses.field(
         default_factory=OutputOptions
     )
+    embeddings: Embeddings = ()
     head: Annotated[Path | None, Silent] = None
     """A re-projection head, .safetensors; its results stand beside the model's own."""
     seed: int = 0
@@ -64,10 +71,11 @@ def main(options: Options) -> int:
     options.foils.check()
     if options.seed < 0:
         raise InputError(f"{options.seed}: seeds are not negative", argument="seed")
-    models = describe_models(options.model)
+    models = probed_models(options.model, options.embeddings)
     head = _head(options, models)
     foils = options.foils.open()
     fits = fit_of_each(models, options.foils.fit)
+    given = matched(models, foils and foils.plan())
     facts = {
         "fits": fits,
         "foils": foils and dict(foils.digests),
@@ -77,41 +85,52 @@ def main(options: Options) -> int:
         foils = foils or options.foils.open(run.folder)
         assert foils is not None
         run.confirm("foils", dict(foils.digests))
+        given = given or matched(models, foils.plan())
         sets = options.foils.winnable(run, foils)
         others = [shuffled for one in sets if (shuffled := other_pictures(one, options.seed))]
         write_foil_sets(run.folder, sets)
         results: list[FoilScores] = []
         blind: dict[tuple[str, str], FoilScores] = {}
-        for checkpoint in run.load(options.model, models):
-            name = checkpoint.identity.name
-            if checkpoint.identity.is_demo and not options.foils.demo:
-                run.note(DEMO_NOTICE)
-            precision = options.model.dtype().name
-            if options.head is not None:
-                require_base(options.head, base_of(checkpoint, fits[name], precision))
-            squares = foils.squares(checkpoint.image_config, fits[name])
-            embedded = embed_once(
-                run,
-                checkpoint,
-                squares,
-                foils.texts,
-                fits[name],
-                options.output.images_per_step(),
-                precision=precision,
-            )
-            tables = embedded.pictures, embedded.texts
-            for label, own in _scorers(options, name, head):
-                results += score_foils(sets, *tables, label, own)
-                for scored in score_foils(others, *tables, label, own):
-                    blind[label, scored.foils.name] = scored
+        for model in load_probed(run, options.model, models):
+            if isinstance(model, Supplied):
+                own = given[model.identity.name]
+                scorers = [(model.identity.name, _supplied(model.identity.name, own))]
+                shuffled = _shuffled(run, model.identity.name, own, others)
+            else:
+                scorers = _scorers(options, run, model, foils, fits[model.identity.name], head)
+                shuffled = others
+            for label, score in scorers:
+                results += score(sets)
+                blind |= {(label, scored.foils.name): scored for scored in score(shuffled)}
         return _report(options, run, results, blind)
 
 
-def _head(options: Options, models: list[CheckpointDescription]) -> Head | None:
+type Score = Callable[[Sequence[FoilSet]], list[FoilScores]]
+"""Scores the records of some sets by one model, or by a head on top of it."""
+
+
+def _supplied(name: str, own: Embedded | Scored) -> Score:
+    return lambda sets: score_supplied_foils(sets, own, name)
+
+
+def _shuffled(
+    run: Run, name: str, own: Embedded | Scored, others: Sequence[FoilSet]
+) -> Sequence[FoilSet]:
+    """Records with other pictures, of which supplied scores say nothing."""
+    if isinstance(own, Embedded):
+        return others
+    run.note(f"{name}: scores of captions with other pictures were not supplied; no control of it.")
+    return ()
+
+
+def _head(options: Options, models: Sequence[Probed]) -> Head | None:
     if options.head is None:
         return None
+    checkpoints = [model for model in models if not isinstance(model, Supplied)]
+    if not checkpoints:
+        raise InputError("head: of checkpoints, and embeddings are supplied", "head")
     head = load_head(options.head, allow_pickle=options.model.allow_pickle)
-    for model in models:
+    for model in checkpoints:
         if model.config.embedding_width != head.config.size:
             raise InputError(
                 f"{options.head} is of width {head.config.size}, and embeddings of "
@@ -121,11 +140,31 @@ def _head(options: Options, models: list[CheckpointDescription]) -> Head | None:
     return head
 
 
-def _scorers(options: Options, name: str, head: Head | None) -> list[tuple[str, Head | None]]:
+def _scorers(
+    options: Options,
+    run: Run,
+    checkpoint: Checkpoint,
+    foils: Foils,
+    fit: SeenFit,
+    head: Head | None,
+) -> list[tuple[str, Score]]:
     """The cosine, and the head where there is one, with what results call them."""
-    if head is None or options.head is None:
-        return [(name, None)]
-    return [(name, None), (f"{name} + {options.head.stem}", head)]
+    name, precision = checkpoint.identity.name, options.model.dtype().name
+    if checkpoint.identity.is_demo and not options.foils.demo:
+        run.note(DEMO_NOTICE)
+    if options.head is not None:
+        require_base(options.head, base_of(checkpoint, fit, precision))
+    squares = foils.squares(checkpoint.image_config, fit)
+    steps = options.output.images_per_step()
+    embedded = embed_once(run, checkpoint, squares, foils.texts, fit, steps, precision=precision)
+
+    def scored(label: str, own: Head | None) -> Score:
+        return lambda sets: score_foils(sets, embedded.pictures, embedded.texts, label, own)
+
+    labels: list[tuple[str, Head | None]] = [(name, None)]
+    if head is not None and options.head is not None:
+        labels.append((f"{name} + {options.head.stem}", head))
+    return [(label, scored(label, own)) for label, own in labels]
 
 
 def _report(

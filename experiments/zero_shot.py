@@ -14,20 +14,20 @@ show here.
 """
 
 import dataclasses
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import tyro
+from jaxtyping import Float32
 
 from jclip.checkpoints import DEMO_NOTICE, Checkpoint, CheckpointDescription, expand_names
-from jclip.data.class_folders import ClassFolders, open_class_folders
+from jclip.data.class_folders import ClassFolders
 from jclip.data.feature_inputs import square_part
-from jclip.data.images import DEFAULT_PIXEL_LIMIT, unlike_a_viewer
-from jclip.demo.class_photos import write_class_photos
+from jclip.data.images import unlike_a_viewer
+from jclip.data.supplied import Supplied
 from jclip.errors import InputError
-from jclip.images import Fit
+from jclip.images.fits import SeenFit
 from jclip.probes.zero_shot import (
     Classified,
     accuracy_table,
@@ -38,12 +38,13 @@ from jclip.probes.zero_shot import (
     loading_table,
 )
 from jclip.report.zero_shot_page import zero_shot_finding, zero_shot_page
-from jclip.runs.boxes import DEMO, rendered
+from jclip.runs.boxes import DEMO
+from jclip.runs.classes import ClassOptions, supplied_classes
 from jclip.runs.command import run_command
 from jclip.runs.embed_once import embed_once, fit_of_each
 from jclip.runs.models import describe_models, load_models
-from jclip.runs.options import ModelOptions, OutputOptions, PixelLimit
-from jclip.runs.record import Silent
+from jclip.runs.options import Embeddings, ModelOptions, OutputOptions
+from jclip.runs.probed import load_probed, probed_models
 from jclip.runs.run import Run, open_run
 from jclip.text.templates import prompts_of, read_templates
 
@@ -58,66 +59,49 @@ class Options:
     output: tyro.conf.OmitArgPrefixes[OutputOptions] = dataclasses.field(
         default_factory=OutputOptions
     )
-    images: Annotated[str, Silent] = DEMO
-    """A folder with a folder of images for each class, or demo: photos of six shapes."""
-    class_names: Annotated[Path | None, Silent] = None
-    """CSV of folder,name: what the classes are called; default: as their folders."""
-    templates: Annotated[str, Silent] = "simple"
-    """Prompts in which {} stands for the class: simple (six of our own) or a file, one a line."""
-    fit: Annotated[Literal["own", "crop", "squash", "pad", "native"], Silent] = "own"
-    """How a picture becomes what the network sees: own (the checkpoint's), crop, squash, pad."""
+    classes: tyro.conf.OmitArgPrefixes[ClassOptions] = dataclasses.field(
+        default_factory=ClassOptions
+    )
+    embeddings: Embeddings = ()
     loading_check: Literal["on", "off"] = "on"
     """Whether each model is loaded otherwise too: with the other activation and text cleaning."""
-    demo_scenes: int = 600
-    """Scenes of the demo world, one photo each."""
     seed: int = 0
     """Of the bootstrap."""
-    pixel_limit: PixelLimit = DEFAULT_PIXEL_LIMIT
-
-    def open(self, run: Path | None = None) -> ClassFolders | None:
-        """The images; None for the demo world without the folder of an open run.
-
-        Raises:
-            InputError: see `open_class_folders`.
-        """
-        if self.images != DEMO:
-            return open_class_folders(Path(self.images), self.class_names, self.pixel_limit)
-        if self.class_names is not None or self.demo_scenes < 64:
-            raise InputError("demo has names of its own, and needs 64 scenes or more")
-        if run is None:
-            return None
-        made = rendered(
-            run, lambda folder: write_class_photos(folder, 0, self.demo_scenes), self.demo_scenes
-        )
-        return open_class_folders(made)
 
 
 def main(options: Options) -> int:
     """Check everything, then embed, classify and tell; returns the exit status."""
     if options.seed < 0:
         raise InputError(f"{options.seed}: seeds are not negative", argument="seed")
-    templates, models = read_templates(options.templates), describe_models(options.model)
-    found = options.open()
-    fits = fit_of_each(models, options.fit)
+    templates = read_templates(options.classes.templates)
+    models = probed_models(options.model, options.embeddings)
+    found = options.classes.open()
+    fits = fit_of_each(models, options.classes.fit)
+    given = supplied_classes(models, found, templates)
     facts = {"fits": fits, "templates": templates, "images": found and found.digest}
     with open_run("zero_shot", options, models=models, out=options.output.out, **facts) as run:
-        found = found or options.open(run.folder)
+        found = found or options.classes.open(run.folder)
         assert found is not None
         run.confirm("images", found.digest)
+        given = given or supplied_classes(models, found, templates)
         run.note(*unlike_a_viewer(found.images))
         results: list[Classified] = []
         loading = []
-        given = expand_names(options.model.models)
-        for source, checkpoint in zip(given, run.load(options.model, models), strict=True):
-            name = checkpoint.identity.name
-            if checkpoint.identity.is_demo and options.images != DEMO:
-                run.note(DEMO_NOTICE)
-            right = _classified(options, run, checkpoint, found, templates, fits[name], name)
+        sources = iter(expand_names(options.model.models))
+        for model in load_probed(run, options.model, models):
+            name, others = model.identity.name, []
+            if isinstance(model, Supplied):
+                own = given[name]
+                right = _of_prompts(found, templates, own.views, own.texts, name)
+            else:
+                if model.identity.is_demo and options.classes.images != DEMO:
+                    run.note(DEMO_NOTICE)
+                right = _classified(options, run, model, found, templates, fits[name], name)
+                others = [
+                    _classified(options, run, other, found, templates, fits[name], label)
+                    for label, other in _loaded_otherwise(options, next(sources), model.description)
+                ]
             results.append(right)
-            others = [
-                _classified(options, run, other, found, templates, fits[name], f"{name}, {said}")
-                for said, other in _loaded_otherwise(options, source, checkpoint.description)
-            ]
             loading.append(loading_table(right, others))
         return _report(options, run, results, pa.concat_tables(loading), found, templates)
 
@@ -128,25 +112,36 @@ def _classified(
     checkpoint: Checkpoint,
     found: ClassFolders,
     templates: tuple[str, ...],
-    fit: Fit,
+    fit: SeenFit,
     name: str,
 ) -> Classified:
     """Embed images and prompts, each distinct one once, and classify."""
     config = checkpoint.image_config
     squares = [square_part(i.name, i, i.whole, config, fit) for i in found.images]
-    prompts = prompts_of(found.classes, templates)
-    texts = tuple(dict.fromkeys(prompts))
+    texts = tuple(dict.fromkeys(prompts_of(found.classes, templates)))
     steps, precision = options.output.images_per_step(), options.model.dtype().name
     embedded = embed_once(
         run, checkpoint, squares, texts, fit, steps, name=name, precision=precision
     )
-    rows = {text: row for row, text in enumerate(texts)}
-    own = embedded.texts[np.array([rows[prompt] for prompt in prompts])]
-    return classify(embedded.pictures, own, found.labels, found.classes, name)
+    return _of_prompts(found, templates, embedded.pictures, embedded.texts, name)
+
+
+def _of_prompts(
+    found: ClassFolders,
+    templates: tuple[str, ...],
+    pictures: Float32[np.ndarray, "n e"],
+    texts: Float32[np.ndarray, "t e"],
+    name: str,
+) -> Classified:
+    """Classify, from the embeddings of the distinct prompts."""
+    prompts = prompts_of(found.classes, templates)
+    rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(prompts))}
+    own = texts[np.array([rows[prompt] for prompt in prompts])]
+    return classify(pictures, own, found.labels, found.classes, name)
 
 
 def _loaded_otherwise(options: Options, source: str, description: CheckpointDescription):
-    """The model as it could be loaded by mistake: what is other, and the checkpoint."""
+    """The model as it could be loaded by mistake: its name with what is other, and it."""
     if options.loading_check == "off":
         return
     changes: dict[str, dict[str, Any]] = {}
@@ -159,7 +154,7 @@ def _loaded_otherwise(options: Options, source: str, description: CheckpointDesc
     for said, change in changes.items():
         changed = dataclasses.replace(options.model, models=(source,), **change)
         for checkpoint in load_models(changed, describe_models(changed)):
-            yield said, checkpoint
+            yield f"{description.identity.name}, {said}", checkpoint
 
 
 def _report(

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from jclip.data.feature_inputs import images_digest
 from jclip.data.file_names import is_hidden, natural_order, require_unicode
 from jclip.data.images import DEFAULT_PIXEL_LIMIT, SUFFIXES, ImageFile, files_of, inspect_images
+from jclip.data.view_plan import Plan, View, make_plan, view_file
 from jclip.errors import InputError
 from jclip.files.text_files import lines_of, read_text
 
@@ -31,6 +32,14 @@ class ClassFolders:
     labels: Int64[np.ndarray, " n"]
     classes: tuple[str, ...]
     digest: str
+
+    def plan(self, prompts: Sequence[str]) -> Plan:
+        """Every image and prompt, for an encoder elsewhere."""
+        views = [
+            View(view_file(row, image.name), "", image.name)
+            for row, image in enumerate(self.images)
+        ]
+        return make_plan(views, prompts, [self.digest])
 
 
 def open_class_folders(

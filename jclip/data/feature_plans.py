@@ -5,7 +5,6 @@ of them belong together.
 """
 
 import dataclasses
-import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +14,9 @@ from jaxtyping import Array, Float, Float32, Int64
 
 from jclip.data.feature_inputs import FeatureInputs
 from jclip.data.features import Features, Origin, features_digest, read_features, write_features
-from jclip.data.images import ImageFile, decode
 from jclip.data.supplied import Supplied, read_supplied
 from jclip.data.supplied_rows import Scored, match
-from jclip.data.view_plan import Plan, View, make_plan, view_file, write_plan
+from jclip.data.view_plan import Plan, View, make_plan, single_pictures, view_file, write_plan
 from jclip.errors import InputError
 from jclip.files.digests import json_digest
 from jclip.images.fits import SUPPLIED
@@ -73,13 +71,8 @@ def write_feature_plan(folder: Path, probe: str, inputs: FeatureInputs) -> Plan:
     structure = folder / _STRUCTURE
     structure.mkdir(exist_ok=True)
     write_features(structure, features := inputs.features(nothing, no_texts, [], origin))
-
-    def make(square: ImageFile) -> list[np.ndarray]:
-        return [decode(square)]
-
     plan = _plan(features, features_digest(structure))
-    pictures = [(row, functools.partial(make, part)) for row, part in enumerate(inputs.squares)]
-    write_plan(folder, probe, plan, pictures)
+    write_plan(folder, probe, plan, single_pictures(inputs.squares))
     return plan
 
 

@@ -32,11 +32,12 @@ from jclip.data.images import (
     inspect_images,
 )
 from jclip.data.paired_files import read_colorswap, read_winoground
+from jclip.data.view_plan import Plan, View, make_plan, view_file
 from jclip.errors import InputError
 from jclip.files.digests import sha256
 from jclip.files.local import require_local
-from jclip.images import Fit
 from jclip.images.boxes import crop_box
+from jclip.images.fits import SeenFit
 
 JOINT = " and "
 """What stands between a half-truth's right text and its wrong detail."""
@@ -75,8 +76,10 @@ class FoundPicture(NamedTuple):
     image: ImageFile
     box: tuple[float, float, float, float] | None
 
-    def square(self, config: ImageConfig, fit: Fit, decoded: Callable = decode) -> ImageFile:
-        """The picture as a square for a tower, fitted when it is decoded.
+    def square(
+        self, config: ImageConfig | None, fit: SeenFit, decoded: Callable = decode
+    ) -> ImageFile:
+        """The picture as a square for a tower, fitted when it is decoded; see `square_part`.
 
         Raises:
             InputError: the box leaves nothing of the picture, or it cannot be fitted.
@@ -103,10 +106,21 @@ class Foils:
     texts: tuple[str, ...]
     digests: Mapping[str, str]
 
-    def squares(self, config: ImageConfig, fit: Fit) -> list[ImageFile]:
-        """Every picture as a square for a tower; a file is decoded once for boxes in a row."""
+    def squares(self, config: ImageConfig | None, fit: SeenFit) -> list[ImageFile]:
+        """Every picture as a square for a tower; a file is decoded once for boxes in a row.
+
+        Without a config as it is, for an encoder elsewhere.
+        """
         decoded = functools.lru_cache(_DECODED_AT_ONCE)(decode)
         return [picture.square(config, fit, decoded) for picture in self.pictures]
+
+    def plan(self) -> Plan:
+        """Every picture and text, for an encoder elsewhere."""
+        views = [
+            View(view_file(row, own.image.name), "", own.image.name, box=own.box)
+            for row, own in enumerate(self.pictures)
+        ]
+        return make_plan(views, self.texts, [*self.digests.values()])
 
 
 def open_foils(

@@ -4,6 +4,7 @@ An exported folder holds the views as PNG, `images.csv` and `texts.csv`, whose r
 be embedded, and `plan.json` with the digest of all of it.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import pyarrow.csv as pa_csv
 from jaxtyping import UInt8
 from PIL import Image
 
+from jclip.data.images import ImageFile, decode
 from jclip.files.atomic import replacing
 from jclip.files.digests import json_digest
 from jclip.files.json_files import write_json
@@ -68,6 +70,15 @@ def make_plan(views: Sequence[View], texts: Sequence[str], digests: Sequence[str
     """A plan of views, with texts of which each is meant once, and digests of the images."""
     texts = tuple(dict.fromkeys(texts))
     return Plan(tuple(views), texts, json_digest([list(map(list, views)), texts, [*digests]]))
+
+
+def single_pictures(parts: Sequence[ImageFile]) -> list[Pictures]:
+    """The pixels of views that are each an image, or a part of one, as it is."""
+
+    def make(part: ImageFile) -> list[UInt8[np.ndarray, "h w 3"]]:
+        return [decode(part)]
+
+    return [(row, functools.partial(make, part)) for row, part in enumerate(parts)]
 
 
 def write_plan(folder: Path, probe: str, plan: Plan, pictures: Sequence[Pictures]) -> None:

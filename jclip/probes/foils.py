@@ -17,6 +17,7 @@ import scipy
 from jaxtyping import Array, Bool, Float, Float32
 
 from jclip.data.foils import FoilSet
+from jclip.data.supplied_rows import Embedded, Scored
 from jclip.errors import InputError
 from jclip.heads import Head
 from jclip.heads.attention import AttentionHead
@@ -95,6 +96,28 @@ def score_foils(
             own = said[foils.texts]
             pairs = np.stack([np.sum(own[:, i] * own[:, j], axis=1) for i, j in _TEXT_PAIRS], 1)
         found.append(FoilScores(model, foils, values, pairs))
+    return found
+
+
+def score_supplied_foils(
+    sets: Sequence[FoilSet], supplied: Embedded | Scored, model: str
+) -> list[FoilScores]:
+    """The same of what another program made of the pictures and texts; scores stand as they are.
+
+    Raises:
+        InputError: see `score_foils`; or a score is missing.
+    """
+    if isinstance(supplied, Embedded):
+        return score_foils(sets, supplied.views, supplied.texts, model)
+    found = []
+    for foils in sets:
+        shape = foils.right.shape
+        there = np.broadcast_to(foils.present[:, None], shape)
+        seen = np.broadcast_to(foils.pictures[..., None], shape)[there]
+        said = np.broadcast_to(foils.texts[:, None], shape)[there]
+        values = np.full(shape, np.nan, np.float32)
+        values[there] = supplied.scores(seen[:, None], said[:, None])[:, 0]
+        found.append(FoilScores(model, foils, values))
     return found
 
 

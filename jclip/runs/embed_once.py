@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from jclip.checkpoints import Checkpoint, CheckpointDescription
+from jclip.checkpoints import Checkpoint
 from jclip.data.embedded import EMBEDDED, Embedded, embedded_file, read_embedded, write_embedded
 from jclip.data.images import ImageFile
 from jclip.data.pipeline import Batch, plan_batches, stream_batches
+from jclip.data.supplied import Probed, Supplied
 from jclip.errors import InputError
-from jclip.images import Fit
-from jclip.images.fits import FitOption, fits_of
+from jclip.images.fits import OWN, FitOption, SeenFit, seen_fits
 from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.runs.run import Run
 
@@ -28,7 +28,7 @@ def embed_once(
     checkpoint: Checkpoint,
     squares: Sequence[ImageFile],
     texts: Sequence[str],
-    fit: Fit,
+    fit: SeenFit,
     images_per_step: int,
     *,
     name: str | None = None,
@@ -94,19 +94,21 @@ def embed_once(
     return embedded
 
 
-def fit_of_each(models: Sequence[CheckpointDescription], option: FitOption) -> dict[str, Fit]:
-    """What a fit means for each model, by its name.
+def fit_of_each(models: Sequence[Probed], option: FitOption) -> dict[str, SeenFit]:
+    """What a fit means for each model, by its name; that of a supplied one is not known.
 
     Raises:
-        InputError: two models have one name.
+        InputError: two models have one name, or a fit is chosen and all are supplied.
     """
+    if option != OWN and all(isinstance(model, Supplied) for model in models):
+        raise InputError("fit: how images are fitted is the supplied embeddings' own", "fit")
     names = [model.identity.name for model in models]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise InputError(f"model {repeated[0]}: given twice")
-    return {model.identity.name: fits_of([option], model.image_config)[0] for model in models}
+    return {model.identity.name: seen_fits([option], model.image_config)[0] for model in models}
 
 
-def base_of(checkpoint: Checkpoint, fit: Fit, precision: str) -> dict[str, Any]:
+def base_of(checkpoint: Checkpoint, fit: SeenFit, precision: str) -> dict[str, Any]:
     """What a head that is trained on such embeddings belongs to; see `Features.base`."""
     identity, config = checkpoint.identity, dataclasses.asdict(checkpoint.image_config)
     names = ("name", "source", "activation", "own_activation")

@@ -1,10 +1,12 @@
 """The models that a probe asks: checkpoints, and folders of embeddings that other programs made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jclip.checkpoints import Checkpoint
 from jclip.data.supplied import Probed, Supplied, read_supplied
+from jclip.data.supplied_rows import Embedded, Scored, match
+from jclip.data.view_plan import Plan
 from jclip.errors import InputError
 from jclip.runs.models import describe_models
 from jclip.runs.options import ModelOptions
@@ -41,6 +43,16 @@ def load_probed(
     supplied = [model for model in models if isinstance(model, Supplied)]
     note_supplied(run, supplied)
     return [*checkpoints, *supplied]
+
+
+def matched(models: Sequence[Probed], plan: Plan | None) -> Mapping[str, Embedded | Scored]:
+    """What is supplied as a plan has it, by the model's name; empty before there is a plan.
+
+    Raises:
+        InputError: see `match`.
+    """
+    supplied = [model for model in models if isinstance(model, Supplied)]
+    return {} if plan is None else {one.identity.name: match(one, plan) for one in supplied}
 
 
 def note_supplied(run: Run, supplied: Sequence[Supplied]) -> None:
