@@ -94,8 +94,6 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then embed, classify and tell; returns the exit status."""
-    if options.seed < 0:
-        raise InputError(f"{options.seed}: seeds are not negative", argument="seed")
     templates, models = read_templates(options.templates), describe_models(options.model)
     found = options.open()
     fits = fit_of_each(models, options.fit)
