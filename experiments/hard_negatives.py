@@ -69,8 +69,6 @@ class Options:
 def main(options: Options) -> int:
     """Check everything, then embed, score, test and tell; returns the exit status."""
     options.foils.check()
-    if options.seed < 0:
-        raise InputError(f"{options.seed}: seeds are not negative", argument="seed")
     models = probed_models(options.model, options.embeddings)
     head = _head(options, models)
     foils = options.foils.open()

@@ -22,6 +22,7 @@ from jclip.data.image_sets import ImageSet, not_two_to_one, open_image_sets
 from jclip.data.supplied import Probed
 from jclip.errors import InputError
 from jclip.images.fits import OWN
+from jclip.probes.embed import orbit_shifts
 from jclip.probes.keyword import KeywordProbe, KeywordScores, check_words, contents_of
 from jclip.probes.keyword_tables import keyword_line, keyword_statistics_table, keyword_summary
 from jclip.probes.reference_files import check_reference_layout, write_keyword_text_files
@@ -128,6 +129,8 @@ def probed(options: Options) -> tuple[list[ImageSet], KeywordProbe]:
     )
     if options.orbit > 1 and (odd := [n for one in own for n in not_two_to_one(one.images)]):
         raise InputError(f"an orbit needs panoramas: {odd[0]}", "orbit")
+    for width in {image.width for one in own for image in one.images}:
+        orbit_shifts(width, options.orbit)
     return [*own, *controls], probe
 
 

@@ -148,6 +148,7 @@ def _check(
         if odd := not_two_to_one(images):
             raise InputError(f"{opened.name}: {odd[0]}")
         steps_per_epoch(images, 1)
+        ShiftProbe([image.width for image in images], SHIFTS, orbit=options.orbit)
         for fit in fits_of([options.fit], config):
             check_fit(images[0].name, images[0].height, images[0].width, config.size, fit)
     data_mesh(options.recipe.batch_size_train)

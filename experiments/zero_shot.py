@@ -26,7 +26,6 @@ from jclip.data.class_folders import ClassFolders
 from jclip.data.feature_inputs import square_part
 from jclip.data.images import unlike_a_viewer
 from jclip.data.supplied import Supplied
-from jclip.errors import InputError
 from jclip.images.fits import SeenFit
 from jclip.probes.zero_shot import (
     Classified,
@@ -71,8 +70,6 @@ class Options:
 
 def main(options: Options) -> int:
     """Check everything, then embed, classify and tell; returns the exit status."""
-    if options.seed < 0:
-        raise InputError(f"{options.seed}: seeds are not negative", argument="seed")
     templates = read_templates(options.classes.templates)
     models = probed_models(options.model, options.embeddings)
     found = options.classes.open()

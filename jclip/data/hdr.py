@@ -32,6 +32,8 @@ def inspect_hdr(path: Path, name: str, tone_map: ToneMap | None, pixel_limit: in
             f"one of {', '.join(TONE_MAPS)}",
             argument="tone_map",
         )
+    if path.suffix.lower() != ".exr":
+        _library("cv2")  # Of EXR the size already takes the library.
     height, width = _exr_size(path) if path.suffix.lower() == ".exr" else _radiance_size(path)
     if width * height > pixel_limit:
         raise InputError(

@@ -65,7 +65,8 @@ def list_images(folder: Path, pattern: str = "*") -> list[Path]:
     wanted = f"no images ({', '.join(sorted(SUFFIXES))})"
     if pattern == "*" and files_of(folder, "**", SUFFIXES):
         raise InputError(f"{folder}: {wanted} in this folder; '{folder}/**' reads those below it")
-    where = "in this folder" if pattern == "*" else f"like {pattern}"
+    known = {"*": "in this folder", "**": "in this folder or below it"}
+    where = known.get(pattern, f"like {pattern}")
     raise InputError(f"{folder}: {wanted} {where}")
 
 

@@ -28,6 +28,7 @@ VIEW_PREFIX = "This is one view of a scene. "
 """Of MVDiffusion, before the caption of each view."""
 _PANORAMAS = ("matterport_stitched_images", "matterport_aligned_images")
 _CAPTIONS, _VIEW_CAPTIONS = "blip3_stitched", "blip3"
+_PANOEVAL_FIELDS = ("gen_img_path", "real_img_path")
 # The first line counts in all of these, as their code has it.
 _FIRST_LINE = CaptionRules(lines="first")
 
@@ -213,13 +214,25 @@ def _panoeval(path: Path, pixel_limit: int) -> FoundImages | None:
 
 
 def _panoeval_rows(path: Path) -> list[dict]:
-    """The objects of a file of JSON lines; none if the first names no picture of PanoEval's."""
-    try:
-        rows = [json.loads(line) for line in lines_of(read_text(path)) if line.strip()]
-    except (ValueError, RecursionError):
+    """The objects of a file of JSON lines; none if no picture of PanoEval's is named anywhere.
+
+    Raises:
+        InputError: one is, and a line is no JSON object.
+    """
+    text = read_text(path)
+    if not any(f'"{field}"' in text for field in _PANOEVAL_FIELDS):
         return []
-    known = {"gen_img_path", "real_img_path"}
-    return rows if all(isinstance(r, dict) for r in rows) and rows and known & set(rows[0]) else []
+    rows = []
+    for number, line in enumerate(lines_of(text), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error})") from None
+        if not isinstance(rows[-1], dict):
+            raise InputError(f"{path}, line {number}: not an object with {_PANOEVAL_FIELDS[0]!r}")
+    return rows if {*_PANOEVAL_FIELDS} & {*rows[0]} else []
 
 
 def _named(names: Sequence[str], paths: Sequence[Path], limit: int) -> tuple[ImageFile, ...]:

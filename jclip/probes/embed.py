@@ -217,7 +217,8 @@ def orbit_shifts(width: int, orbit: int, fit: Fit = "crop") -> tuple[int, ...]:
     """
     check_orbit(orbit)
     if orbit > width:
-        raise InputError(f"an orbit of {orbit} yaws: more than the {width} columns of a panorama")
+        said = f"an orbit of {orbit} yaws: more than the {width} columns of a panorama"
+        raise InputError(said, "orbit")
     turns = repeats(fit)
     again = 1 if width % math.lcm(orbit, turns) else math.gcd(orbit, turns)
     return tuple(k * width // orbit for k in range(orbit // again))

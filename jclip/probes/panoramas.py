@@ -50,7 +50,8 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         cut_ends: whether captions that are too long lose their end of text; see `make_subjects`.
 
     Raises:
-        InputError: a pitch is no angle, there is no view at the seam, or too many samples.
+        InputError: a pitch is not between -90 and 90, there is no view at the seam, or there are
+            no samples or too many.
     """
 
     def __init__(
@@ -68,6 +69,11 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
     ):
         if not pitches:
             raise InputError("no pitch of views at the seam", argument="seam_pitches")
+        if beyond := [pitch for pitch in pitches if not -90 <= pitch <= 90]:
+            said = f"{beyond[0]:g} degrees: a view at the seam looks between -90 and 90"
+            raise InputError(said, argument="seam_pitches")
+        if samples < 1:
+            raise InputError(f"{samples}: one sample or more for each side of a pixel", "samples")
         sample_offsets(samples)
         if "panfusion" in protocols and "crop" not in fits:
             fits = ("crop", *fits)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 from jclip.data.image_sets import ImageSet
@@ -65,6 +66,9 @@ def seam_figure(results: Sequence[PanoramaScores]) -> Figure:
         panel.fill_between(degrees, low, high, color=colour, alpha=0.15, lw=0)
         panel.set_xticks(degrees)
     panel.set_yscale("log")
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_minor_formatter(NullFormatter())
     legend_below(figure, len(first))
     return figure
 
@@ -80,7 +84,10 @@ def difference_figure(changes: Mapping[str, Float[np.ndarray, "_"]], name: str) 
         panel.axhline(0, color=INK, linewidth=0.8)
         share = 100 * np.mean(change > 0)
         above = f"{share:.0f} % above zero"
-        panel.text(0.03, 0.95, above, transform=panel.transAxes, va="top", fontsize=9, color=INK)
+        # Sorted bars leave the corner free that the larger ones point away from.
+        falls = -ordered[0] > ordered[-1]
+        x, y, ha, va = (0.97, 0.05, "right", "bottom") if falls else (0.03, 0.95, "left", "top")
+        panel.text(x, y, above, transform=panel.transAxes, ha=ha, va=va, fontsize=9, color=INK)
     return figure
 
 

@@ -124,18 +124,24 @@ def _finding(tables: PanoramaTables, alpha: float) -> str:
     if not rows:
         return " ".join(map(_alone, tables.wide.to_pylist()))
     first = rows[0]["first"]
+    by = {row["model"] for row in rows}
     told = []
     for second, own in itertools.groupby(
         (row for row in rows if row["first"] == first),
         key=lambda row: (row["second"], row["model"]),
     ):
+        own = list(own)
+        # Holm's first step: the smallest p of n signs, times all tests.
+        if len(tables.comparisons) * 2.0 ** (1 - own[0]["n"]) >= alpha:
+            told.append(f"{second[0]} and {first} share too few panoramas ({own[0]['n']}) to tell")
+            continue
         moved = [row for row in own if row["holm_p"] < alpha]
         said = [
             f"{HEADINGS.get(row['name'], row['name'])} ({row['difference']:+.2f})" for row in moved
         ]
         changes = ", ".join(said) if said else "no score"
-        told.append(f"{second[0]} differs from {first} in {changes}")
-    by = {row["model"] for row in rows}
+        judge = f" by {second[1]}" if len(by) > 1 else ""
+        told.append(f"{second[0]} differs from {first} in {changes}{judge}")
     which = f" by {by.pop()}" if len(by) == 1 else ""
     return f"At p < {alpha:g}{which}: {'; '.join(told)}."
 

@@ -16,9 +16,11 @@ def with_provenance(
     """A page with the frame that every run's has: notices before all else, what was run at its end.
 
     The faults are the run's choices between `reference` and `corrected`; a mapping inside the
-    settings becomes a table of its own.
+    settings becomes a table of its own. Notices and faults among the settings, where a run records
+    them, are not said twice.
     """
-    provenance = (*((fault_section(faults),) if faults else ()), settings_section(settings))
+    others = {name: value for name, value in settings.items() if name not in ("notices", "faults")}
+    provenance = (*((fault_section(faults),) if faults else ()), settings_section(others))
     return dataclasses.replace(
         page, notices=(*page.notices, *notices), sections=(*page.sections, *provenance)
     )

@@ -34,8 +34,8 @@ class PanoramaExample:
     """A panorama of one set under one model and fit, with the views behind its scores.
 
     `panorama` is a thumbnail of the unshifted image; `views` are what the model sees at each of the
-    S shifts, `yaws` in degrees, `scores` in 100 x cosine; index 0 is unshifted. `label` says why it
-    is shown, such as "most stable".
+    S shifts, on an orbit at the first of its yaws; `yaws` in degrees, `scores` in 100 x cosine;
+    index 0 is unshifted. `label` says why it is shown, such as "most stable".
     """
 
     image_set: str
@@ -48,6 +48,7 @@ class PanoramaExample:
     views: UInt8[np.ndarray, "s view_height view_width 3"]
     yaws: Float[np.ndarray, " s"]
     scores: Float[np.ndarray, " s"]
+    orbit: int = 1
 
 
 def example_figure(example: PanoramaExample, beta: float | None) -> Figure:
@@ -88,17 +89,18 @@ def _draw_scores(axes: Axes, example: PanoramaExample, beta: float | None) -> No
         zone = axes.axhspan(unshifted - beta, unshifted + beta, color="#8c959f", alpha=0.18, lw=0)
         zone.set_label(f"unshifted ± beta = {beta:g}")
     axes.axhline(unshifted, color=INK, linewidth=1.1, label=f"unshifted score {unshifted:.2f}")
-    # A full turn is the unshifted panorama again.
+    # A full turn is the unshifted panorama again, and a step of an orbit its score.
+    end = 360 / example.orbit
     axes.plot(
-        np.append(example.yaws[order], 360.0),
+        np.append(example.yaws[order], end),
         np.append(example.scores[order], unshifted),
         color=fit_colours([example.fit])[example.fit],
         linewidth=1.6,
         marker="o" if len(order) <= 64 else None,
         markersize=4,
     )
-    axes.set_xlim(-4, 364)
-    axes.set_xticks(range(0, 361, 45))
+    axes.set_xlim(-end / 90, end + end / 90)
+    axes.set_xticks(np.linspace(0, end, 9 if example.orbit == 1 else 5))
     axes.margins(y=0.18)
     axes.set(xlabel="yaw (degrees)", ylabel="score (100 x cosine)")
     above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderaxespad": 0.2}
@@ -161,6 +163,7 @@ def _example(
         views=_views(pixels, shifts.tolist(), result.fit, config),
         yaws=360.0 * shifts / width,
         scores=result.scores[row, columns].astype(float),
+        orbit=result.orbit,
     )
 
 

@@ -98,9 +98,11 @@ def _examples(
         )
     supplied = all(example.fit == SUPPLIED for example in examples)
     seen = "what the encoder was given" if supplied else "what the model sees"
+    orbit = max((example.orbit for example in examples), default=1)
+    first = f" Shown is the first of the {orbit} yaws of the orbit." if orbit > 1 else ""
     return Section(
         "Most and least stable panoramas",
         f"Ordered by the largest |d| over all shifts. Below each panorama: {seen} at yaw 0 and at "
-        "up to seven other shifts, with the score.",
+        f"up to seven other shifts, with the score.{first}",
         *(Section(n, "", *own, folded=i > 0) for i, (n, own) in enumerate(groups.items())),
     )

@@ -247,5 +247,5 @@ def orbit_notices(orbit: int) -> tuple[str, ...]:
     return (
         f"Every panorama is embedded at {orbit} equal yaws, {360 / orbit:.4g} degrees apart, and "
         "scored by the mean of the embeddings, scaled to length 1: at these yaws its score is the "
-        "same by construction.",
+        f"same by construction, where its width is a multiple of {orbit}.",
     )

@@ -1,4 +1,4 @@
-"""What holds for every option of a command: paths are local ones, and text is Unicode."""
+"""What holds for every option of a command: local paths, Unicode text, seeds from 0 on."""
 
 import dataclasses
 import re
@@ -27,7 +27,8 @@ def settled[Options](options: Options) -> Options:
 
     Raises:
         InputError: a path is the address of a bucket or the like, or begins with a home that nobody
-            has; or a text holds bytes that are no UTF-8 and is no file's name.
+            has; or a text holds bytes that are no UTF-8 and is no file's name; or a seed is
+            negative, which generators of random numbers refuse late and without its name.
     """
     changes = {}
     for field in dataclasses.fields(options) if dataclasses.is_dataclass(options) else ():
@@ -37,9 +38,11 @@ def settled[Options](options: Options) -> Options:
         elif dataclasses.is_dataclass(value):
             changes[field.name] = settled(value)
         else:
-            for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str):
-                    _require_unicode(_flag(field.name), text)
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, str):
+                    _require_unicode(_flag(field.name), one)
+                elif field.name in ("seed", "seeds") and one < 0:
+                    raise InputError(f"{one}: seeds are not negative", argument=field.name)
     changes = {name: new for name, new in changes.items() if new is not getattr(options, name)}
     return dataclasses.replace(options, **changes) if changes else options  # type: ignore[type-var]
 

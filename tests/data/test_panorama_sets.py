@@ -148,6 +148,13 @@ def test_panoeval(layouts):
     (folder / "generated.jsonl").write_text(json.dumps({"gen_img_path": 3}) + "\n")
     with pytest.raises(InputError, match="entry 1: field 'gen_img_path' is missing or no text"):
         opened(folder / "generated.jsonl")
+    (folder / "generated.jsonl").write_text('{"gen_img_path": "gen/a.png"}\n\n{"gen_img_path": \n')
+    for source in (folder, folder / "generated.jsonl"):
+        with pytest.raises(InputError, match="generated.jsonl, line 3: not JSON"):
+            opened(source)
+    (folder / "generated.jsonl").write_text('{"gen_img_path": "gen/a.png"}\n[1]\n')
+    with pytest.raises(InputError, match="generated.jsonl, line 2: not an object"):
+        opened(folder)
 
 
 def test_panoeval_scenes(tmp_path):

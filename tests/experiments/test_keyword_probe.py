@@ -175,6 +175,7 @@ def test_too_few_images_for_a_test_are_scored_and_described(
         (["--alpha", "1"], "alpha must lie between 0 and 1"),
         (["--identifiers", " "], "empty"),
         (["--fits", "crop,crop"], "fit crop: given twice"),
+        (["--orbit", "1000"], "columns of a panorama (see --orbit)"),
     ],
 )
 def test_bad_input_is_one_line(probe, folders, arguments, message):

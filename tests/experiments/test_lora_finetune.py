@@ -123,6 +123,9 @@ def test_a_killed_run_ends_with_the_same_adapter(tune, panoramas, monkeypatch):
     [
         (["--lambdas", "0.5,1.5"], "lambda 1.5: from 0 to 1"),
         (["--rank", "0"], "rank 0"),
+        (["--orbit", "0"], "an orbit of 0 yaws: 1 is the panorama as it is (see --orbit)"),
+        (["--orbit", "1000"], "columns of a panorama"),
+        (["--seeds", "0,-1"], "-1: seeds are not negative (see --seeds)"),
         (["--adapter-layout", "open_clip"], "attention.query cannot be written in the open_clip"),
         (["--train-images", "demo"], "--train-images and --test-images come together"),
         (

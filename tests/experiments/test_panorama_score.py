@@ -155,6 +155,8 @@ def test_pictures_of_mvdiffusion_alone(run_experiment, tmp_path):
     ("options", "said"),
     [
         (["--seam-pitches", "0,x"], "seam-pitches"),
+        (["--seam-pitches", "0,100"], "100 degrees: a view at the seam looks between -90 and 90"),
+        (["--samples", "0"], "0: one sample or more for each side of a pixel (see --samples)"),
         (["--samples", "17"], "17 samples per pixel and side: at most 16"),
         (["--protocols", "jclip,fid"], "'fid' is not one of"),
         (["--orbit", "3"], "orbit"),

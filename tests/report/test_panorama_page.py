@@ -14,6 +14,7 @@ from jclip.report.panorama_page import PanoramaTables, panorama_page
 from jclip.report.panorama_tables import latex_table, wide_table
 
 COUNT = 20
+PAIR = ("right", "torn")
 
 
 def made(name, model="m", count=COUNT, better=0.0, torn=0.0, stacked=False):
@@ -76,6 +77,26 @@ def test_one_generator_and_several_models():
     page, tables = page_of([made("mine", "a"), made("mine", "b")])
     assert page.lead.startswith("mine, 20 panoramas by a: orbit 19.97")
     assert len(tables.comparisons) == 0 and page.title.endswith("2 models")
+
+
+def test_the_lead_names_the_model_where_there_are_several():
+    results = [made(name, model, torn=2.0 * (name == "torn")) for model in "ab" for name in PAIR]
+    page, _ = page_of(results)
+    assert page.lead == (
+        "At p < 0.01: torn differs from right in DS excess (+2.00) by a; "
+        "torn differs from right in DS excess (+2.00) by b."
+    )
+
+
+def test_the_lead_says_that_panoramas_are_too_few_for_a_test():
+    """Of eight scores, Holm's method takes 8 x 2 / 2^n < 0.01: eleven panoramas."""
+    for count, lead in (
+        (10, "At p < 0.01 by m: torn and right share too few panoramas (10) to tell."),
+        (11, "At p < 0.01 by m: torn differs from right in DS excess (+2.00)."),
+    ):
+        page, tables = page_of([made("right", count=count), made("torn", count=count, torn=2.0)])
+        assert len(tables.comparisons) == 8
+        assert page.lead == lead
 
 
 def test_pictures_alone_have_neither_yaws_nor_seams():

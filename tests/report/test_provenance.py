@@ -1,7 +1,8 @@
 import pytest
 
 from jclip.report.faults import FaultChoice
-from jclip.report.provenance import fault_section, settings_section
+from jclip.report.page import Page
+from jclip.report.provenance import fault_section, settings_section, with_provenance
 
 
 def test_settings_become_tables_by_mapping():
@@ -30,3 +31,12 @@ def test_faults_keep_their_order():
     faults = [FaultChoice("b", "reference", "x"), FaultChoice("a", "corrected", "y")]
     rows = fault_section(faults).tables[0].rows
     assert rows == (("b", "reference", "x"), ("a", "corrected", "y"))
+
+
+def test_what_stands_in_the_frame_is_no_setting():
+    fault = FaultChoice("a", "corrected", "y")
+    settings = {"status": "done", "notices": ["read this"], "faults": [vars(fault)]}
+    page = with_provenance(Page("t", "l", ()), ["read this"], [fault], settings)
+    assert page.notices == ("read this",)
+    assert [section.heading for section in page.sections][0] == "Faults of the papers' code"
+    assert page.sections[-1].tables[0].rows == (("status", "done"),)

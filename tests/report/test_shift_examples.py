@@ -42,6 +42,13 @@ def test_panorama_scores_and_views_are_drawn():
     png(figure, 40)
 
 
+def test_on_an_orbit_the_curve_ends_after_one_of_its_steps():
+    whole = _example()
+    curve = example_figure(dataclasses.replace(whole, yaws=whole.yaws / 8, orbit=8), 1.5).axes[1]
+    assert curve.lines[1].get_xdata()[-1] == 45
+    np.testing.assert_allclose(curve.get_xlim(), [-0.5, 45.5])
+
+
 @pytest.mark.parametrize(("shifts", "texts"), [(2, 2), (64, 8), (1024, 8)])
 def test_at_most_eight_views_evenly_spaced(shifts, texts):
     strip = example_figure(_example(shifts=shifts), None).axes[2]

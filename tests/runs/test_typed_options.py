@@ -74,3 +74,20 @@ def test_texts_are_unicode_and_names_of_files_need_not_be(tmp_path):
     for name in (str(folder), f"mine={folder}"):
         options = Options(ImageOptions(images=(name,)), from_=folder)
         assert settled(options) == options
+
+
+@dataclasses.dataclass(frozen=True)
+class Seeded:
+    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
+    shifts: int = -1
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"), [(Seeded(seed=-1), "seed"), (Seeded(seeds=(0, -1)), "seeds")]
+)
+def test_negative_seeds_are_refused(options, argument):
+    assert settled(Seeded()) == Seeded()
+    with pytest.raises(InputError, match="-1: seeds are not negative") as refused:
+        settled(options)
+    assert refused.value.argument == argument
