@@ -101,7 +101,7 @@ def main(options: Options) -> int:
         )
         if results is None:
             return DONE
-        run.write("unpaired", unpaired := unpaired_rows(pairings))
+        run.write("unpaired", unpaired := unpaired_rows(pairings, sets))
         status = _report(options, run, results, sets, real)
         return DONE_WITH_FAILURES if len(unpaired) else status
 

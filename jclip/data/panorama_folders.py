@@ -78,10 +78,10 @@ def _panfusion_data(root: Path, pixel_limit: int, split: str) -> FoundImages | N
         around = [root / scene / _VIEW_CAPTIONS / f"{view}_{degree}.txt" for degree in DEGREES]
         views.append(tuple(caption_of(p, _FIRST_LINE) for p in around if p.exists()))
     views = _all_or_none(root, images, views)
-    lost = f"{root}: {len(missing)} panoramas of split {split} are not there: {missing[:3]}"
-    notices = (lost,) * bool(missing)
+    said = f"{root}: {len(missing)} panoramas of split {split} are not there: {missing[:3]}"
+    notices = (said,) * bool(missing)
     found = FoundImages(root.resolve().name, images, None, tuple(own), 1, _CAPTIONS, False, notices)
-    return found._replace(view_captions=views)
+    return found._replace(view_captions=views, missing=tuple(missing))
 
 
 def _listed_views(root: Path, split: str) -> list[tuple[str, str]] | None:
@@ -107,7 +107,10 @@ def _listed_views(root: Path, split: str) -> list[tuple[str, str]] | None:
 
 
 def _panfusion_results(root: Path, pixel_limit: int) -> FoundImages | None:
-    """`SCENE_VIEW/pano.png` with `prompt.txt`, in the folder, or in `test` or `predict` below."""
+    """`SCENE_VIEW/pano.png` with `prompt.txt`, in the folder, or in `test` or `predict` below.
+
+    `predict` has `pano.jpg`, and `SCENE_VIEW_000003` where one prompt was drawn several times.
+    """
     for folder in (root, root / "test", root / "predict"):
         files = [p for p in folder.glob("*/pano.*") if p.suffix.lower() in SUFFIXES]
         if files:
@@ -117,12 +120,14 @@ def _panfusion_results(root: Path, pixel_limit: int) -> FoundImages | None:
     files.sort(key=lambda file: natural_order(file.parent.name))
     images = _named([file.parent.name for file in files], files, pixel_limit)
     own = [caption_of(file.parent / "prompt.txt", _FIRST_LINE) for file in files]
-    lost = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and not any(p.glob("pano.*"))]
+    drawn = {file.parent.name for file in files}
+    lost = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and p.name not in drawn]
     notices = (f"{folder}: {len(lost)} results have no pano.png and are left out: {lost[:3]}",)
     shown = folder.resolve()
     name = shown.parent.name if shown.name in ("test", "predict") else shown.name
     own = tuple(own)
-    return FoundImages(name, images, None, own, 1, "prompt.txt", False, notices * bool(lost))
+    found = FoundImages(name, images, None, own, 1, "prompt.txt", False, notices * bool(lost))
+    return found._replace(missing=tuple(lost))
 
 
 def _mvdiffusion(root: Path, pixel_limit: int) -> FoundImages | None:
@@ -138,7 +143,10 @@ def _mvdiffusion(root: Path, pixel_limit: int) -> FoundImages | None:
     for scene in scenes:
         lines = [line.strip() for line in lines_of(read_text(scene / "prompt.txt").strip())]
         if len(lines) != VIEWS:
-            raise InputError(f"{scene / 'prompt.txt'}: {len(lines)} lines, not one of each view")
+            raise InputError(
+                f"{scene / 'prompt.txt'}: {len(lines)} lines, not one of each view; of PanFusion's "
+                "results pano.png is scored, which its code merges from these pictures"
+            )
         views.append(tuple(line.removeprefix(VIEW_PREFIX) for line in lines))
         images.append(_stacked(scene, pixel_limit))
     whole = tuple(own[0] for own in views)

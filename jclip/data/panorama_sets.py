@@ -158,6 +158,8 @@ def _with_view_captions(opened: ImageSet, real: ImageSet | None) -> ImageSet:
         return opened
     at = {pair_key(image.name): row for row, image in enumerate(real.images)}
     keys = [pair_key(image.name) for image in opened.images]
+    # What PanFusion drew several times of one scene is numbered.
+    keys = [key if key in at else re.sub(r"_\d{6}$", "", key) for key in keys]
     if any(key not in at for key in keys):
         return opened
     return dataclasses.replace(

@@ -13,9 +13,17 @@ from jclip.probes.panorama_tables import SEAM, fewest_pairs
 _UNPAIRED = pa.schema([(name, pa.string()) for name in ("panorama", "in_set", "missing_in")])
 
 
-def unpaired_rows(pairings: Sequence[Pairing]) -> pa.Table:
-    """One row per panorama that one set of a pair lacks: panorama, in_set, missing_in."""
-    rows = [
+def unpaired_rows(pairings: Sequence[Pairing], sets: Sequence[ImageSet] = ()) -> pa.Table:
+    """One row per panorama that one set of a pair lacks: panorama, in_set, missing_in.
+
+    What a set itself promises and has not (`ImageSet.missing`) is in no set.
+    """
+    rows: list[dict[str, str | None]] = [
+        {"panorama": key, "in_set": None, "missing_in": opened.name}
+        for opened in sets
+        for key in opened.missing
+    ]
+    rows += [
         {"panorama": key, "in_set": there, "missing_in": lacking}
         for pair in pairings
         for there, lacking, keys in (

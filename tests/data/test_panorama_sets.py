@@ -68,6 +68,7 @@ def test_panfusion_data_that_is_incomplete(layouts):
     (root / "2azQ1b91cZZ" / "matterport_stitched_images" / f"{view}.png").unlink()
     one = opened(root)
     assert len(one.images) == 1 and "1 panoramas of split test are not there" in one.notices[0]
+    assert one.missing == (SECOND,)
     np.save(root / "test.npy", np.array([{"an": "object"}]), allow_pickle=True)
     with pytest.raises(InputError, match=r"test.npy: not an array of names"):
         opened(root)
@@ -90,6 +91,32 @@ def test_panfusion_results(layouts, below):
     (layouts / "panfusion" / "logs" / "abcd1234" / "test" / FIRST / "pano.png").unlink()
     one = opened(layouts / "panfusion" / "logs" / "abcd1234" / below)
     assert len(one.images) == 1 and "1 results have no pano.png" in one.notices[0]
+    assert one.missing == (FIRST,)
+
+
+def test_panfusion_predictions_are_jpegs_and_may_be_repeated(layouts):
+    run = layouts / "panfusion" / "logs" / "abcd1234"
+    for number, scene in enumerate(sorted((run / "test").iterdir())):
+        drawn = run / "predict" / f"{scene.name}_{number + 2:06d}"
+        drawn.mkdir(parents=True)
+        Image.open(scene / "pano.png").save(drawn / "pano.jpg")
+        shutil.copy(scene / "prompt.txt", drawn)
+    (one,), real = open_panorama_sets(
+        [str(run / "predict")], reference=str(layouts / "panfusion" / "mp3d_skybox")
+    )
+    assert one.name == "abcd1234"
+    assert contents(one)[f"{SECOND}_000003"] == "a room number 1 with a table"
+    assert one.view_captions == real.view_captions and real.view_captions
+
+
+def test_panfusion_results_that_are_not_merged_are_refused(layouts):
+    test = layouts / "panfusion" / "logs" / "abcd1234" / "test"
+    for scene in test.iterdir():
+        (scene / "pano.png").unlink()
+        for k in range(8):
+            Image.fromarray(tiny(k, 8, 8)).save(scene / f"{k}.png")
+    with pytest.raises(InputError, match="1 lines, .*of PanFusion's results pano.png is scored"):
+        opened(test)
 
 
 def test_results_take_captions_of_views_from_the_real_panoramas(layouts):

@@ -139,6 +139,18 @@ def test_generators_with_other_panoramas_are_compared_on_what_they_share(
     assert {row["image_set"] for row in rows(ended.folder / "sets.csv")} == {"first", "second"}
 
 
+def test_panoramas_that_a_folder_promises_are_listed(run_experiment, tmp_path):
+    logs = tmp_path / "logs"
+    shutil.copytree(SCORES / "layouts" / "panfusion" / "logs" / "abcd1234", logs)
+    lost = sorted((logs / "test").iterdir())[0]
+    (lost / "pano.png").unlink()
+    ended = run_experiment(panorama_score, "--images", logs)
+    assert ended.status == 3, ended.err
+    assert "1 results have no pano.png and are left out" in ended.out
+    unpaired = rows(ended.folder / "unpaired.csv")
+    assert unpaired == [{"panorama": lost.name, "in_set": "", "missing_in": "logs"}]
+
+
 def test_pictures_of_mvdiffusion_alone(run_experiment, tmp_path):
     layout = SCORES / "layouts" / "mvdiffusion" / "images"
     ended = run_experiment(panorama_score, "--images", layout, out="refused")
