@@ -33,11 +33,17 @@ _FIRST_LINE = CaptionRules(lines="first")
 
 
 def find_layout(
-    path: Path, pixel_limit: int, layout: Layout = "auto", split: str = "test"
+    path: Path,
+    pixel_limit: int,
+    layout: Layout = "auto",
+    split: str = "test",
+    *,
+    natural: bool = False,
 ) -> FoundImages | None:
     """The panoramas of a folder or file in one of the layouts, none decoded, with their captions.
 
-    None if it is in none; see `jclip.data.panorama_sets.find_panoramas`.
+    None if it is in none; see `jclip.data.panorama_sets.find_panoramas`. `natural` takes the real
+    pictures that MVDiffusion puts beside its own.
 
     Raises:
         InputError: it is not in the layout that was asked for, or something of it is missing.
@@ -46,7 +52,7 @@ def find_layout(
         "panfusion": lambda: (
             _panfusion_data(path, pixel_limit, split) or _panfusion_results(path, pixel_limit)
         ),
-        "mvdiffusion": lambda: _mvdiffusion(path, pixel_limit),
+        "mvdiffusion": lambda: _mvdiffusion(path, pixel_limit, natural),
         "survey": lambda: _survey(path, pixel_limit),
         "panoeval": lambda: _panoeval(path, pixel_limit),
     }
@@ -130,8 +136,12 @@ def _panfusion_results(root: Path, pixel_limit: int) -> FoundImages | None:
     return found._replace(missing=tuple(lost))
 
 
-def _mvdiffusion(root: Path, pixel_limit: int) -> FoundImages | None:
-    """`SCENE_VIEW/{0..7}.png` with the eight lines of `prompt.txt`, with MVDiffusion's prefix."""
+def _mvdiffusion(root: Path, pixel_limit: int, natural: bool) -> FoundImages | None:
+    """`SCENE_VIEW/{0..7}.png` with the eight lines of `prompt.txt`, with MVDiffusion's prefix.
+
+    The `natural` ones are `{0..7}_natural.png`.
+    """
+    ending = "_natural" if natural else ""
     for folder in (root, root / "images"):
         scenes = [p.parent for p in folder.glob("*/prompt.txt") if any(p.parent.glob("0.*"))]
         if scenes:
@@ -148,20 +158,20 @@ def _mvdiffusion(root: Path, pixel_limit: int) -> FoundImages | None:
                 "results pano.png is scored, which its code merges from these pictures"
             )
         views.append(tuple(line.removeprefix(VIEW_PREFIX) for line in lines))
-        images.append(_stacked(scene, pixel_limit))
+        images.append(_stacked(scene, pixel_limit, ending))
     whole = tuple(own[0] for own in views)
     name = folder.resolve().parent.name if folder.name == "images" else folder.resolve().name
-    found = FoundImages(name, tuple(images), None, whole, 1, "prompt.txt")
+    found = FoundImages(name + ending, tuple(images), None, whole, 1, "prompt.txt")
     return found._replace(view_captions=tuple(views), stacked=True)
 
 
-def _stacked(scene: Path, pixel_limit: int) -> ImageFile:
+def _stacked(scene: Path, pixel_limit: int, ending: str) -> ImageFile:
     """The eight pictures of a folder, one below the other."""
     paths = []
     for k in range(VIEWS):
-        own = [p for p in sorted(scene.glob(f"{k}.*")) if p.suffix.lower() in SUFFIXES]
+        own = [p for p in sorted(scene.glob(f"{k}{ending}.*")) if p.suffix.lower() in SUFFIXES]
         if not own:
-            raise InputError(f"{scene}: no picture {k} of {VIEWS}")
+            raise InputError(f"{scene}: no picture {k}{ending} of {VIEWS}")
         paths.append(own[0])
     files = inspect_images(paths, pixel_limit)
     sizes = {(file.height, file.width) for file in files}

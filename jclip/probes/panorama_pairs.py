@@ -101,3 +101,17 @@ def equal_numbers(results: Sequence[PanoramaScores]) -> tuple[list[list[int]], l
         f"Distances depend on the number of panoramas ({said}): {fewest} of each generator are "
         "taken."
     ]
+
+
+def like_reference(
+    results: Sequence[PanoramaScores], reference: PanoramaScores
+) -> tuple[list[PanoramaScores], list[str]]:
+    """Those that lie at a distance from the reference: panoramas, or views as these are views."""
+    of = {True: "panoramas", False: "views and no panoramas"}
+    looked = bool(reference.fits)
+    kept = [r for r in results if bool(r.fits) == looked]
+    others = dict.fromkeys(r.image_set for r in results if bool(r.fits) != looked)
+    return kept, [
+        f"{name}: {of[not looked]}; {reference.image_set}: {of[looked]}; so no distances."
+        for name in others
+    ]

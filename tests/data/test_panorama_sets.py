@@ -115,7 +115,7 @@ def test_panfusion_results_that_are_not_merged_are_refused(layouts):
         (scene / "pano.png").unlink()
         for k in range(8):
             Image.fromarray(tiny(k, 8, 8)).save(scene / f"{k}.png")
-    with pytest.raises(InputError, match="1 lines, .*of PanFusion's results pano.png is scored"):
+    with pytest.raises(InputError, match=r"1 lines, .*of PanFusion's results pano.png is scored"):
         opened(test)
 
 
@@ -137,6 +137,20 @@ def test_mvdiffusion(layouts):
     (layouts / "mvdiffusion" / "images" / FIRST / "5.png").unlink()
     with pytest.raises(InputError, match="no picture 5 of 8"):
         opened(layouts / "mvdiffusion")
+
+
+def test_the_real_pictures_of_mvdiffusion_are_a_reference(layouts):
+    folder = layouts / "mvdiffusion" / "images"
+    (one,), real = open_panorama_sets([str(folder)], reference=str(folder))
+    assert real.name == "mvdiffusion_natural" and real.stacked
+    assert contents(real) == contents(one) and real.view_captions == one.view_captions
+    with Image.open(folder / SECOND / "3_natural.png") as third:
+        np.testing.assert_array_equal(
+            decode(real.images[1]).reshape(8, 8, 8, 3)[3], third.convert("RGB")
+        )
+    (folder / FIRST / "5_natural.png").unlink()
+    with pytest.raises(InputError, match="no picture 5_natural of 8"):
+        open_panorama_sets([str(folder)], reference=str(folder))
 
 
 def test_survey_pairs_by_lexicographic_order(layouts):
