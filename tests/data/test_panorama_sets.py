@@ -260,3 +260,25 @@ def test_bad_sets_are_refused(panorama_folder):
         opened(twice)
     with pytest.raises(InputError, match="is the name of two sets"):
         open_panorama_sets([str(folder)], reference=str(folder))
+
+
+def test_prompts_and_panoramas_that_do_not_match_by_name(panorama_folder):
+    folder = panorama_folder()
+    table, text = folder / "captions.csv", folder / "prompts.txt"
+
+    def refused(**options):
+        with pytest.raises(InputError) as error:
+            opened(folder, **options)
+        return error.value.message
+
+    table.write_text("file,caption\na.png,a hall\nb.png,a pond\nz.png,a den\n")
+    said = f"{table}, line 4: caption for 'z.png', which is not among the images"
+    assert refused() == said
+    table.write_text("file,caption\na.png,a hall\nb.png,a pond\n")
+    assert refused() == f"{table}: no caption for 'c.png' (1 images without)"
+    table.unlink()
+    for name in "abz":
+        (folder / f"{name}.txt").write_text("a hall")
+    assert refused().startswith(f"{folder}: no .txt beside 'c.png' for its caption")
+    text.write_text("a hall\na pond\n")
+    assert refused(captions=text) == f"{text}: 2 lines for 3 images"
