@@ -26,6 +26,7 @@ from jclip.probes.panorama_distances import distance_rows
 from jclip.probes.panorama_pairs import (
     comparable_rows,
     equal_numbers,
+    like_reference,
     pairing_notices,
     unpaired_rows,
 )
@@ -101,7 +102,7 @@ def main(options: Options) -> int:
         )
         if results is None:
             return DONE
-        run.write("unpaired", unpaired := unpaired_rows(pairings))
+        run.write("unpaired", unpaired := unpaired_rows(pairings, sets))
         status = _report(options, run, results, sets, real)
         return DONE_WITH_FAILURES if len(unpaired) else status
 
@@ -155,9 +156,8 @@ def _distances(
     references: Sequence[PanoramaScores],
 ) -> pa.Table:
     """Of every generator to the real panoramas, on as many of each."""
-    without = dict.fromkeys(r.image_set for r in results if not r.fits)
-    run.note(*(f"{name}: views and no panoramas, so no distances." for name in without))
-    results = [r for r in results if r.fits]
+    results, notices = like_reference(results, references[0])
+    run.note(*notices)
     found = []
     for reference in references:
         own = [r for r in results if r.model == reference.model]

@@ -30,7 +30,8 @@ class ImageSet:
     paired. `digest` is a SHA-256 over names, captions and the images' digests. `demo_world` marks
     scenes of the demo world, the only ones that the demo model knows. `view_captions` are eight of
     each image, of its views around the horizon, or there are none at all; `stacked` marks images
-    that are eight pictures one below the other instead of a panorama.
+    that are eight pictures one below the other instead of a panorama. `missing` are the names of
+    those that a list or a folder promises and that are not there.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ImageSet:
     demo_world: bool = False
     view_captions: tuple[tuple[str, ...], ...] = ()
     stacked: bool = False
+    missing: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -165,6 +167,7 @@ def _image_set(
         found.demo_world,
         found.view_captions,
         found.stacked,
+        found.missing,
     )
 
 

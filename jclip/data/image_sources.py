@@ -27,7 +27,8 @@ class FoundImages(NamedTuple):
     """Images before they have captions.
 
     Captions that came with them are `own`, with the number of the first and what they are called;
-    others are looked for in `folder`. `view_captions` and `stacked` are those of an `ImageSet`.
+    others are looked for in `folder`. `view_captions`, `stacked` and `missing` are those of an
+    `ImageSet`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class FoundImages(NamedTuple):
     notices: tuple[str, ...] = ()
     view_captions: tuple[tuple[str, ...], ...] = ()
     stacked: bool = False
+    missing: tuple[str, ...] = ()
 
 
 def find_images(source: str, pixel_limit: int) -> FoundImages:

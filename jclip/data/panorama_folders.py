@@ -34,11 +34,17 @@ _FIRST_LINE = CaptionRules(lines="first")
 
 
 def find_layout(
-    path: Path, pixel_limit: int, layout: Layout = "auto", split: str = "test"
+    path: Path,
+    pixel_limit: int,
+    layout: Layout = "auto",
+    split: str = "test",
+    *,
+    natural: bool = False,
 ) -> FoundImages | None:
     """The panoramas of a folder or file in one of the layouts, none decoded, with their captions.
 
-    None if it is in none; see `jclip.data.panorama_sets.find_panoramas`.
+    None if it is in none; see `jclip.data.panorama_sets.find_panoramas`. `natural` takes the real
+    pictures that MVDiffusion puts beside its own.
 
     Raises:
         InputError: it is not in the layout that was asked for, or something of it is missing.
@@ -47,7 +53,7 @@ def find_layout(
         "panfusion": lambda: (
             _panfusion_data(path, pixel_limit, split) or _panfusion_results(path, pixel_limit)
         ),
-        "mvdiffusion": lambda: _mvdiffusion(path, pixel_limit),
+        "mvdiffusion": lambda: _mvdiffusion(path, pixel_limit, natural),
         "survey": lambda: _survey(path, pixel_limit),
         "panoeval": lambda: _panoeval(path, pixel_limit),
     }
@@ -79,10 +85,10 @@ def _panfusion_data(root: Path, pixel_limit: int, split: str) -> FoundImages | N
         around = [root / scene / _VIEW_CAPTIONS / f"{view}_{degree}.txt" for degree in DEGREES]
         views.append(tuple(caption_of(p, _FIRST_LINE) for p in around if p.exists()))
     views = _all_or_none(root, images, views)
-    lost = f"{root}: {len(missing)} panoramas of split {split} are not there: {missing[:3]}"
-    notices = (lost,) * bool(missing)
+    said = f"{root}: {len(missing)} panoramas of split {split} are not there: {missing[:3]}"
+    notices = (said,) * bool(missing)
     found = FoundImages(root.resolve().name, images, None, tuple(own), 1, _CAPTIONS, False, notices)
-    return found._replace(view_captions=views)
+    return found._replace(view_captions=views, missing=tuple(missing))
 
 
 def _listed_views(root: Path, split: str) -> list[tuple[str, str]] | None:
@@ -108,7 +114,10 @@ def _listed_views(root: Path, split: str) -> list[tuple[str, str]] | None:
 
 
 def _panfusion_results(root: Path, pixel_limit: int) -> FoundImages | None:
-    """`SCENE_VIEW/pano.png` with `prompt.txt`, in the folder, or in `test` or `predict` below."""
+    """`SCENE_VIEW/pano.png` with `prompt.txt`, in the folder, or in `test` or `predict` below.
+
+    `predict` has `pano.jpg`, and `SCENE_VIEW_000003` where one prompt was drawn several times.
+    """
     for folder in (root, root / "test", root / "predict"):
         files = [p for p in folder.glob("*/pano.*") if p.suffix.lower() in SUFFIXES]
         if files:
@@ -118,16 +127,22 @@ def _panfusion_results(root: Path, pixel_limit: int) -> FoundImages | None:
     files.sort(key=lambda file: natural_order(file.parent.name))
     images = _named([file.parent.name for file in files], files, pixel_limit)
     own = [caption_of(file.parent / "prompt.txt", _FIRST_LINE) for file in files]
-    lost = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and not any(p.glob("pano.*"))]
+    drawn = {file.parent.name for file in files}
+    lost = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and p.name not in drawn]
     notices = (f"{folder}: {len(lost)} results have no pano.png and are left out: {lost[:3]}",)
     shown = folder.resolve()
     name = shown.parent.name if shown.name in ("test", "predict") else shown.name
     own = tuple(own)
-    return FoundImages(name, images, None, own, 1, "prompt.txt", False, notices * bool(lost))
+    found = FoundImages(name, images, None, own, 1, "prompt.txt", False, notices * bool(lost))
+    return found._replace(missing=tuple(lost))
 
 
-def _mvdiffusion(root: Path, pixel_limit: int) -> FoundImages | None:
-    """`SCENE_VIEW/{0..7}.png` with the eight lines of `prompt.txt`, with MVDiffusion's prefix."""
+def _mvdiffusion(root: Path, pixel_limit: int, natural: bool) -> FoundImages | None:
+    """`SCENE_VIEW/{0..7}.png` with the eight lines of `prompt.txt`, with MVDiffusion's prefix.
+
+    The `natural` ones are `{0..7}_natural.png`.
+    """
+    ending = "_natural" if natural else ""
     for folder in (root, root / "images"):
         scenes = [p.parent for p in folder.glob("*/prompt.txt") if any(p.parent.glob("0.*"))]
         if scenes:
@@ -139,22 +154,25 @@ def _mvdiffusion(root: Path, pixel_limit: int) -> FoundImages | None:
     for scene in scenes:
         lines = [line.strip() for line in lines_of(read_text(scene / "prompt.txt").strip())]
         if len(lines) != VIEWS:
-            raise InputError(f"{scene / 'prompt.txt'}: {len(lines)} lines, not one of each view")
+            raise InputError(
+                f"{scene / 'prompt.txt'}: {len(lines)} lines, not one of each view; of PanFusion's "
+                "results pano.png is scored, which its code merges from these pictures"
+            )
         views.append(tuple(line.removeprefix(VIEW_PREFIX) for line in lines))
-        images.append(_stacked(scene, pixel_limit))
+        images.append(_stacked(scene, pixel_limit, ending))
     whole = tuple(own[0] for own in views)
     name = folder.resolve().parent.name if folder.name == "images" else folder.resolve().name
-    found = FoundImages(name, tuple(images), None, whole, 1, "prompt.txt")
+    found = FoundImages(name + ending, tuple(images), None, whole, 1, "prompt.txt")
     return found._replace(view_captions=tuple(views), stacked=True)
 
 
-def _stacked(scene: Path, pixel_limit: int) -> ImageFile:
+def _stacked(scene: Path, pixel_limit: int, ending: str) -> ImageFile:
     """The eight pictures of a folder, one below the other."""
     paths = []
     for k in range(VIEWS):
-        own = [p for p in sorted(scene.glob(f"{k}.*")) if p.suffix.lower() in SUFFIXES]
+        own = [p for p in sorted(scene.glob(f"{k}{ending}.*")) if p.suffix.lower() in SUFFIXES]
         if not own:
-            raise InputError(f"{scene}: no picture {k} of {VIEWS}")
+            raise InputError(f"{scene}: no picture {k}{ending} of {VIEWS}")
         paths.append(own[0])
     files = inspect_images(paths, pixel_limit)
     sizes = {(file.height, file.width) for file in files}

@@ -25,6 +25,8 @@ def find_panoramas(
     layout: Layout = "auto",
     split: str = "test",
     tone_map: ToneMap | None = None,
+    *,
+    natural: bool = False,
 ) -> FoundImages:
     """The panoramas of a source, none decoded, with the captions that its layout has for them.
 
@@ -37,6 +39,7 @@ def find_panoramas(
         layout: which; `auto` looks at what lies there, `plain` is none of them.
         split: of PanFusion's data set: `train`, `test` or `all`.
         tone_map: of HDR panoramas, which make a set of their own.
+        natural: of MVDiffusion's folder the real pictures, `{0..7}_natural.png`.
 
     Raises:
         InputError: the folder is not in that layout, or something of it is missing; or see
@@ -44,19 +47,52 @@ def find_panoramas(
     """
     renamed = re.fullmatch(r"([\w.-]+)=(.+)", source)
     if renamed is not None and not os.path.exists(source):
-        found = find_panoramas(renamed[2], pixel_limit, layout, split, tone_map)
+        found = find_panoramas(renamed[2], pixel_limit, layout, split, tone_map, natural=natural)
         return found._replace(name=renamed[1])
     if (demo := generator_of(source)) is not None:
         return _generated(*demo)
     path = Path(source)
     if not path.exists():
         return find_images(source, pixel_limit)
-    if layout != "plain" and (found := find_layout(path, pixel_limit, layout, split)) is not None:
-        return found
+    if layout != "plain":
+        found = find_layout(path, pixel_limit, layout, split, natural=natural)
+        if found is not None:
+            return found
     if path.is_dir() and (linear := files_of(path, "**", HDR_SUFFIXES)):
         return _hdr(path, linear, tone_map, pixel_limit)
     below = path.is_dir() and not files_of(path, "*", SUFFIXES | {".tar"})
     return find_images(f"{source}/**" if below else source, pixel_limit)
+
+
+def find_captioned(source: str, pixel_limit: int) -> FoundImages:
+    """What `find_images` takes, or panoramas with one caption each in a layout of `find_panoramas`.
+
+    For experiments that know nothing of layouts, so that only `panorama_score` chooses between
+    them, takes a split other than PanFusion's `test`, and maps tones.
+
+    Raises:
+        InputError: see `find_images`; or the folder is one that only `panorama_score` reads.
+    """
+    renamed = re.fullmatch(r"([\w.-]+)=(.+)", source)
+    name, place = renamed.groups() if renamed and not os.path.exists(source) else (None, source)
+    path = Path(place)
+    bare = path.is_dir() and not files_of(path, "*", SUFFIXES | {".tar"})
+    if not (bare or (path.suffix == ".jsonl" and path.is_file())):
+        return find_images(source, pixel_limit)
+    only = "panorama_score is the experiment that reads them"
+    try:
+        found = find_layout(path, pixel_limit)
+    except InputError as error:
+        # Its argument, if any, is one of panorama_score's.
+        more = f"; {only}" if error.argument else ""
+        raise InputError(error.message + more) from None
+    if found is not None and found.stacked:
+        raise InputError(f"{place}: eight pictures of a scene and no panoramas; {only}")
+    if found is not None:
+        return found if name is None else found._replace(name=name)
+    if bare and files_of(path, "**", HDR_SUFFIXES) and not files_of(path, "**", SUFFIXES):
+        raise InputError(f"{place}: HDR images, which take a tone map; {only}")
+    return find_images(source, pixel_limit)
 
 
 def _hdr(
@@ -101,6 +137,7 @@ def open_panorama_sets(
 ) -> tuple[list[ImageSet], ImageSet | None]:
     """Generators' panoramas with captions, and real ones, which need none.
 
+    The real ones of MVDiffusion's folder are its natural pictures, so that it may be both.
     Generators without captions of their views take those of the real panoramas of the same names.
 
     Raises:
@@ -109,7 +146,11 @@ def open_panorama_sets(
     """
     find = functools.partial(find_panoramas, layout=layout, split=split, tone_map=tone_map)
     sets = open_image_sets(sources, captions, pixel_limit, rules, find)
-    real = None if reference is None else _real(reference, pixel_limit, rules, find)
+    real = (
+        None
+        if reference is None
+        else _real(reference, pixel_limit, rules, functools.partial(find, natural=True))
+    )
     if real is not None and real.name in [opened.name for opened in sets]:
         raise InputError(
             f"{real.name} is the name of two sets of images; OTHER={reference} gives one another "
@@ -158,6 +199,8 @@ def _with_view_captions(opened: ImageSet, real: ImageSet | None) -> ImageSet:
         return opened
     at = {pair_key(image.name): row for row, image in enumerate(real.images)}
     keys = [pair_key(image.name) for image in opened.images]
+    # What PanFusion drew several times of one scene is numbered.
+    keys = [key if key in at else re.sub(r"_\d{6}$", "", key) for key in keys]
     if any(key not in at for key in keys):
         return opened
     return dataclasses.replace(

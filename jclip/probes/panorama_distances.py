@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
+from jclip.data.panorama_folders import VIEWS
 from jclip.probes.panorama_scores import PanoramaScores
 from jclip.statistics.set_distances import SetDistance, frechet_interval, mmd_interval, unit_rows
 
@@ -20,6 +22,9 @@ def distance_rows(
 ) -> tuple[pa.Table, list[str]]:
     """One row per set, model and distance, with a bootstrap interval, and what has to be said.
 
+    Sets of generators' own eight pictures lie apart as sets of pictures, which are resampled by
+    their scenes; `n` and `n_reference` count these.
+
     Args:
         results: of the generators.
         references: of real panoramas, one by every model.
@@ -31,22 +36,28 @@ def distance_rows(
     found, notices = [], []
     for result, own in zip(results, rows, strict=True):
         reference = next(r for r in references if r.model == result.model)
-        first = _features(result, fit)[list(own)]
-        second = _features(reference, fit)
+        first, second = _features(result, fit, own), _features(reference, fit)
+        group = 1 if result.fits else VIEWS
         width, fewest = first.shape[1], min(len(first), len(second))
+        smaller = result.image_set if len(first) <= len(second) else reference.image_set
         ours, theirs = unit_rows(first), unit_rows(second)
         distances: dict[str, SetDistance] = {}
-        if fewest > 1:
-            distances["CMMD"] = mmd_interval(ours, theirs, seed=seed)
-            distances["CMMD.unbiased"] = mmd_interval(ours, theirs, biased=False, seed=seed)
-        else:
-            notices.append(f"{result.image_set}: no distance to a set of {fewest}.")
-        if fewest > width:
-            distances["CLIP-Frechet"] = frechet_interval(first, second, seed=seed)
+        if fewest > group:
+            distances["CMMD"] = mmd_interval(ours, theirs, group=group, seed=seed)
+            unbiased = mmd_interval(ours, theirs, biased=False, group=group, seed=seed)
+            distances["CMMD.unbiased"] = unbiased
         else:
             notices.append(
-                f"{result.image_set}, {result.model}: no Frechet distance; {fewest} panoramas give "
-                f"no covariance of {width} dimensions, which takes {width + 1}."
+                f"{result.image_set}: no distance to {reference.image_set}; one of both "
+                "is a single panorama."
+            )
+        if fewest > width:
+            distances["CLIP-Frechet"] = frechet_interval(first, second, group=group, seed=seed)
+        else:
+            kind = "panoramas" if group == 1 else "pictures"
+            notices.append(
+                f"{result.image_set}, {result.model}: no Frechet distance; {fewest} {kind} of "
+                f"{smaller} give no covariance of {width} dimensions, which takes {width + 1}."
             )
         found += [
             {
@@ -54,8 +65,8 @@ def distance_rows(
                 "reference": reference.image_set,
                 "model": result.model,
                 "name": name,
-                "n": len(first),
-                "n_reference": len(second),
+                "n": len(first) // group,
+                "n_reference": len(second) // group,
                 "distance": one.value,
                 "low": one.low,
                 "high": one.high,
@@ -65,5 +76,10 @@ def distance_rows(
     return pa.Table.from_pylist(found), notices
 
 
-def _features(result: PanoramaScores, fit: str) -> np.ndarray:
-    return result.features[:, result.fits.index(fit)]
+def _features(
+    result: PanoramaScores, fit: str, rows: Sequence[int] | None = None
+) -> Float[np.ndarray, "m e"]:
+    chosen = result.features if rows is None else result.features[list(rows)]
+    if result.fits:
+        return chosen[:, result.fits.index(fit)]
+    return chosen.reshape(-1, chosen.shape[-1])

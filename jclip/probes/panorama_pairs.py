@@ -13,9 +13,17 @@ from jclip.probes.panorama_tables import SEAM, fewest_pairs
 _UNPAIRED = pa.schema([(name, pa.string()) for name in ("panorama", "in_set", "missing_in")])
 
 
-def unpaired_rows(pairings: Sequence[Pairing]) -> pa.Table:
-    """One row per panorama that one set of a pair lacks: panorama, in_set, missing_in."""
-    rows = [
+def unpaired_rows(pairings: Sequence[Pairing], sets: Sequence[ImageSet] = ()) -> pa.Table:
+    """One row per panorama that one set of a pair lacks: panorama, in_set, missing_in.
+
+    What a set itself promises and has not (`ImageSet.missing`) is in no set.
+    """
+    rows: list[dict[str, str | None]] = [
+        {"panorama": key, "in_set": None, "missing_in": opened.name}
+        for opened in sets
+        for key in opened.missing
+    ]
+    rows += [
         {"panorama": key, "in_set": there, "missing_in": lacking}
         for pair in pairings
         for there, lacking, keys in (
@@ -54,27 +62,28 @@ def pairing_notices(pairings: Sequence[Pairing], alpha: float) -> list[str]:
 
 
 def comparable_rows(comparisons: pa.Table, sets: Sequence[ImageSet]) -> tuple[pa.Table, list[str]]:
-    """Comparisons without those of seams between sets whose panoramas differ in size.
+    """Comparisons without those of seams between sets whose common panoramas differ in size.
 
     The Discontinuity Score of one picture doubles with its size.
     """
-    sizes = {s.name: sorted({(i.width, i.height) for i in s.images}) for s in sets}
+    sizes = {s.name: {pair_key(i.name): (i.width, i.height) for i in s.images} for s in sets}
     notices, kept = [], np.ones(len(comparisons), bool)
     pairs = zip(comparisons["first"].to_pylist(), comparisons["second"].to_pylist(), strict=True)
     for row, ((first, second), name) in enumerate(
         zip(pairs, comparisons["name"].to_pylist(), strict=True)
     ):
-        if sizes[first] != sizes[second] and name.startswith(SEAM):
+        common = (key for key in sizes[first] if key in sizes[second])
+        other = next((key for key in common if sizes[first][key] != sizes[second][key]), None)
+        if other is not None and name.startswith(SEAM):
             kept[row] = False
             shown = " and ".join(
-                f"{own} ({', '.join(f'{w} x {h}' for w, h in sizes[own][:3])})"
-                for own in (first, second)
+                f"{own} ({' x '.join(map(str, sizes[own][other]))})" for own in (first, second)
             )
             notices.append(
-                f"{shown}: panoramas of other sizes; a Discontinuity Score depends on the size and "
-                "is not compared."
+                f"{shown}: panoramas of other sizes, as {other}; a Discontinuity Score depends on "
+                "the size and is not compared."
             )
-    return comparisons.filter(pa.array(kept)), notices
+    return comparisons.filter(pa.array(kept)), list(dict.fromkeys(notices))
 
 
 def equal_numbers(results: Sequence[PanoramaScores]) -> tuple[list[list[int]], list[str]]:
@@ -92,4 +101,18 @@ def equal_numbers(results: Sequence[PanoramaScores]) -> tuple[list[list[int]], l
     return rows, [
         f"Distances depend on the number of panoramas ({said}): {fewest} of each generator are "
         "taken."
+    ]
+
+
+def like_reference(
+    results: Sequence[PanoramaScores], reference: PanoramaScores
+) -> tuple[list[PanoramaScores], list[str]]:
+    """Those that lie at a distance from the reference: panoramas, or views as these are views."""
+    of = {True: "panoramas", False: "views and no panoramas"}
+    looked = bool(reference.fits)
+    kept = [r for r in results if bool(r.fits) == looked]
+    others = dict.fromkeys(r.image_set for r in results if bool(r.fits) != looked)
+    return kept, [
+        f"{name}: {of[not looked]}; {reference.image_set}: {of[looked]}; so no distances."
+        for name in others
     ]

@@ -100,7 +100,7 @@ def measure_panoramas(
     turned: tuple[Pictures, ...],
     orbit: int,
     image_config: ImageConfig,
-) -> tuple[Float[Array, "n c"], Float[Array, "n f"], Float[Array, "n f e"]]:
+) -> tuple[Float[Array, "n c"], Float[Array, "n f"], Float[Array, "n v e"]]:
     """From panoramas to all their scores, in one program that embeds every picture once.
 
     Args:
@@ -118,7 +118,7 @@ def measure_panoramas(
 
     Returns:
         Scores, 100 x cosine, a column per measure and picture; those of the orbits; features of the
-        panorama as it is, not normalised.
+        panorama as it is, or of a generator's own pictures, not normalised.
     """
     clip, size = nnx.merge(graph, state), square_side(image_config)
     drawn = [draw_pictures(own, panoramas, p, size) for own, p in zip(pictures, plans, strict=True)]
@@ -128,7 +128,8 @@ def measure_panoramas(
     n = len(panoramas)
     scores = jnp.concatenate(parts, axis=1) if parts else jnp.zeros((n, 0))
     if not turned:
-        return scores, jnp.zeros((n, 0)), jnp.zeros((n, 0, texts.shape[-1]))
+        (views,) = embedded.values()
+        return scores, jnp.zeros((n, 0)), views.mean(axis=2)
     means = [normalised(unit[own][:, :: YAWS // orbit].mean(axis=1)) for own in turned]
     orbits = _cosines(jnp.stack(means, axis=1), texts[:, :1])
     features = jnp.stack([embedded[own][:, 0].mean(axis=1) for own in turned], axis=1)

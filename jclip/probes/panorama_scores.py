@@ -18,13 +18,14 @@ class PanoramaScores(Scores):
     Attributes:
         fits: `[F]`, under which the panorama was turned.
         orbits: `[N, F]`, scores of the mean of the embeddings of several yaws.
-        features: `[N, F, E]`, of the panorama as it is, not normalised.
+        features: `[N, F, E]`, of the panorama as it is, not normalised; of a generator's own
+            eight pictures, which are under no fit, `[N, 8, E]`.
         seams: `[N, 9]`, the Discontinuity Score at all eighths of a turn, and PanoEval's.
     """
 
     fits: tuple[str, ...]
     orbits: Float[np.ndarray, "n f"]
-    features: Float[np.ndarray, "n f e"]
+    features: Float[np.ndarray, "n v e"]
     seams: Float[np.ndarray, "n 9"]
 
     @property

@@ -103,6 +103,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         measures = self.measures(opened)
         fits = () if opened.stacked else self.turned
         n, width = len(opened.images), self._widths[model]
+        embedded = VIEWS if opened.stacked else len(fits)
         return PanoramaScores.empty(
             opened,
             model,
@@ -110,7 +111,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
             [column for measure in measures for column in measure.columns],
             fits=fits,
             orbits=np.full((n, len(fits)), np.nan, np.float32),
-            features=np.full((n, len(fits), width), np.nan, np.float32),
+            features=np.full((n, embedded, width), np.nan, np.float32),
             seams=np.full((n, EIGHTHS + 1), np.nan),
         )
 

@@ -13,6 +13,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from jclip.data.image_sets import ImageSet, open_image_sets
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
+from jclip.data.panorama_sets import find_captioned
 from jclip.images.fits import FitOption, fit_option
 from jclip.models.config import Activation, TextKind
 from jclip.runs.record import Silent
@@ -197,7 +198,8 @@ class ImageOptions:
     images: Annotated[Sources, Silent] = ("demo",)
     """Sets of images, each a folder ('FOLDER/**' for all below it), a .tar of webdataset,
     samples (twelve CC0 panoramas that ship with jclip), demo or demo-photos (a rendered world), or
-    tfds:NAME[:SPLIT] (a prepared TFDS data set)."""
+    tfds:NAME[:SPLIT] (a prepared TFDS data set); or a folder of panoramas in a layout of
+    panorama_score with one caption each."""
     captions: Annotated[Path | None, Silent] = None
     """CSV or JSONL with columns file and caption, for all sets; or for one, prompts.txt with one
     line per image in natural order, or a folder with a .txt per image. Default: captions.csv,
@@ -213,7 +215,7 @@ class ImageOptions:
         Raises:
             InputError: see `open_image_sets`.
         """
-        return open_image_sets(self.images, self.captions, self.pixel_limit)
+        return open_image_sets(self.images, self.captions, self.pixel_limit, find=find_captioned)
 
     @property
     def record(self) -> bool:

@@ -33,7 +33,8 @@ class PanoramaOptions:
     MVDiffusion, the survey or PanoEval, any folder of panoramas with captions, or a generator of
     the demo world (demo, demo-seam, demo-shuffled, demo-captions); NAME=FOLDER names one."""
     reference: Annotated[str | None, Silent] = None
-    """Real panoramas, which need no captions: distances to them in CLIP's space."""
+    """Real panoramas, which need no captions: distances to them in CLIP's space. Of MVDiffusion's
+    folder, which may also be one of --images, its natural pictures."""
     captions: Annotated[Path | None, Silent] = None
     """CSV or JSONL with columns file and caption for all sets, or for one a text with one line per
     panorama, or a folder with a .txt for each. Default: what lies beside the panoramas."""

@@ -79,13 +79,15 @@ def mmd_interval(
     second: Float[np.ndarray, "m e"],
     *,
     biased: bool = True,
+    group: int = 1,
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> SetDistance:
     """`mmd` with a bootstrap interval; the kernel is computed once for all resamples.
 
-    Copies of one vector in a resample are no pair of two vectors for the unbiased estimate.
+    Copies of one vector in a resample are no pair of two vectors for the unbiased estimate. Every
+    `group` vectors, as the views of one scene, are drawn together.
 
     Raises:
         InputError: confidence outside (0, 1).
@@ -95,8 +97,13 @@ def mmd_interval(
     n, m = len(first), len(second)
     kernel = _kernel(np.concatenate([first, second]))
     generator = np.random.default_rng(seed)
-    ours = generator.multinomial(n, np.full(n, 1 / n), resamples)
-    theirs = generator.multinomial(m, np.full(m, 1 / m), resamples)
+
+    def drawn(count: int) -> np.ndarray:
+        groups = count // group
+        counts = generator.multinomial(groups, np.full(groups, 1 / groups), resamples)
+        return np.repeat(counts, group, axis=1)
+
+    ours, theirs = drawn(n), drawn(m)
     left = np.pad(ours.astype(float), ((0, 0), (0, m)))
     right = np.pad(theirs.astype(float), ((0, 0), (n, 0)))
     return _basic(value, _mmd_of_counts(kernel, left, right, biased), confidence)
@@ -106,11 +113,12 @@ def frechet_interval(
     first: Float[np.ndarray, "n e"],
     second: Float[np.ndarray, "m e"],
     *,
+    group: int = 1,
     confidence: float = 0.95,
     resamples: int = 100,
     seed: int = 0,
 ) -> SetDistance:
-    """`frechet_distance` with a bootstrap interval.
+    """`frechet_distance` with a bootstrap interval; every `group` vectors are drawn together.
 
     Raises:
         InputError: confidence outside (0, 1).
@@ -119,7 +127,9 @@ def frechet_interval(
     generator = np.random.default_rng(seed)
 
     def drawn(vectors: np.ndarray) -> np.ndarray:
-        return vectors[generator.integers(len(vectors), size=len(vectors))]
+        groups = vectors.reshape(-1, group, vectors.shape[1])
+        rows = generator.integers(len(groups), size=len(groups))
+        return groups[rows].reshape(vectors.shape)
 
     found = [frechet_distance(drawn(first), drawn(second)) for _ in range(resamples)]
     return _basic(frechet_distance(first, second), np.array(found), confidence)

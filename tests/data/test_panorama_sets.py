@@ -68,6 +68,7 @@ def test_panfusion_data_that_is_incomplete(layouts):
     (root / "2azQ1b91cZZ" / "matterport_stitched_images" / f"{view}.png").unlink()
     one = opened(root)
     assert len(one.images) == 1 and "1 panoramas of split test are not there" in one.notices[0]
+    assert one.missing == (SECOND,)
     np.save(root / "test.npy", np.array([{"an": "object"}]), allow_pickle=True)
     with pytest.raises(InputError, match=r"test.npy: not an array of names"):
         opened(root)
@@ -90,6 +91,32 @@ def test_panfusion_results(layouts, below):
     (layouts / "panfusion" / "logs" / "abcd1234" / "test" / FIRST / "pano.png").unlink()
     one = opened(layouts / "panfusion" / "logs" / "abcd1234" / below)
     assert len(one.images) == 1 and "1 results have no pano.png" in one.notices[0]
+    assert one.missing == (FIRST,)
+
+
+def test_panfusion_predictions_are_jpegs_and_may_be_repeated(layouts):
+    run = layouts / "panfusion" / "logs" / "abcd1234"
+    for number, scene in enumerate(sorted((run / "test").iterdir())):
+        drawn = run / "predict" / f"{scene.name}_{number + 2:06d}"
+        drawn.mkdir(parents=True)
+        Image.open(scene / "pano.png").save(drawn / "pano.jpg")
+        shutil.copy(scene / "prompt.txt", drawn)
+    (one,), real = open_panorama_sets(
+        [str(run / "predict")], reference=str(layouts / "panfusion" / "mp3d_skybox")
+    )
+    assert one.name == "abcd1234"
+    assert contents(one)[f"{SECOND}_000003"] == "a room number 1 with a table"
+    assert one.view_captions == real.view_captions and real.view_captions
+
+
+def test_panfusion_results_that_are_not_merged_are_refused(layouts):
+    test = layouts / "panfusion" / "logs" / "abcd1234" / "test"
+    for scene in test.iterdir():
+        (scene / "pano.png").unlink()
+        for k in range(8):
+            Image.fromarray(tiny(k, 8, 8)).save(scene / f"{k}.png")
+    with pytest.raises(InputError, match=r"1 lines, .*of PanFusion's results pano.png is scored"):
+        opened(test)
 
 
 def test_results_take_captions_of_views_from_the_real_panoramas(layouts):
@@ -110,6 +137,20 @@ def test_mvdiffusion(layouts):
     (layouts / "mvdiffusion" / "images" / FIRST / "5.png").unlink()
     with pytest.raises(InputError, match="no picture 5 of 8"):
         opened(layouts / "mvdiffusion")
+
+
+def test_the_real_pictures_of_mvdiffusion_are_a_reference(layouts):
+    folder = layouts / "mvdiffusion" / "images"
+    (one,), real = open_panorama_sets([str(folder)], reference=str(folder))
+    assert real.name == "mvdiffusion_natural" and real.stacked
+    assert contents(real) == contents(one) and real.view_captions == one.view_captions
+    with Image.open(folder / SECOND / "3_natural.png") as third:
+        np.testing.assert_array_equal(
+            decode(real.images[1]).reshape(8, 8, 8, 3)[3], third.convert("RGB")
+        )
+    (folder / FIRST / "5_natural.png").unlink()
+    with pytest.raises(InputError, match="no picture 5_natural of 8"):
+        open_panorama_sets([str(folder)], reference=str(folder))
 
 
 def test_survey_pairs_by_lexicographic_order(layouts):
@@ -226,3 +267,25 @@ def test_bad_sets_are_refused(panorama_folder):
         opened(twice)
     with pytest.raises(InputError, match="is the name of two sets"):
         open_panorama_sets([str(folder)], reference=str(folder))
+
+
+def test_prompts_and_panoramas_that_do_not_match_by_name(panorama_folder):
+    folder = panorama_folder()
+    table, text = folder / "captions.csv", folder / "prompts.txt"
+
+    def refused(**options):
+        with pytest.raises(InputError) as error:
+            opened(folder, **options)
+        return error.value.message
+
+    table.write_text("file,caption\na.png,a hall\nb.png,a pond\nz.png,a den\n")
+    said = f"{table}, line 4: caption for 'z.png', which is not among the images"
+    assert refused() == said
+    table.write_text("file,caption\na.png,a hall\nb.png,a pond\n")
+    assert refused() == f"{table}: no caption for 'c.png' (1 images without)"
+    table.unlink()
+    for name in "abz":
+        (folder / f"{name}.txt").write_text("a hall")
+    assert refused().startswith(f"{folder}: no .txt beside 'c.png' for its caption")
+    text.write_text("a hall\na pond\n")
+    assert refused(captions=text) == f"{text}: 2 lines for 3 images"

@@ -129,7 +129,7 @@ def test_generators_with_other_panoramas_are_compared_on_what_they_share(
         "no test reaches p < 0.01 on 2 panoramas; it takes 8",
         "a Discontinuity Score depends on the size and is not compared",
         "first 3, second 2): 2 of each generator are taken",
-        "2 panoramas give no covariance of",
+        "2 panoramas of second give no covariance of",
         "no captions of views, so no panfusion.mv_CS",
     ):
         assert said in ended.out, said
@@ -137,6 +137,18 @@ def test_generators_with_other_panoramas_are_compared_on_what_they_share(
     assert {row["name"] for row in distances} == {"CMMD", "CMMD.unbiased"}
     assert {row["n"] for row in distances} == {"2"}
     assert {row["image_set"] for row in rows(ended.folder / "sets.csv")} == {"first", "second"}
+
+
+def test_panoramas_that_a_folder_promises_are_listed(run_experiment, tmp_path):
+    logs = tmp_path / "logs"
+    shutil.copytree(SCORES / "layouts" / "panfusion" / "logs" / "abcd1234", logs)
+    lost = sorted((logs / "test").iterdir())[0]
+    (lost / "pano.png").unlink()
+    ended = run_experiment(panorama_score, "--images", logs)
+    assert ended.status == 3, ended.err
+    assert "1 results have no pano.png and are left out" in ended.out
+    unpaired = rows(ended.folder / "unpaired.csv")
+    assert unpaired == [{"panorama": lost.name, "in_set": "", "missing_in": "logs"}]
 
 
 def test_pictures_of_mvdiffusion_alone(run_experiment, tmp_path):
@@ -147,8 +159,23 @@ def test_pictures_of_mvdiffusion_alone(run_experiment, tmp_path):
     options = ["--images", layout, "--protocols", "mvdiffusion", "--reference", real]
     ended = run_experiment(panorama_score, *options)
     assert ended.status == 0, ended.err
-    assert "mvdiffusion: views and no panoramas, so no distances." in ended.out
+    said = "mvdiffusion: views and no panoramas; real: panoramas; so no distances."
+    assert said in ended.out
     assert {row["name"] for row in rows(ended.folder / "sets.csv")} == {"mvdiffusion.CS"}
+
+
+def test_distances_of_mvdiffusion_to_its_real_pictures(run_experiment):
+    layout = SCORES / "layouts" / "mvdiffusion" / "images"
+    options = ["--images", layout, "--protocols", "mvdiffusion", "--reference", layout]
+    ended = run_experiment(panorama_score, *options)
+    assert ended.status == 0, ended.err
+    found = {row["name"]: row for row in rows(ended.folder / "distances.csv")}
+    assert list(found) == ["CMMD", "CMMD.unbiased"]
+    assert found["CMMD"]["reference"] == "mvdiffusion_natural" and found["CMMD"]["n"] == "2"
+    assert float(found["CMMD"]["low"]) <= float(found["CMMD"]["high"])
+    assert "16 pictures of mvdiffusion give no covariance of" in ended.out
+    sets = {row["image_set"] for row in rows(ended.folder / "sets.csv")}
+    assert sets == {"mvdiffusion", "mvdiffusion_natural"}
 
 
 @pytest.mark.parametrize(

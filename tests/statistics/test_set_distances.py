@@ -71,3 +71,16 @@ def test_mean_interval_leaves_out_what_is_missing():
     found = mean_interval(np.array([1.0, np.nan, 3.0]))
     assert found.value == 2 and 1 <= found.low <= 2 <= found.high <= 3
     assert np.isnan(mean_interval(np.array([np.nan])).value)
+
+
+@pytest.mark.parametrize("interval", [mmd_interval, frechet_interval])
+def test_vectors_of_a_group_are_drawn_together(interval):
+    generator = np.random.default_rng(0)
+    first, second = generator.normal(size=(2, 12, 3))
+    # Copies: four of every vector know no more than the vector itself.
+    one = interval(first, second)
+    copies = interval(np.repeat(first, 4, axis=0), np.repeat(second, 4, axis=0), group=4)
+    apart = interval(np.repeat(first, 4, axis=0), np.repeat(second, 4, axis=0))
+    widths = [found.high - found.low for found in (one, copies, apart)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.15)
+    assert widths[2] < 0.75 * widths[1]
