@@ -1,6 +1,7 @@
 """Which panoramas of which generators are compared, and what a reader has to know of it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ def unpaired_rows(pairings: Sequence[Pairing], sets: Sequence[ImageSet] = ()) ->
 
     What a set itself promises and has not (`ImageSet.missing`) is in no set.
     """
-    rows: list[dict[str, str | None]] = [
+    rows: list[dict[str, Any]] = [
         {"panorama": key, "in_set": None, "missing_in": opened.name}
         for opened in sets
         for key in opened.missing
