@@ -33,7 +33,7 @@ from jclip.errors import InputError
 from jclip.images import Fit
 from jclip.images.fits import OWN, fits_of
 from jclip.probes.embed import split_network
-from jclip.probes.shift import ShiftProbe
+from jclip.probes.shift import ShiftProbe, shifts_by_width
 from jclip.probes.subjects import Subject, make_subjects
 from jclip.probes.trade_off import (
     impossible_measures,
@@ -148,7 +148,7 @@ def _check(
         if odd := not_two_to_one(images):
             raise InputError(f"{opened.name}: {odd[0]}")
         steps_per_epoch(images, 1)
-        ShiftProbe([image.width for image in images], SHIFTS, orbit=options.orbit)
+        shifts_by_width([image.width for image in images], SHIFTS, orbit=options.orbit)
         for fit in fits_of([options.fit], config):
             check_fit(images[0].name, images[0].height, images[0].width, config.size, fit)
     data_mesh(options.recipe.batch_size_train)

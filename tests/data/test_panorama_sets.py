@@ -150,10 +150,10 @@ def test_panoeval(layouts):
         opened(folder / "generated.jsonl")
     (folder / "generated.jsonl").write_text('{"gen_img_path": "gen/a.png"}\n\n{"gen_img_path": \n')
     for source in (folder, folder / "generated.jsonl"):
-        with pytest.raises(InputError, match="generated.jsonl, line 3: not JSON"):
+        with pytest.raises(InputError, match=r"generated\.jsonl, line 3: not JSON"):
             opened(source)
     (folder / "generated.jsonl").write_text('{"gen_img_path": "gen/a.png"}\n[1]\n')
-    with pytest.raises(InputError, match="generated.jsonl, line 2: not an object"):
+    with pytest.raises(InputError, match=r"generated\.jsonl, line 2: not an object"):
         opened(folder)
 
 

@@ -38,5 +38,5 @@ def test_what_stands_in_the_frame_is_no_setting():
     settings = {"status": "done", "notices": ["read this"], "faults": [vars(fault)]}
     page = with_provenance(Page("t", "l", ()), ["read this"], [fault], settings)
     assert page.notices == ("read this",)
-    assert [section.heading for section in page.sections][0] == "Faults of the papers' code"
+    assert page.sections[0].heading == "Faults of the papers' code"
     assert page.sections[-1].tables[0].rows == (("status", "done"),)
