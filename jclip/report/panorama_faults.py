@@ -60,7 +60,7 @@ def panorama_choices(
         NO_EXCESS.choose(False, "excess over the other seven eighths of a turn"),
         SEAM_DRAWN.choose(False, f"pitches {pitches}"),
         ORDERED.choose(order == "lexicographic", f"lines of a text in {order} order, counted"),
-        crop_choice(list(fits)),
+        *([crop_choice(list(fits))] if fits else []),
     ]
     if distances:
         meaning = "squashed, whole" if protocols.distances == "corrected" else "centre crop"

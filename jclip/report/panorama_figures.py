@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
 from jclip.data.image_sets import ImageSet
@@ -82,6 +82,7 @@ def difference_figure(changes: Mapping[str, Float[np.ndarray, "_"]], name: str) 
         colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in ordered]
         panel.bar(np.arange(len(ordered)), ordered, color=colours, width=1.0)
         panel.axhline(0, color=INK, linewidth=0.8)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         share = 100 * np.mean(change > 0)
         above = f"{share:.0f} % above zero"
         # Sorted bars leave the corner free that the larger ones point away from.

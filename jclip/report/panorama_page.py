@@ -191,12 +191,13 @@ def _comparisons(
     parts = []
     if len(main):
         parts.append(page_table("Paired differences in the main scores", main, _MAIN_COMPARED))
-    changes = {}
+    changes, compared = {}, {*table["first"].to_pylist(), *table["second"].to_pylist()}
     for one, other in itertools.combinations(range(len(results)), 2):
         score = "orbit.squash"
         if results[one].image_set != first or results[one].model != results[other].model:
             continue
-        if score not in values[other]:
+        # A reference with captions is scored, and compared with nobody.
+        if score not in values[other] or results[other].image_set not in compared:
             continue
         pairs = common_rows(results[one].images, results[other].images, pair_key)
         if pairs and score in values[one] and len(changes) < _MOST_PAIRS:

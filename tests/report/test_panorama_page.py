@@ -1,5 +1,7 @@
 """The page and the LaTeX table of generated panoramas, of scores made up here."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ from jclip.data.panorama_sets import pair_key
 from jclip.probes.panorama_scores import PanoramaScores
 from jclip.probes.panorama_tables import comparison_rows, panorama_values, set_rows
 from jclip.report.page import write_page
+from jclip.report.panorama_figures import difference_figure
 from jclip.report.panorama_page import PanoramaTables, panorama_page
 from jclip.report.panorama_tables import latex_table, wide_table
 
@@ -97,6 +100,19 @@ def test_the_lead_says_that_panoramas_are_too_few_for_a_test():
         page, tables = page_of([made("right", count=count), made("torn", count=count, torn=2.0)])
         assert len(tables.comparisons) == 8
         assert page.lead == lead
+
+
+def test_a_reference_with_captions_is_shown_and_compared_with_nobody():
+    results = [made(name) for name in (*PAIR, "real")]
+    values = [panorama_values(result) for result in results]
+    comparisons = comparison_rows(results[:2], values[:2], pair_key)
+    summary, none = set_rows(results, values), pa.table({})
+    tables = PanoramaTables(summary, comparisons, none, wide_table(summary, none))
+    sets = [image_set(result.image_set) for result in results]
+    with patch("jclip.report.panorama_page.difference_figure", wraps=difference_figure) as drawn:
+        page = panorama_page(results, values, tables, sets)
+    assert [*drawn.call_args.args[0]] == ["right to torn"]
+    assert "panoramas-2-real" in {figure.name for figure in page.figures()}
 
 
 def test_pictures_alone_have_neither_yaws_nor_seams():
