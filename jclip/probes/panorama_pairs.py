@@ -61,6 +61,13 @@ def pairing_notices(pairings: Sequence[Pairing], alpha: float) -> list[str]:
     return notices
 
 
+def lone_notices(sets: Sequence[ImageSet]) -> list[str]:
+    """Sets of one panorama, over which nothing can be resampled."""
+    lone = [opened.name for opened in sets if len(opened.images) == 1]
+    said = "a single panorama; its intervals have no width and no meaning."
+    return [f"{name}: {said}" for name in lone]
+
+
 def comparable_rows(comparisons: pa.Table, sets: Sequence[ImageSet]) -> tuple[pa.Table, list[str]]:
     """Comparisons without those of seams between sets whose common panoramas differ in size.
 
