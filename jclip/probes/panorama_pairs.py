@@ -18,13 +18,9 @@ def unpaired_rows(pairings: Sequence[Pairing], sets: Sequence[ImageSet] = ()) ->
 
     What a set itself promises and has not (`ImageSet.missing`) is in no set.
     """
-    rows: list[dict[str, str | None]] = [
-        {"panorama": key, "in_set": None, "missing_in": opened.name}
-        for opened in sets
-        for key in opened.missing
-    ]
-    rows += [
-        {"panorama": key, "in_set": there, "missing_in": lacking}
+    nowhere = [(key, None, opened.name) for opened in sets for key in opened.missing]
+    elsewhere = [
+        (key, there, lacking)
         for pair in pairings
         for there, lacking, keys in (
             (pair.first, pair.second, pair.only_first),
@@ -32,6 +28,7 @@ def unpaired_rows(pairings: Sequence[Pairing], sets: Sequence[ImageSet] = ()) ->
         )
         for key in keys
     ]
+    rows = [dict(zip(_UNPAIRED.names, row, strict=True)) for row in (*nowhere, *elsewhere)]
     return pa.Table.from_pylist(rows, schema=_UNPAIRED)
 
 
