@@ -27,6 +27,7 @@ from jclip.probes.panorama_pairs import (
     comparable_rows,
     equal_numbers,
     like_reference,
+    lone_notices,
     pairing_notices,
     unpaired_rows,
 )
@@ -88,7 +89,7 @@ def main(options: Options) -> int:
         out=options.output.out,
         **roles,
     ) as run:
-        run.note(*pairing_notices(pairings, options.alpha))
+        run.note(*lone_notices(sets), *pairing_notices(pairings, options.alpha))
         run.note(*(note for opened in generators for note in probe.left_out(opened)))
         checkpoints = run.load(options.model, models)
         results = score_sets(

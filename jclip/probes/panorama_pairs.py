@@ -1,7 +1,6 @@
 """Which panoramas of which generators are compared, and what a reader has to know of it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +18,9 @@ def unpaired_rows(pairings: Sequence[Pairing], sets: Sequence[ImageSet] = ()) ->
 
     What a set itself promises and has not (`ImageSet.missing`) is in no set.
     """
-    rows: list[dict[str, Any]] = [
-        {"panorama": key, "in_set": None, "missing_in": opened.name}
-        for opened in sets
-        for key in opened.missing
-    ]
-    rows += [
-        {"panorama": key, "in_set": there, "missing_in": lacking}
+    nowhere = [(key, None, opened.name) for opened in sets for key in opened.missing]
+    elsewhere = [
+        (key, there, lacking)
         for pair in pairings
         for there, lacking, keys in (
             (pair.first, pair.second, pair.only_first),
@@ -33,6 +28,7 @@ def unpaired_rows(pairings: Sequence[Pairing], sets: Sequence[ImageSet] = ()) ->
         )
         for key in keys
     ]
+    rows = [dict(zip(_UNPAIRED.names, row, strict=True)) for row in (*nowhere, *elsewhere)]
     return pa.Table.from_pylist(rows, schema=_UNPAIRED)
 
 
@@ -60,6 +56,13 @@ def pairing_notices(pairings: Sequence[Pairing], alpha: float) -> list[str]:
                 f"{needed}."
             )
     return notices
+
+
+def lone_notices(sets: Sequence[ImageSet]) -> list[str]:
+    """Sets of one panorama, over which nothing can be resampled."""
+    lone = [opened.name for opened in sets if len(opened.images) == 1]
+    said = "a single panorama; its intervals have no width and no meaning."
+    return [f"{name}: {said}" for name in lone]
 
 
 def comparable_rows(comparisons: pa.Table, sets: Sequence[ImageSet]) -> tuple[pa.Table, list[str]]:

@@ -35,6 +35,8 @@ MAIN = (
     "DS.excess",
 )
 """The columns in which generators are compared on a page."""
+# Of a generator's own eight pictures.
+_OF_VIEWS = ("mvdiffusion.CS", "panfusion.pers_CS")
 # Of a paper's table; all are in table.csv.
 _NOT_PRINTED = ("yaws.", "yaw_sd.", "yaw_range.crop", "orbit.crop")
 _LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
@@ -103,14 +105,13 @@ def latex_table(wide: pa.Table) -> str:
 
 def set_line(row: Mapping[str, Any]) -> str:
     """A generator's row of the wide table in a line of text."""
+    main = [name for name in MAIN if row.get(name) is not None]
     said = [
         f"{HEADINGS.get(name, name)} {row[name]:{_format(name)}} "
         f"({row[f'{name}_low']:{_format(name)}} to {row[f'{name}_high']:{_format(name)}})"
-        for name in (*MAIN, "CMMD.unbiased")
+        for name in (*(main or _OF_VIEWS), "CMMD.unbiased")
         if row.get(name) is not None
     ]
-    if not said:
-        said = [f"{n} {v:.2f}" for n, v in row.items() if n == "mvdiffusion.CS" and v is not None]
     return f"{row['image_set']}, {row['model']}, {row['n']} panoramas: {'; '.join(said)}"
 
 

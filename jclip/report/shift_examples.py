@@ -101,6 +101,7 @@ def _draw_scores(axes: Axes, example: PanoramaExample, beta: float | None) -> No
     )
     axes.set_xlim(-end / 90, end + end / 90)
     axes.set_xticks(np.linspace(0, end, 9 if example.orbit == 1 else 5))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(y=0.18)
     axes.set(xlabel="yaw (degrees)", ylabel="score (100 x cosine)")
     above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderaxespad": 0.2}

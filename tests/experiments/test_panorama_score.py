@@ -174,6 +174,8 @@ def test_distances_of_mvdiffusion_to_its_real_pictures(run_experiment):
     assert found["CMMD"]["reference"] == "mvdiffusion_natural" and found["CMMD"]["n"] == "2"
     assert float(found["CMMD"]["low"]) <= float(found["CMMD"]["high"])
     assert "16 pictures of mvdiffusion give no covariance of" in ended.out
+    for name in ("mvdiffusion", "mvdiffusion_natural"):
+        assert f"{name}, demo, 2 panoramas: mvdiffusion.CS 4" in ended.out
     sets = {row["image_set"] for row in rows(ended.folder / "sets.csv")}
     assert sets == {"mvdiffusion", "mvdiffusion_natural"}
 

@@ -9,7 +9,12 @@ import pytest
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import ImageFile
 from jclip.probes.panorama_distances import distance_rows
-from jclip.probes.panorama_pairs import comparable_rows, like_reference, unpaired_rows
+from jclip.probes.panorama_pairs import (
+    comparable_rows,
+    like_reference,
+    lone_notices,
+    unpaired_rows,
+)
 from jclip.probes.panorama_scores import PanoramaScores
 
 
@@ -60,6 +65,13 @@ def test_what_a_set_lacks_by_itself_is_in_no_set():
     lacking = dataclasses.replace(made("first", {"a.png": 16}), missing=("b",))
     (row,) = unpaired_rows([], [lacking]).to_pylist()
     assert row == {"panorama": "b", "in_set": None, "missing_in": "first"}
+
+
+def test_a_set_of_one_panorama_has_no_interval():
+    sets = [made("one", {"a.png": 16}), made("two", {"a.png": 16, "b.png": 16})]
+    assert lone_notices(sets) == [
+        "one: a single panorama; its intervals have no width and no meaning."
+    ]
 
 
 def test_a_reference_that_is_too_small_is_named():
