@@ -16,11 +16,11 @@ from benchmarks.sweep import SHIFTS
 from benchmarks.throughput import stages
 from benchmarks.timing import Seconds, Work, peak_memory, take_turns, timed
 from jclip.checkpoints import Checkpoint
+from jclip.checkpoints.flops import image_flops
 from jclip.data.image_sets import ImageSet
 from jclip.data.images import decode
 from jclip.images import plan_sphere, ring, sphere_views
 from jclip.models.attention import attend
-from jclip.models.flops import image_flops
 
 Rows = Iterator[dict[str, Any]]
 HEAD_EPOCHS, HEAD_SEEDS = 2, 8

@@ -16,11 +16,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks.sweep import SHIFTS, equal_shifts
 from jclip.adapters.lora import add_adapter
 from jclip.checkpoints import CheckpointDescription
+from jclip.checkpoints.flops import tower_flops
 from jclip.distributed import DATA, split_sharding
 from jclip.heads import HeadConfig
 from jclip.images import Fit, place, plan_views
 from jclip.models import CLIP, CLIPConfig
-from jclip.models.flops import tower_flops
 from jclip.probes.embed import embed_views
 from jclip.probes.shift import shifts_that_fit
 from jclip.training.head_batches import RECIPES as HEAD_RECIPES

@@ -5,8 +5,8 @@ from typing import Any
 
 from benchmarks.sweep import SHIFTS
 from benchmarks.timing import Seconds
+from jclip.checkpoints.flops import image_flops
 from jclip.models import CLIPConfig
-from jclip.models.flops import image_flops
 from jclip.probes.embed import TEXT_BATCH
 
 STAGES = ("decode", "resize", "text", "tower", "write")

@@ -18,10 +18,10 @@ from PIL import Image
 from benchmarks.sweep import SHIFTS, equal_shifts, prepared_sweep, prompts_of
 from benchmarks.timing import Work, timed
 from jclip.checkpoints import Checkpoint
+from jclip.checkpoints.flops import block_products
 from jclip.data.image_sets import ImageSet, open_image_set
 from jclip.data.images import decode
 from jclip.images import Fit, normalise, place, plan_views, shift_views
-from jclip.models.flops import block_products
 from jclip.probes.embed import TEXT_BATCH, embed_texts
 from jclip.probes.scores import score_table
 from jclip.probes.shift import ShiftProbe

@@ -12,11 +12,11 @@ from typing import cast
 
 from jclip.checkpoints.architectures import ARCHITECTURES, text_format_of
 from jclip.checkpoints.causes import Layout
+from jclip.checkpoints.flops import tower_flops
 from jclip.checkpoints.preprocessing import ImageConfig
 from jclip.images import CLIP_MEAN, CLIP_STD, Fit, Interpolation
 from jclip.models import CLIPConfig
 from jclip.models.config import Activation
-from jclip.models.flops import tower_flops
 from jclip.text.formats import TextFormat
 
 Channels = tuple[float, float, float]
@@ -68,7 +68,7 @@ class RegisteredCheckpoint:
 
     @property
     def flops(self) -> int:
-        """Operations of its matrix products for one image (`jclip.models.flops`)."""
+        """Operations of its matrix products for one image (`jclip.checkpoints.flops`)."""
         return tower_flops(self.config)
 
     @property

@@ -8,8 +8,8 @@ from flax import nnx
 from benchmarks.compile_report.chips import CHIPS
 from benchmarks.compile_report.flops import product_flops, roofline
 from jclip.checkpoints.architectures import ARCHITECTURES
+from jclip.checkpoints.flops import tower_flops
 from jclip.models import CLIP
-from jclip.models.flops import tower_flops
 
 X, W = jnp.zeros((4, 8)), jnp.zeros((8, 8))
 ONE = 2 * 4 * 8 * 8

@@ -3,8 +3,8 @@ import pytest
 
 from benchmarks.throughput.speed_rows import speed_rows
 from benchmarks.timing import Seconds
+from jclip.checkpoints.flops import block_products, image_flops
 from jclip.models import ARCHITECTURES
-from jclip.models.flops import block_products, image_flops
 from jclip.probes.embed import TEXT_BATCH
 
 B32 = ARCHITECTURES["ViT-B-32"]
