@@ -12,7 +12,6 @@ a pitch of 30 degrees changes the score by a median of 15, five times as much as
 """
 
 import dataclasses
-from typing import Literal
 
 import tyro
 
@@ -20,16 +19,14 @@ from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.images.sphere import check_two_to_one
 from jclip.probes.rotation import RotationProbe, equal_turns, rotation_table
-from jclip.probes.scores import Scores
 from jclip.report import faults
 from jclip.runs.command import DONE, run_command
 from jclip.runs.models import describe_models
 from jclip.runs.options import Fits, ImageOptions, ModelOptions, Numbers, OutputOptions
 from jclip.runs.processes import ProcessOptions
-from jclip.runs.run import Run, open_run
+from jclip.runs.run import open_run
 from jclip.runs.sets import check_sets, score_sets
-from jclip.statistics.bound_tests import minimum_images
-from jclip.statistics.calibration import FlipBound, calibrate_flip_bound
+from jclip.runs.stability_bound import Beta, check_beta, stability_bound
 from jclip.statistics.stability import shift_statistics
 
 
@@ -50,7 +47,7 @@ class Options:
     rolls: Numbers = (15.0, 30.0)
     """Degrees by which the camera leans to the right, and to the left."""
     fits: Fits = (OWN,)
-    beta: Literal["flip"] | float | None = "flip"
+    beta: Beta = "flip"
     """Stability bound: flip calibrates it per model, fit and set from left-right flips; a number in
     score units is taken as it is; None tests nothing."""
     alpha: float = 0.01
@@ -91,7 +88,14 @@ def main(options: Options) -> int:
         statistics = [
             shift_statistics(
                 result.values[:, :count],
-                _bound(options, run, result),
+                stability_bound(
+                    run,
+                    result,
+                    options.beta,
+                    options.alpha,
+                    result.values[:, 0],
+                    result.values[:, -1],
+                ),
                 options.alpha,
                 identity=probe.same_views(result.fit),
                 seed=options.seed,
@@ -102,8 +106,7 @@ def main(options: Options) -> int:
         run.write("statistics", table)
         overridden = any(model.identity.overridden for model in models)
         choices = [
-            faults.crop_choice(list(dict.fromkeys(result.fit for result in results))),
-            faults.activation_choice(overridden, options.model.activation),
+            *faults.model_choices([r.fit for r in results], overridden, options.model.activation),
             *(() if options.beta is None else faults.beta_choices(options.beta)),
         ]
         return run.publish(rotation_page(table), [finding(table.to_pylist())], choices)
@@ -111,7 +114,7 @@ def main(options: Options) -> int:
 
 def _check(options: Options) -> None:
     """Refuse what could only fail after the expensive part."""
-    minimum_images(options.alpha)
+    check_beta(options.beta, options.alpha)
     if options.yaws < 1:
         raise InputError(f"{options.yaws} yaws: the first is the camera as it is", "yaws")
     for name in ("pitches", "rolls"):
@@ -122,24 +125,6 @@ def _check(options: Options) -> None:
             raise InputError("an angle is given twice", name)
     if options.yaws == 1 and not (options.pitches or options.rolls):
         raise InputError("no turn to compare the camera with", "yaws")
-    if isinstance(options.beta, float) and not 0 <= options.beta < float("inf"):
-        raise InputError(f"{options.beta}: a finite score difference, 0 or more", "beta")
-
-
-def _bound(options: Options, run: Run, result: Scores) -> float | FlipBound | None:
-    """The stability bound; None where no test is asked for or possible."""
-    needed, images = minimum_images(options.alpha), len(result.images)
-    if options.beta is None:
-        return None
-    if images < needed:
-        run.note(
-            f"{result.image_set}: no test against beta, which cannot reach p < {options.alpha:g} "
-            f"with fewer than {needed} images; there are {images}."
-        )
-        return None
-    if options.beta != "flip":
-        return options.beta
-    return calibrate_flip_bound(result.values[:, 0], result.values[:, -1])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import tyro
 
 from jclip.data.image_sets import ImageSet, not_two_to_one
 from jclip.data.supplied import Probed
-from jclip.errors import InputError
 from jclip.images.fits import OWN
 from jclip.probes.reference_files import check_reference_layout, write_shift_text_files
 from jclip.probes.scores import score_table
@@ -44,8 +43,8 @@ from jclip.runs.processes import ProcessOptions
 from jclip.runs.record import Silent
 from jclip.runs.run import Run, open_run
 from jclip.runs.sets import check_sets, score_sets
-from jclip.statistics.bound_tests import minimum_images
-from jclip.statistics.calibration import FlipBound, calibrate_flip_bound, check_quantile_method
+from jclip.runs.stability_bound import Beta, check_beta, stability_bound
+from jclip.statistics.calibration import check_quantile_method
 from jclip.statistics.stability import shift_statistics
 
 
@@ -66,7 +65,7 @@ class Options:
     """Shifts in pixels instead, to the right; 0 is always added."""
     orbit: Orbit = 1
     fits: Fits = (OWN,)
-    beta: Literal["flip"] | float | None = "flip"
+    beta: Beta = "flip"
     """Stability bound: flip calibrates it per model, fit and set from left-right flips; a number in
     score units is taken as it is (the paper's is 1.7919); None tests nothing."""
     flip_differences: Literal["absolute", "signed"] = "absolute"
@@ -88,7 +87,8 @@ def main(options: Options) -> int:
     sets, probe = probed(options)
     models = probed_models(options.model, options.embeddings)
     check_sets(sets, models, probe)
-    _check(options)
+    check_beta(options.beta, options.alpha)
+    check_quantile_method(options.flip_quantiles)
     adapted = options.model.adapter is not None
     if options.reference_text_files:
         check_reference_layout(probe.results(sets, models), adapted=adapted)
@@ -129,14 +129,6 @@ def _between(orbit: int) -> tuple[str, ...]:
     return tuple(f"{notice} {tested}" for notice in orbit_notices(orbit))
 
 
-def _check(options: Options) -> None:
-    """Refuse what could only fail after the expensive part."""
-    minimum_images(options.alpha)
-    if isinstance(options.beta, float) and not 0 <= options.beta < float("inf"):
-        raise InputError(f"--beta {options.beta}: has to be a finite score difference, 0 or more")
-    check_quantile_method(options.flip_quantiles)
-
-
 def _report(
     options: Options,
     run: Run,
@@ -152,7 +144,16 @@ def _report(
     statistics = [
         shift_statistics(
             result.scores,
-            _bound(options, run, result),
+            stability_bound(
+                run,
+                result,
+                options.beta,
+                options.alpha,
+                result.scores[:, 0],
+                result.mirrored,
+                signed=options.flip_differences == "signed",
+                quantile_method=options.flip_quantiles,
+            ),
             options.alpha,
             identity=same_views(result),
             seed=options.seed,
@@ -170,27 +171,6 @@ def _report(
         *(() if options.beta is None else faults.beta_choices(options.beta)),
     ]
     return run.publish(page, [summary_line(row) for row in summary.to_pylist()], choices)
-
-
-def _bound(options: Options, run: Run, result: ShiftScores) -> float | FlipBound | None:
-    """The stability bound; None where no test is asked for or possible."""
-    needed, images = minimum_images(options.alpha), len(result.images)
-    if options.beta is None:
-        return None
-    if images < needed:
-        run.note(
-            f"{result.image_set}: no test against beta, which cannot reach p < {options.alpha:g} "
-            f"with fewer than {needed} images; there are {images}."
-        )
-        return None
-    if options.beta != "flip":
-        return options.beta
-    return calibrate_flip_bound(
-        result.scores[:, 0],
-        result.mirrored,
-        signed=options.flip_differences == "signed",
-        quantile_method=options.flip_quantiles,
-    )
 
 
 if __name__ == "__main__":
