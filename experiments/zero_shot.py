@@ -1,6 +1,6 @@
 """Does a model recognise what is in a picture, and is it loaded as it was trained?
 
-    python -m experiments.zero_shot --model ViT-B-32/openai --images imagenet/val --templates FILE
+    python -m experiments.zero_shot --model ViT-B-32/openai --images imagenet/val --templates openai
 
 Zero-shot classification of a folder with a folder of images for each class. Beside the model as it
 is loaded stands the same model with the other activation, and with its texts cleaned otherwise: a

@@ -27,7 +27,8 @@ class ClassOptions:
     class_names: Annotated[Path | None, Silent] = None
     """CSV of folder,name: what the classes are called; default: as their folders."""
     templates: Annotated[str, Silent] = "simple"
-    """Prompts in which {} stands for the class: simple (six of our own) or a file, one a line."""
+    """Prompts in which {} stands for the class: simple (six of our own), openai (their eighty for
+    ImageNet), or a file, one a line."""
     fit: Annotated[Literal["own", "crop", "squash", "pad", "native"], Silent] = "own"
     """How a picture becomes what the network sees: own (the checkpoint's), crop, squash, pad."""
     demo_scenes: int = 600

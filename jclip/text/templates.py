@@ -1,5 +1,6 @@
 """Templates of prompts for zero-shot classification: texts in which `{}` stands for a class."""
 
+import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,21 +15,30 @@ SIMPLE = (
     "a photograph of a {}",
     "a {}",
 )
-"""A short list of our own; OpenAI's eighty for ImageNet can be read from a file."""
+"""A short list of our own."""
+
+
+def openai_templates() -> tuple[str, ...]:
+    """OpenAI's eighty for ImageNet, in their order; see `imagenet_templates/ORIGIN.md`."""
+    file = importlib.resources.files("jclip.text") / "imagenet_templates" / "openai.txt"
+    return tuple(file.read_text("utf-8").splitlines())
 
 
 def read_templates(choice: str) -> tuple[str, ...]:
-    """`simple`, or those of a file, one a line.
+    """`simple`, `openai`, or those of a file, one a line.
 
     Raises:
         InputError: there is no such file, it holds none, or a line has not one `{}`.
     """
     if choice == "simple":
         return SIMPLE
+    if choice == "openai":
+        return openai_templates()
     path = Path(choice)
     if not path.is_file():
         raise InputError(
-            f"{choice}: neither simple nor a file of templates, one a line", argument="templates"
+            f"{choice}: neither simple, openai nor a file of templates, one a line",
+            argument="templates",
         )
     lines = [(n, line.strip()) for n, line in enumerate(lines_of(read_text(path)), 1)]
     lines = [(n, line) for n, line in lines if line]

@@ -56,7 +56,7 @@ def test_templates_of_a_file_and_no_check(run_experiment, photos, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--templates", "openai"), "neither simple nor a file of templates"),
+        (("--templates", "oppenai"), "neither simple, openai nor a file of templates"),
         (("--images", "nowhere"), "no such folder of images (see --images)"),
         (("--seed", "-1"), "-1: seeds are not negative (see --seed)"),
         (("--demo-scenes", "3"), "64 scenes or more"),
