@@ -44,7 +44,7 @@ from jclip.probes.region_tables import (
 from jclip.report import faults
 from jclip.report.faults import FaultChoice
 from jclip.report.fine_grained_page import fine_grained_page
-from jclip.report.region_faults import region_choices
+from jclip.report.region_faults import REPEATED, region_choices
 from jclip.report.region_page import region_finding, region_page, with_published
 from jclip.runs.box_features import read_box_features
 from jclip.runs.boxes import DEMO, BoxOptions
@@ -78,7 +78,7 @@ class Options:
         """What makes two runs the same; what features are of is a fact of the run."""
         seed = {"seed": self.boxes.seed}
         if self.features or self.embeddings:
-            return seed
+            return seed | {"repeated_positives": self.regions.repeated_positives}
         return seed | identity_of(self.model) | identity_of(self.regions) | self.boxes.identity()
 
 
@@ -94,9 +94,13 @@ def main(options: Options) -> int:
 
 
 def _judge_features(options: Options) -> int:
-    supplied = {folder: supplied_features(Path(folder)) for folder in options.embeddings}
+    stays = options.regions.repeats["repeated_positives"]
+    supplied = {
+        folder: supplied_features(Path(folder), repeated=stays) for folder in options.embeddings
+    }
     also = {folder: one.features for folder, one in supplied.items()}
-    read, seed = read_box_features(options.features, also), options.boxes.seed
+    read = read_box_features(options.features, also, repeated=stays)
+    seed = options.boxes.seed
     head = None
     if options.head is not None:
         head = load_head(options.head, allow_pickle=options.model.allow_pickle)
@@ -123,7 +127,7 @@ def _judge_features(options: Options) -> int:
         run.write("ranks", rank_table(results))
         run.note(*unlike_the_paper(results))
         page = fine_grained_page(summaries, comparisons)
-        return run.publish(page, rank_lines(summaries), _faults(list(read.values())))
+        return run.publish(page, rank_lines(summaries), _faults(list(read.values()), stays))
 
 
 def _judge_boxes(options: Options) -> int:
@@ -175,7 +179,7 @@ def _judge_boxes(options: Options) -> int:
         return run.publish(page, [region_finding(results, tests)], choices)
 
 
-def _faults(features: Sequence[Features]) -> list[FaultChoice]:
+def _faults(features: Sequence[Features], repeated: bool) -> list[FaultChoice]:
     """Which faults of the paper's code this run repeats: all that it has a choice in."""
     origins = [one.origin for one in features]
     return [
@@ -184,6 +188,7 @@ def _faults(features: Sequence[Features]) -> list[FaultChoice]:
         faults.TIES.choose(True, "in figures and tests; tables have both ways"),
         faults.FEW_NEGATIVES.choose(False, "counts in every table"),
         faults.MEDIAN.choose(False, "the paper's beside it"),
+        REPEATED.choose(repeated, "it stays" if repeated else "it is dropped"),
         faults.CHANCE.choose(False, "(n + 1) / 2 of n captions"),
     ]
 

@@ -85,6 +85,8 @@ class BoxTable:
 
     def without_repeated(self) -> "BoxTable":
         """The same without the right caption among the wrong ones of a box."""
+        if not self.repeated.any():
+            return self
         kept = (self.caption_rows >= 0) & ~self.repeated
         rows = [own[there].tolist() for own, there in zip(self.caption_rows, kept, strict=True)]
         return dataclasses.replace(self, caption_rows=padded_rows(rows))

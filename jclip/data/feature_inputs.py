@@ -115,6 +115,9 @@ def box_inputs(
             box cannot be cut out or fitted.
     """
     files = inspect_box_images(table, folder, pixel_limit)
+    notices = unlike_a_viewer(list(files.values()))
+    if repeated := int(table.repeated.any(axis=1).sum()):
+        notices.append(f"{repeated} boxes have their right caption among the wrong ones.")
     rows, box_squares = table.distinct()
     decoded = functools.lru_cache(_DECODED_AT_ONCE)(decode)
     squares = []
@@ -134,7 +137,7 @@ def box_inputs(
         data={**table.digests, "images": images_digest(files)},
         boxes=table,
         box_squares=box_squares,
-        notices=tuple(unlike_a_viewer(list(files.values()))),
+        notices=tuple(notices),
     )
 
 

@@ -94,8 +94,12 @@ def _plan(features: Features, digest: str) -> Plan:
     return make_plan(views, features.texts, [])._replace(digest=digest)
 
 
-def supplied_features(folder: Path) -> SuppliedFeatures:
+def supplied_features(folder: Path, *, repeated: bool = False) -> SuppliedFeatures:
     """Features of a folder that was exported, or of a folder in it, with what was embedded.
+
+    Args:
+        folder: with embeddings or scores.
+        repeated: see `read_features`.
 
     Raises:
         InputError: it was exported for another kind of probe or not at all, or see `read_supplied`
@@ -108,7 +112,7 @@ def supplied_features(folder: Path) -> SuppliedFeatures:
             f"{folder}: holds no plan of boxes or captions; experiments.export_views writes it for "
             "fine_grained_eval and retrieval_eval"
         )
-    model, features = read_supplied(folder), read_features(structure)
+    model, features = read_supplied(folder), read_features(structure, repeated=repeated)
     plan = _plan(features, features_digest(structure))
     matched = match(model, plan)
     identity = model.identity

@@ -152,8 +152,12 @@ def features_digest(folder: Path) -> str:
     return json_digest(SafetensorsTensors([folder / FEATURES_TENSORS]).metadata)
 
 
-def read_features(folder: Path) -> Features:
+def read_features(folder: Path, *, repeated: bool = False) -> Features:
     """Read a feature folder.
+
+    Args:
+        folder: that `write_features` wrote.
+        repeated: whether a box's right caption stays among its wrong ones, where files have it so.
 
     Raises:
         InputError: there is none, or a file is damaged: every digest is checked.
@@ -181,6 +185,7 @@ def read_features(folder: Path) -> Features:
         boxes, rows = _read_boxes(folder / _INDEX, texts, origin)
         of_image = dict(zip(rows.tolist(), range(len(rows)), strict=True))
         names = tuple(boxes.name(of_image[row]) for row in range(len(images)))
+        boxes = boxes if repeated else boxes.without_repeated()
         more = {"boxes": boxes, "box_images": rows}
     return Features(images, captions, names, texts, origin, **more)
 

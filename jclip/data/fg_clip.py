@@ -23,7 +23,7 @@ def read_fg_clip(path: Path) -> list[Box]:
     Raises:
         InputError: naming the file, the line and the field: not JSON, a field missing or of another
             type, a box of no size or outside of its image, no right caption or several, no wrong
-            one, or one twice; or the file is missing or has no line.
+            one other than the right, or one twice; or the file is missing or has no line.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such annotation file")
@@ -47,6 +47,8 @@ def _box(path: Path, number: int, line: str) -> Box:
     right, wrong = (_texts(entry, f"{kind}_expression", where) for kind in ("pos", "neg"))
     if len(right) != 1:
         raise InputError(f"{where}: field 'pos_expression' has {len(right)} captions, not one")
+    if {*wrong} == {*right}:
+        raise InputError(f"{where}: the only one of 'neg_expression' is the right caption")
     if len(set(wrong)) < len(wrong):
         raise InputError(f"{where}: field 'neg_expression' holds the same caption twice")
     return Box(path.stem, number, image, box, (*right, *wrong))

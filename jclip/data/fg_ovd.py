@@ -26,11 +26,13 @@ from jclip.files.digests import sha256
 def read_fg_ovd(*paths: Path) -> BoxTable:
     """The boxes of annotation files as one table, a set per file by its stem; all is checked.
 
+    The right caption may be among the wrong ones of a box: see `BoxTable.without_repeated`.
+
     Raises:
         InputError: naming the file, the entry by its id and the field: not JSON, a field missing or
             of another type, an id given twice, a reference to nothing, a box of no size or outside
-            of its image, a box without negatives, a negative that is the right caption or comes
-            twice, a caption that is blank; or two files have one name.
+            of its image, a box without negatives other than the right caption, a negative
+            that comes twice, a caption that is blank; or two files have one name.
     """
     names = [path.stem for path in paths]
     if repeated := [name for name in names if names.count(name) > 1]:
@@ -68,8 +70,8 @@ def _captions(entry: Mapping[str, Any], known: Mapping[int, str], where: str) ->
     negatives = [_referred(known, each, "neg_category_ids", where) for each in ids]
     if not negatives:
         raise InputError(f"{where}: field 'neg_category_ids' is empty")
-    if caption in negatives:
-        raise InputError(f"{where}: a negative in 'neg_category_ids' is the right caption")
+    if {*negatives} == {caption}:
+        raise InputError(f"{where}: the only one of 'neg_category_ids' is the right caption")
     if len(set(negatives)) < len(negatives):
         raise InputError(f"{where}: field 'neg_category_ids' holds the same caption twice")
     return caption, *negatives

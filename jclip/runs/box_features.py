@@ -9,15 +9,21 @@ from jclip.errors import InputError
 
 
 def read_box_features(
-    folders: Sequence[str], supplied: Mapping[str, Features]
+    folders: Sequence[str], supplied: Mapping[str, Features], *, repeated: bool = False
 ) -> dict[str, Features]:
     """The features of every folder, and those that were supplied, by the label that results have.
+
+    Args:
+        folders: of extract_features.
+        supplied: by folder.
+        repeated: see `read_features`.
 
     Raises:
         InputError: a folder holds no features of boxes, two are of different annotation files, or
             two have one label.
     """
-    read = {folder: read_features(Path(folder)) for folder in folders} | dict(supplied)
+    read = {folder: read_features(Path(folder), repeated=repeated) for folder in folders}
+    read |= supplied
     _check(read)
     return dict(zip(feature_labels(list(read.values())), read.values(), strict=True))
 

@@ -65,7 +65,7 @@ WRONG = [
     (("annotations", 0, "category_id"), 99, "annotation 1: field 'category_id' refers to 99"),
     (("annotations", 1, "neg_category_ids"), [4], "annotation 5: field 'neg_category_ids' refers"),
     (("annotations", 1, "neg_category_ids"), [], "field 'neg_category_ids' is empty"),
-    (("annotations", 1, "neg_category_ids"), [3], "is the right caption"),
+    (("annotations", 1, "neg_category_ids"), [3], "the only one of 'neg_category_ids'"),
     (("annotations", 1, "neg_category_ids"), [1, 1], "the same caption twice"),
     (("annotations", 1, "neg_category_ids"), ["1"], "refers to '1'"),
     (("annotations", 1, "id"), 1, "annotation 1: second entry with this id"),
@@ -117,8 +117,11 @@ def test_missing_fields_and_files_are_named(write, tmp_path):
 def test_equal_texts_under_two_ids_are_equal_captions(write):
     content = copy.deepcopy(CONTENT)
     content["categories"][1]["name"] = "A red cup."
-    with pytest.raises(InputError, match=r"annotation 1: a negative .* is the right caption"):
-        read_fg_ovd(write(content))
+    table = read_fg_ovd(write(content))
+    assert table.repeated.tolist() == [[False, True, False], [False, False, False]]
+    kept = table.without_repeated()
+    assert boxes_of(kept)[0].captions == ("A red cup.", "A green cup.")
+    assert boxes_of(kept)[1] == boxes_of(table)[1] and kept.without_repeated() is kept
 
 
 def test_a_box_may_fill_its_image_and_end_a_rounding_outside(write):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 
 import numpy as np
 import pyarrow.parquet
@@ -186,3 +187,26 @@ def test_features_that_do_not_belong_together_are_refused(evaluate, tmp_path):
     )
     status, _, said = evaluate([whole])
     assert status == 2 and "boxes with negatives are needed" in said
+
+
+def test_a_right_caption_among_the_wrong_ones_is_dropped_or_stays(evaluate):
+    features = make(0)
+    captions = features.boxes.caption_rows
+    hard = features.boxes.sets == "1_attributes"
+    captions[np.flatnonzero(hard)[:3], 4] = captions[np.flatnonzero(hard)[:3], 0]
+    for choice, counted, fault in (
+        ("corrected", 37, "it is dropped"),
+        ("reference", 40, "it stays"),
+    ):
+        status, out, said = evaluate([features], "--repeated-positives", choice, out=choice)
+        assert status == 0, said
+        ranks = pyarrow.parquet.read_table(out / "ranks.parquet").to_pylist()
+        last = [row for row in ranks if row["set"] == "1_attributes" and row["negatives"] == 10]
+        last = [row for row in last if row["rank"] is not None and row["rank"] == row["rank"]]
+        assert len(last) == counted
+        (made,) = (one for one in json.loads((out / "run.json").read_text())["faults"]
+                   if one["meaning"] == fault)  # fmt: skip
+        assert made["choice"] == choice
+    # Ties are against it, so with itself beside it a right caption is second at best.
+    first = [row["rank"] for row in last if row["annotation"] < 3]
+    assert min(first) >= 2
