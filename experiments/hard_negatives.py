@@ -172,7 +172,7 @@ def _report(
     blind: dict[tuple[str, str], FoilScores],
 ) -> int:
     """Tables and the page."""
-    left_out, counted = options.foils.left_out, options.foils.unwinnable == "reference"
+    left_out, counted = options.foils.relations_left_out, options.foils.unwinnable == "reference"
     run.write("summary", summary := summary_table(results, blind, left_out, options.seed))
     run.write("comparisons", comparisons := comparison_table(results, options.seed))
     run.write("classes", classes := class_table(results))

@@ -3,6 +3,7 @@
 Layouts: RAIVNLab/sugar-crepe, Sri-Harsha/scpp and mertyg/vision-language-models-are-bows.
 """
 
+import importlib.resources
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,12 @@ def read_aro(path: Path) -> FoilFile:
         )
     benchmark = "aro_relation" if relations else "aro_attribution"
     return FoilFile(benchmark, f"aro/{path.stem}", tuple(records))
+
+
+def aro_relations_left_out() -> tuple[str, ...]:
+    """The 157 relations that ARO's macro average leaves out; see `aro/ORIGIN.md`."""
+    file = importlib.resources.files("jclip.data") / "aro" / "relations_left_out.txt"
+    return tuple(file.read_text("utf-8").splitlines())
 
 
 def read_aro_order(path: Path) -> FoilFile:

@@ -91,7 +91,10 @@ def foil_page(summary: pa.Table, comparisons: pa.Table, classes: pa.Table) -> Pa
     )
     sections = [right, *([_tests(comparisons)] if len(comparisons) else []), ties]
     if len(classes):
-        text = "Ties against. ARO's macro average is over its groups, each weighing the same."
+        text = (
+            "Ties against. ARO's macro average is over its groups, each weighing the same, without "
+            "the relations of --left-out and pairs of attributes that are seen less than 25 times."
+        )
         table = page_table("Share of right records by group", classes, _CLASSES)
         sections.append(Section("By group", text, table, folded=True))
     title = page_title("Hard negatives", models)

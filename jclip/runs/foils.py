@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from jclip.data.foil_files import aro_relations_left_out
 from jclip.data.foil_sources import JOINT, KINDS, Foils, open_foils
 from jclip.data.foils import FoilSet
 from jclip.data.images import DEFAULT_PIXEL_LIMIT
@@ -18,6 +19,7 @@ from jclip.runs.options import Names, PixelLimit, Sources
 from jclip.runs.record import Silent
 from jclip.runs.run import Run
 
+ARO = "aro"
 # What `write_foil_sets` writes: layouts, and sets that are not called as the layout's are.
 _DEMO_SETS = ("sugar_crepe", "aro", "colorswap")
 _DEMO_NAMES = {"aro/demo_order": "demo/order", "colorswap/test": "demo/two_pictures"}
@@ -39,8 +41,9 @@ class FoilOptions:
     unwinnable: Choice = "corrected"
     """Foils that equal a right text of their record: counted as in the published code (reference),
     or left out."""
-    left_out: Names = ()
-    """Of ARO's relations those that its macro average leaves out, such as 'next to'."""
+    left_out: Names = (ARO,)
+    """Relations that the macro average of ARO's set leaves out: aro (its authors' 157), none, or
+    names, such as 'next to,near'."""
     joint: str = JOINT
     """Of half-truths, between the right text and the wrong detail; the paper's is not known."""
     demo_scenes: int = 400
@@ -56,6 +59,11 @@ class FoilOptions:
         """What makes two runs the same; fit and digests of files are facts of a run."""
         names = ["unwinnable", "left_out", "joint"] + ["demo_scenes"] * self.demo
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def relations_left_out(self) -> tuple[str, ...]:
+        """The relations that ARO's macro average leaves out, by name."""
+        return {(ARO,): aro_relations_left_out(), ("none",): ()}.get(self.left_out, self.left_out)
 
     def check(self) -> None:
         """Refuse options that do not fit together, which takes no file.
