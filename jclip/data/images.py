@@ -242,7 +242,8 @@ def _rgb(file: Path | io.BytesIO, label: str) -> np.ndarray:
         with Image.open(file) as image:
             # Pillow warns that it is dropped; `unlike_a_viewer` has told.
             image.info.pop("transparency", None)
-            return np.asarray(image.convert("RGB"))
+            # Of what is RGB already `convert` would make a copy, while other threads wait.
+            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever damaged data lead them to
