@@ -28,6 +28,7 @@ from benchmarks.compile_report.topology import (
     compiler_version,
     describe_topology,
     open_topology,
+    take_no_chip,
 )
 from benchmarks.sweep import SHIFTS
 from jclip.checkpoints import CheckpointDescription, describe_checkpoint
@@ -65,8 +66,7 @@ class Options:
 
 def main(options: Options) -> int:
     """Check, compile for one topology after the other, report."""
-    # Nothing runs, so nothing may take chips; and what compiling takes is one of the results.
-    jax.config.update("jax_platforms", "cpu")
+    # What compiling takes is one of the results.
     jax.config.update("jax_enable_compilation_cache", False)
     _check(options)
     name = f"random:{options.model}" if options.model in ARCHITECTURES else options.model
@@ -135,4 +135,6 @@ def _line(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    # Before `run_command` has JAX find its devices, and so load what compiles for others.
+    take_no_chip()
     run_command(Options, main, __doc__)

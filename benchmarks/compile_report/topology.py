@@ -53,6 +53,16 @@ class Topology:
         return Mesh(self.mesh.devices[:1], (DATA,))
 
 
+def take_no_chip() -> None:
+    """Have JAX compute on the CPU, and its plugins load without a chip, in order to compile for it.
+
+    Counts only before JAX is first asked for its devices, when it loads all plugins.
+    """
+    for variable, value in _ALONE.items():
+        os.environ.setdefault(variable, value)
+    jax.config.update("jax_platforms", "cpu")
+
+
 def describe_topology(name: str) -> Chip:
     """The chip of a topology, by name alone.
 
@@ -93,8 +103,7 @@ def open_topology(name: str) -> Topology:
     """
     chip = describe_topology(name)
     package, _ = compiler_version(chip)
-    for variable, value in _ALONE.items():
-        os.environ.setdefault(variable, value)
+    take_no_chip()
     try:
         devices = _stand_ins(chip, name)
     except (jax.errors.JaxRuntimeError, NotImplementedError) as error:

@@ -2,6 +2,9 @@ import csv
 import dataclasses
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,8 +48,22 @@ def report(tmp_path, capsys):
     return run
 
 
+def from_the_shell(topology, folder):
+    """The command as a person types it, where JAX has not been told to take the CPU alone."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("JAX_PLATFORMS", "XLA_FLAGS")}
+    command = [sys.executable, "-m", "benchmarks.compile_report", "--model", GOLDEN]
+    command += ["--views-per-chip", "16", "--topology", topology, "--out", str(folder)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1.0000 of the formula" in done.stdout and "Traceback" not in done.stderr
+
+
 class TestCompiled:
     pytestmark = for_tpus
+
+    def test_the_command_from_the_shell(self, tmp_path):
+        from_the_shell("v5e:2x2", tmp_path / "run")
 
     def test_a_sweep_in_rounds_fits_keeps_to_itself_and_follows_the_formula(
         self, report, monkeypatch
@@ -73,6 +90,9 @@ class TestCompiled:
 
 class TestCompiledForGPUs:
     pytestmark = for_gpus
+
+    def test_the_command_from_the_shell(self, tmp_path):
+        from_the_shell("h100:1", tmp_path / "run")
 
     def test_a_sweep_in_rounds_fits_keeps_to_itself_and_follows_the_formula(
         self, report, monkeypatch
