@@ -28,7 +28,7 @@ from jclip.runs.options import OutFolder
 from jclip.runs.run import Run, open_run
 from jclip.text.templates import prompts_of, read_templates
 
-from . import hard_negatives, keyword_probe, shift_sweep, zero_shot
+from . import hard_negatives, keyword_probe, panorama_score, shift_sweep, zero_shot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Options:
         tyro.conf.OmitArgPrefixes[
             Annotated[shift_sweep.Options, tyro.conf.subcommand("shift_sweep")]
             | Annotated[keyword_probe.Options, tyro.conf.subcommand("keyword_probe")]
+            | Annotated[panorama_score.Options, tyro.conf.subcommand("panorama_score")]
             | Annotated[Boxes, tyro.conf.subcommand("fine_grained_eval")]
             | Annotated[Captions, tyro.conf.subcommand("retrieval_eval")]
             | Annotated[hard_negatives.Options, tyro.conf.subcommand("hard_negatives")]
@@ -70,10 +71,14 @@ def main(options: Options) -> int:
     return _export_classes(own) if isinstance(own, zero_shot.Options) else _export_captioned(own)
 
 
-def _export_captioned(options: shift_sweep.Options | keyword_probe.Options) -> int:
+def _export_captioned(
+    options: shift_sweep.Options | keyword_probe.Options | panorama_score.Options,
+) -> int:
     """Views of sets of captioned images."""
     if isinstance(options, shift_sweep.Options):
         name, (sets, probe) = "shift_sweep", shift_sweep.probed(options)
+    elif isinstance(options, panorama_score.Options):
+        name, (sets, probe) = "panorama_score", panorama_score.probed(options)
     else:
         name, (sets, probe) = "keyword_probe", keyword_probe.probed(options)
     plan, out = plan_captions(sets, probe), options.output.out

@@ -22,6 +22,8 @@ import tyro
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.panorama_sets import pair_key, pair_sets, require_two_to_one
+from jclip.data.supplied import Probed, Supplied
+from jclip.images.fits import SUPPLIED
 from jclip.probes.panorama_distances import distance_rows
 from jclip.probes.panorama_pairs import (
     comparable_rows,
@@ -39,13 +41,15 @@ from jclip.probes.panorama_tables import (
     score_rows,
     set_rows,
 )
+from jclip.probes.panoramas import PanoramaProbe
+from jclip.probes.supplied_panoramas import fill_seams
 from jclip.report.faults import REFERENCE, activation_choice
 from jclip.report.panorama_faults import panorama_choices
 from jclip.report.panorama_tables import latex_table, set_line, wide_table
 from jclip.runs.command import DONE, DONE_WITH_FAILURES, run_command
-from jclip.runs.models import describe_models
-from jclip.runs.options import ModelOptions, OutputOptions
+from jclip.runs.options import Embeddings, ModelOptions, OutputOptions
 from jclip.runs.panorama_options import PanoramaOptions, ProtocolOptions
+from jclip.runs.probed import load_probed, probed_models
 from jclip.runs.processes import ProcessOptions
 from jclip.runs.run import Run, open_run
 from jclip.runs.sets import check_sets, score_sets
@@ -63,6 +67,7 @@ class Options:
     processes: tyro.conf.OmitArgPrefixes[ProcessOptions] = dataclasses.field(
         default_factory=ProcessOptions
     )
+    embeddings: Embeddings = ()
     alpha: float = 0.01
     """Level of the tests between generators."""
     seed: int = 0
@@ -72,10 +77,10 @@ class Options:
 def main(options: Options) -> int:
     """Check everything, then score, compare and tell; returns the exit status."""
     minimum_images(options.alpha)
-    probe = options.protocol.probe(options.image.prompt_prefix)
-    generators, real = options.image.open()
-    models = describe_models(options.model)
-    sets = [*generators, *([] if real is None else [real])]
+    sets, probe = probed(options)
+    real = sets[-1] if options.image.reference is not None else None
+    generators = sets if real is None else sets[:-1]
+    models = probed_models(options.model, options.embeddings)
     check_sets(sets, models, probe)
     probe.check(sets, models)
     require_two_to_one(sets)
@@ -91,11 +96,12 @@ def main(options: Options) -> int:
     ) as run:
         run.note(*lone_notices(sets), *pairing_notices(pairings, options.alpha))
         run.note(*(note for opened in generators for note in probe.left_out(opened)))
-        checkpoints = run.load(options.model, models)
+        if any(isinstance(model, Supplied) for model in models):
+            run.note(*probe.left_out_of_supplied())
         results = score_sets(
             run,
             sets,
-            checkpoints,
+            load_probed(run, options.model, models),
             probe,
             options.output,
             record_failures=options.image.record,
@@ -103,9 +109,17 @@ def main(options: Options) -> int:
         )
         if results is None:
             return DONE
+        fill_seams(results, sets, probe.seams)
         run.write("unpaired", unpaired := unpaired_rows(pairings, sets))
-        status = _report(options, run, results, sets, real)
+        status = _report(options, run, results, sets, real, models)
         return DONE_WITH_FAILURES if len(unpaired) else status
+
+
+def probed(options: Options) -> tuple[list[ImageSet], PanoramaProbe]:
+    """What is scored, the reference last, and how; no model is needed to know it."""
+    generators, real = options.image.open()
+    sets = [*generators, *([] if real is None else [real])]
+    return sets, options.protocol.probe(options.image.prompt_prefix)
 
 
 def _report(
@@ -114,6 +128,7 @@ def _report(
     results: Sequence[PanoramaScores],
     sets: Sequence[ImageSet],
     real: ImageSet | None,
+    models: Sequence[Probed],
 ) -> int:
     """Tables, statistics and the page."""
     # Drawing takes a second to import, and nothing before needs it.
@@ -142,9 +157,10 @@ def _report(
     (run.folder / "table.tex").write_text(latex_table(wide), encoding="utf-8")
     tables = PanoramaTables(summary, comparisons, distances, wide)
     page = panorama_page(scored, values, tables, sets, options.alpha)
-    overridden = any(r.identity.overridden for r in describe_models(options.model))
+    overridden = any(model.identity.overridden for model in models)
+    fits = list(dict.fromkeys(fit for r in scored for fit in r.fits if fit != SUPPLIED))
     choices = panorama_choices(
-        chosen, scored[0].fits, options.image.caption_order, distances=real is not None
+        chosen, fits, options.image.caption_order, distances=real is not None
     )
     choices.append(activation_choice(overridden, options.model.activation))
     return run.publish(page, [set_line(row) for row in wide.to_pylist()], choices)

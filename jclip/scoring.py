@@ -23,7 +23,7 @@ from jclip.images.boxes import crop_box
 from jclip.images.fits import OWN
 from jclip.images.sphere_fits import sphere_cameras
 from jclip.model import Model, rounded_plans
-from jclip.probes.outside import Encoder, OutsideModel
+from jclip.probes.outside import Encoder, OutsideModel, settled_model
 from jclip.probes.probe import stream_scores
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject
@@ -39,14 +39,7 @@ type Asked = Model | OutsideModel | Encoder
 
 
 def _settled(model: Any) -> Model | OutsideModel:
-    if isinstance(model, Model | OutsideModel):
-        return model
-    if isinstance(model, Encoder):
-        return OutsideModel(model)
-    raise TypeError(
-        f"model: a {type(model).__name__} where what jclip.load returns is meant, or what has "
-        "encode_image and encode_text"
-    )
+    return settled_model(model)
 
 
 def score(
@@ -112,7 +105,9 @@ def shift_scores(
         probe = ShiftProbe(widths, shifts, fits=(OWN,), views_per_step=_VIEWS_PER_STEP)
         texts = model.embed_texts(captions)
         # One panorama at a time: all of its views are there at once.
-        seen = [model.embed_pictures(probe.picture_views(decode(file))) for file in files]
+        seen = [
+            model.embed_pictures([*probe.picture_views(decode(file)).values()]) for file in files
+        ]
         return 100 * np.einsum("nve,ne->nv", np.stack(seen), texts)
     fit = model.settled_fit(fit, files)
     probe = ShiftProbe(widths, shifts, fits=(fit,), views_per_step=_VIEWS_PER_STEP)

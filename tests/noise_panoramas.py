@@ -9,10 +9,10 @@ LARGE = (256, 128)
 """Width and height of panoramas whose files are longer than what a digest reads of them."""
 
 
-def write_panoramas(folder, names, size=(64, 32), captions=True):
+def write_panoramas(folder, names, size=(64, 32), captions=True, seed=0):
     """Write a panorama of `size` (width, height) per name, and `captions.csv`; gives the folder."""
-    folder.mkdir(exist_ok=True)
-    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
     for name in names:
         pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / name)

@@ -113,6 +113,37 @@ class OutsideModel:
         return unit_rows(found)
 
 
+@runtime_checkable
+class Embedder(Protocol):
+    """What a `jclip.Model` is to code that only asks it for embeddings of length 1."""
+
+    name: str
+
+    def embed_files(self, files: Sequence[ImageFile], fit: Any) -> Any:
+        """`[N, D]` of images."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Any:
+        """`[M, D]` of texts."""
+        ...
+
+
+def settled_model(model: Any) -> Any:
+    """A model that gives embeddings, or an encoder in the place of one.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(model, Embedder):
+        return model
+    if isinstance(model, Encoder):
+        return OutsideModel(model)
+    raise TypeError(
+        f"model: a {type(model).__name__} where what jclip.load returns is meant, or what has "
+        "encode_image and encode_text"
+    )
+
+
 def encoded(
     method: str,
     encode: Callable[[Sequence[Any]], Any],
@@ -167,12 +198,12 @@ def _view(folder: Path, name: str) -> ImageFile:
     return ImageFile(name, path, height, width, digest="")
 
 
-def embed_folder(encoder: Encoder, folder: Path | str, out: Path | str | None = None) -> Path:
+def embed_folder(encoder: Any, folder: Path | str, out: Path | str | None = None) -> Path:
     """Embed what `export_views` wrote: `embeddings.safetensors` for `--embeddings`.
 
     Args:
         encoder: any object with `encode_image` (a list of RGB PIL images to `[N, D]`) and
-            `encode_text` (a list of texts to `[M, D]`), and perhaps a `name`.
+            `encode_text` (a list of texts to `[M, D]`), and perhaps a `name`; or from `jclip.load`.
         folder: that was exported.
         out: where to write instead of into that folder: a folder in it, one for each model.
 
@@ -181,12 +212,13 @@ def embed_folder(encoder: Encoder, folder: Path | str, out: Path | str | None = 
 
     Raises:
         InputError: the folder was not exported, or see `encoded`.
+        TypeError: the encoder is none.
 
     Example:
         >>> jclip.embed_folder(my_encoder, "runs/views").name
         'embeddings.safetensors'
     """
-    folder, out = Path(folder), Path(folder if out is None else out)
+    model, folder, out = settled_model(encoder), Path(folder), Path(folder if out is None else out)
     if not (folder / PLAN_FILE).is_file():
         raise InputError(f"{folder}: no {PLAN_FILE}; experiments.export_views writes it")
     plan, tables = read_json(folder / PLAN_FILE), {}
@@ -195,9 +227,8 @@ def embed_folder(encoder: Encoder, folder: Path | str, out: Path | str | None = 
             raise InputError(f"{folder}: no {stem}.csv; export the views again")
         tables[stem] = read_index([path]).texts_of(column)
     files = [_view(folder, name) for name in tables["images"]]
-    model = OutsideModel(encoder)
     tensors = {
-        "image_embeds": model.embed_files(files),
+        "image_embeds": model.embed_files(files, None),
         "text_embeds": model.embed_texts(tables["texts"]),
     }
     out.mkdir(parents=True, exist_ok=True)

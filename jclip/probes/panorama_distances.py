@@ -7,6 +7,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from jclip.data.panorama_folders import VIEWS
+from jclip.images.fits import SUPPLIED
 from jclip.probes.panorama_scores import PanoramaScores
 from jclip.statistics.set_distances import SetDistance, frechet_interval, mmd_interval, unit_rows
 
@@ -28,7 +29,7 @@ def distance_rows(
     Args:
         results: of the generators.
         references: of real panoramas, one by every model.
-        fit: under which the panorama was embedded as it is.
+        fit: under which the panorama was embedded as it is; of supplied embeddings, their own.
         rows: which panoramas of every generator, as many of each: the biased CMMD and the Frechet
             distance depend on how many there are.
         seed: of the bootstrap.
@@ -81,5 +82,5 @@ def _features(
 ) -> Float[np.ndarray, "m e"]:
     chosen = result.features if rows is None else result.features[list(rows)]
     if result.fits:
-        return chosen[:, result.fits.index(fit)]
+        return chosen[:, 0 if result.fits == (SUPPLIED,) else result.fits.index(fit)]
     return chosen.reshape(-1, chosen.shape[-1])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from jclip.data.panorama_folders import VIEWS
-from jclip.images import Fit
+from jclip.images.fits import SUPPLIED, SeenFit
 
 Protocol = Literal["jclip", "panfusion", "survey", "mvdiffusion"]
 Rescaling = Literal["corrected", "pinned", "twice", "reference"]
@@ -24,14 +24,14 @@ Text = Literal["whole", "views", "prefixed"]
 class Pictures:
     """Pictures that are made of a panorama, all by one program.
 
-    `kind` is `yaws` (the panorama turned, under a fit), `survey` (squashed, bilinear), `sphere`
-    (antialiased views), `panfusion` (their projection), `mvdiffusion` (views of 512 pixels, then as
-    a photo) or `stacked` (a generator's own eight pictures). `twice`: values in 0 .. 1 are divided
-    by 255 once more.
+    `kind` is `yaws` (the panorama turned, under a fit, or whole where that is `supplied`), `survey`
+    (squashed, bilinear), `sphere` (antialiased views), `panfusion` (their projection),
+    `mvdiffusion` (views of 512 pixels, then as a photo) or `stacked` (a generator's own eight
+    pictures). `twice`: values in 0 .. 1 are divided by 255 once more.
     """
 
     kind: Literal["yaws", "survey", "sphere", "panfusion", "mvdiffusion", "stacked"]
-    fit: Fit = "squash"
+    fit: SeenFit = "squash"
     twice: bool = False
 
     def count(self, cameras: int) -> int:
@@ -57,9 +57,18 @@ class Measure:
         return [f"{self.name}/{k}" for k in range(len(self.rows))]
 
 
+SUPPLIED_PICTURES = (
+    Pictures("yaws", SUPPLIED),
+    Pictures("sphere"),
+    Pictures("mvdiffusion"),
+    Pictures("stacked"),
+)
+"""Those that an encoder elsewhere can be shown: the others fix what a network sees."""
+
+
 def measures_of(
     protocols: Sequence[Protocol],
-    fits: Sequence[Fit],
+    fits: Sequence[SeenFit],
     rescaling: Sequence[Rescaling],
     seam_views: int,
     *,

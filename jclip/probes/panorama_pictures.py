@@ -21,7 +21,8 @@ from jclip.images.sphere import SphereView, plan_sphere, sphere_views
 from jclip.models.unit_norm import normalised
 from jclip.probes.panorama_measures import YAWS, Measure, Pictures
 
-_MVDIFFUSION_SIDE = 512
+MVDIFFUSION_SIDE = 512
+"""Of MVDiffusion's views, in pixels."""
 
 
 @functools.cache
@@ -51,7 +52,7 @@ def plan_pictures(
             return plan, photo(*plan.columns.shape[1:])
         if own.kind == "stacked":
             return (photo(height // VIEWS, width),)
-        around, side = cameras[:VIEWS], _MVDIFFUSION_SIDE
+        around, side = cameras[:VIEWS], MVDIFFUSION_SIDE
         return plan_sphere(height, width, around, side, 1), photo(side, side)
 
     return replicate(local_mesh(), tuple(plans(own) for own in pictures))
@@ -124,7 +125,9 @@ def measure_panoramas(
     drawn = [draw_pictures(own, panoramas, p, size) for own, p in zip(pictures, plans, strict=True)]
     embedded = dict(zip(pictures, _embed(clip, pictures, drawn, image_config), strict=True))
     unit = {own: _mean_of_parts(e) for own, e in embedded.items()}
-    parts = [_cosines(unit[m.pictures][:, np.array(m.rows)], _texts_of(m, texts)) for m in measures]
+    parts = [
+        _cosines(unit[m.pictures][:, np.array(m.rows)], texts[:, text_columns(m)]) for m in measures
+    ]
     n = len(panoramas)
     scores = jnp.concatenate(parts, axis=1) if parts else jnp.zeros((n, 0))
     if not turned:
@@ -162,11 +165,10 @@ def _mean_of_parts(embedded: Float[Array, "n v t e"]) -> Float[Array, "n v e"]:
     return unit[:, :, 0] if unit.shape[2] == 1 else normalised(unit.mean(axis=2))
 
 
-def _texts_of(measure: Measure, texts: Float[Array, "n k e"]) -> Float[Array, "n _ e"]:
-    if measure.text == "whole":
-        return texts[:, :1]
-    first = 1 if measure.text == "views" else 1 + VIEWS
-    return texts[:, first : first + VIEWS]
+def text_columns(measure: Measure) -> slice:
+    """Which of a panorama's texts a measure's pictures are scored against, one or one each."""
+    first = {"whole": 0, "views": 1, "prefixed": 1 + VIEWS}[measure.text]
+    return slice(first, first + (1 if measure.text == "whole" else VIEWS))
 
 
 def _cosines(views: Float[Array, "n v e"], texts: Float[Array, "n #v e"]) -> Float[Array, "n v"]:

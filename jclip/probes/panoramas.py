@@ -4,19 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int64, UInt8
 
-from jclip.checkpoints import CheckpointDescription
 from jclip.data.image_sets import ImageSet
 from jclip.data.panorama_folders import VIEW_PREFIX, VIEWS
 from jclip.data.pipeline import Batch
+from jclip.data.supplied import Probed, Supplied
+from jclip.data.supplied_rows import Embedded, Scored
 from jclip.distributed import local_mesh, shard_batch
 from jclip.errors import InputError
 from jclip.images import Fit
+from jclip.images.fits import SUPPLIED, SeenFit
 from jclip.images.sphere import SphereView, ring
 from jclip.images.sphere_samples import sample_offsets
 from jclip.probes.discontinuity import EIGHTHS, discontinuity_scores, panoeval_discontinuity
 from jclip.probes.panorama_measures import (
+    SUPPLIED_PICTURES,
     YAWS,
     Measure,
     Pictures,
@@ -26,8 +29,10 @@ from jclip.probes.panorama_measures import (
 )
 from jclip.probes.panorama_pictures import measure_panoramas, plan_pictures
 from jclip.probes.panorama_scores import PanoramaScores
+from jclip.probes.panorama_views import labelled_pictures, picture_labels
 from jclip.probes.probe import CaptionProbe
 from jclip.probes.subjects import Subject
+from jclip.probes.supplied_panoramas import score_supplied
 
 SEAM_YAW = 180.0
 
@@ -91,17 +96,15 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         pictures = {m.pictures for m in self._measures(captioned=True, stacked=False)}
         return sum(own.count(len(self.cameras)) for own in pictures)
 
-    def results(
-        self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]
-    ) -> list[PanoramaScores]:
+    def results(self, sets: Sequence[ImageSet], models: Sequence[Probed]) -> list[PanoramaScores]:
         """Results still to be filled, for every set and model."""
-        self._widths = {m.identity.name: m.config.embedding_width for m in models}
+        self._widths = {model.identity.name: _width(model) for model in models}
         return super().results(sets, models)
 
-    def empty(self, opened: ImageSet, model: str, fit: Fit) -> PanoramaScores:
+    def empty(self, opened: ImageSet, model: str, fit: SeenFit) -> PanoramaScores:
         """One result still to be filled."""
-        measures = self.measures(opened)
-        fits = () if opened.stacked else self.turned
+        measures = self.measures(opened, fit)
+        fits = () if opened.stacked else self._turned(fit)
         n, width = len(opened.images), self._widths[model]
         embedded = VIEWS if opened.stacked else len(fits)
         return PanoramaScores.empty(
@@ -115,22 +118,31 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
             seams=np.full((n, EIGHTHS + 1), np.nan),
         )
 
-    def measures(self, opened: ImageSet) -> tuple[Measure, ...]:
-        """All that can be measured of a set; none if its pictures serve no chosen protocol."""
-        return self._measures(captioned=bool(opened.view_captions), stacked=opened.stacked)
+    def measures(self, opened: ImageSet, fit: SeenFit = "squash") -> tuple[Measure, ...]:
+        """All that can be measured of a set; none if its pictures serve no chosen protocol.
 
-    def _measures(self, *, captioned: bool, stacked: bool) -> tuple[Measure, ...]:
-        seam = len(self.cameras) - VIEWS
-        return measures_of(
+        Under the fit `supplied` what an encoder elsewhere can be shown.
+        """
+        captioned, stacked = bool(opened.view_captions), opened.stacked
+        return self._measures(fit, captioned=captioned, stacked=stacked)
+
+    def _measures(
+        self, fit: SeenFit = "squash", *, captioned: bool, stacked: bool
+    ) -> tuple[Measure, ...]:
+        every = measures_of(
             self.protocols,
-            self.turned,
-            self.rescaling,
-            seam,
+            self._turned(fit),
+            ("corrected",) if fit == SUPPLIED else self.rescaling,
+            len(self.cameras) - VIEWS,
             captioned=captioned,
             stacked=stacked,
         )
+        return tuple(m for m in every if fit != SUPPLIED or m.pictures in SUPPLIED_PICTURES)
 
-    def check(self, sets: Sequence[ImageSet], models: Sequence[CheckpointDescription]) -> None:
+    def _turned(self, fit: SeenFit) -> tuple[SeenFit, ...]:
+        return (SUPPLIED,) if fit == SUPPLIED else self.turned
+
+    def check(self, sets: Sequence[ImageSet], models: Sequence[Probed]) -> None:
         """Refuse what could only fail after the expensive part.
 
         Raises:
@@ -144,11 +156,74 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
                     argument="protocols",
                 )
         for model in models:
+            if isinstance(model, Supplied):
+                continue
             if not isinstance(model.image_config.size, int):
                 raise InputError(
                     f"{model.identity.name}: takes images of every shape; views of panoramas are "
                     "squares"
                 )
+
+    def check_supplied(self) -> None:
+        """Refuse choices of how pictures are prepared where all models are supplied embeddings.
+
+        Raises:
+            InputError: one is made, other than the default.
+        """
+        made = {"rescaling": self.rescaling != ("corrected",), "long_captions": self.cut_ends}
+        for option in (name for name, chosen in made.items() if chosen):
+            raise InputError(f"{option}: of checkpoints, and embeddings are supplied", option)
+
+    def view_labels(self, opened: ImageSet) -> tuple[str, ...]:
+        """Of every picture that is embedded of an image, each once."""
+        kinds = dict.fromkeys(m.pictures for m in self.measures(opened, SUPPLIED))
+        labels = [label for own in kinds for label in picture_labels(own, self.cameras)]
+        return tuple(dict.fromkeys(labels))
+
+    def picture_views(
+        self, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+        """The panorama at eight yaws and its views; or a generator's own pictures."""
+        stacked = _is_stack(pixels[None].shape)
+        measures = self._measures(SUPPLIED, captioned=True, stacked=stacked)
+        found: dict[str, np.ndarray] = {}
+        for own in dict.fromkeys(m.pictures for m in measures):
+            found |= labelled_pictures(own, pixels, self.cameras, self.samples)
+        return found
+
+    def fill_supplied(
+        self,
+        result: PanoramaScores,
+        opened: ImageSet,
+        supplied: Embedded | Scored,
+        views: Int64[np.ndarray, "n v"],
+        texts: Int64[np.ndarray, "n k"],
+    ) -> None:
+        """Scores, orbits and features; seams need no model, see `fill_seams`.
+
+        Raises:
+            InputError: scores are supplied, of which there is no mean over yaws.
+        """
+        if isinstance(supplied, Scored):
+            raise InputError(
+                f"{supplied.name}: scores, of which there is no mean over yaws; panorama_score "
+                "takes embeddings"
+            )
+        measures, labels = self.measures(opened, SUPPLIED), self.view_labels(opened)
+        at = {label: views[:, place] for place, label in enumerate(labels)}
+        rows = [
+            [at[label] for label in picture_labels(one.pictures, self.cameras)] for one in measures
+        ]
+        score_supplied(result, supplied, measures, rows, texts, self.orbit)
+
+    def left_out_of_supplied(self) -> list[str]:
+        """What of the chosen protocols is not for embeddings that were supplied."""
+        names = ["panfusion.CS", "panfusion.rot_CS"] * ("panfusion" in self.protocols)
+        names += ["survey.corrected"] * ("survey" in self.protocols)
+        return [
+            f"Of supplied embeddings no {', '.join(names)}: these say how a panorama becomes a "
+            "square, which is the encoder's own matter; plain.supplied is of the whole panorama."
+        ] * bool(names)
 
     def left_out(self, opened: ImageSet) -> list[str]:
         """What of the chosen protocols a set has no captions for."""
@@ -187,13 +262,21 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
             orbit=self.orbit,
             image_config=config,
         )
-        return *found, self._seams(batch.pixels)
+        return *found, self.seams(batch.pixels)
 
-    def _seams(self, pixels: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 9"]:
+    def seams(self, pixels: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 9"]:
+        """The Discontinuity Score at all eighths of a turn, and PanoEval's if it was asked for."""
         if _is_stack(pixels.shape):
             return np.zeros((len(pixels), EIGHTHS + 1))
         theirs = [panoeval_discontinuity(one) if self.panoeval else 0.0 for one in pixels]
         return np.column_stack([discontinuity_scores(pixels), theirs])
+
+
+def _width(model: Probed) -> int:
+    """Of a model's embeddings; where scores are supplied there are none."""
+    if not isinstance(model, Supplied):
+        return model.config.embedding_width
+    return 0 if model.images is None else model.images.values.shape[1]
 
 
 def _is_stack(shape: Sequence[int]) -> bool:

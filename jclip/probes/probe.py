@@ -7,12 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int64, UInt8
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.pipeline import Batch
 from jclip.data.supplied import Probed
+from jclip.data.supplied_rows import Embedded, Scored
 from jclip.distributed import local_mesh, shard_batch
+from jclip.errors import InputError
 from jclip.images.fits import OWN, FitOption, SeenFit, seen_fits
 from jclip.probes.embed import check_orbit, device_plans, embed_views, one_behind, orbit_shifts
 from jclip.probes.scores import Scores
@@ -80,12 +82,63 @@ class CaptionProbe[Result: Scores]:
         """One prompt for each image."""
         return [[self.prompt_prefix + caption] for caption in opened.captions]
 
-    def picture_views(self, pixels: UInt8[np.ndarray, "h w 3"]) -> list[UInt8[np.ndarray, "h w 3"]]:
-        """The views of one image as pictures, for an encoder elsewhere: here, the image as it is.
+    def view_labels(self, opened: ImageSet) -> tuple[str, ...]:
+        """What tells the views of an image apart that an encoder elsewhere sees; "" of one alone.
 
-        A probe of several views says here, too, what they are.
+        Raises:
+            InputError: the probe does not say what its views are as pictures.
         """
-        return [pixels]
+        if self.orbit > 1:
+            raise InputError(
+                "orbit: means over it are not made of views that are exported", "orbit"
+            )
+        if self.views == 1:
+            return ("",)
+        if type(self).picture_views is CaptionProbe.picture_views:
+            raise InputError(
+                f"{type(self).__name__}: its views are no pictures that could be exported"
+            )
+        return self.columns
+
+    def picture_views(
+        self, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+        """The views of one image as pictures, by their labels: here, the image as it is.
+
+        For an encoder elsewhere. A probe of several views says here, too, what they are.
+        """
+        return {"": pixels}
+
+    def check_supplied(self) -> None:
+        """Refuse what means nothing where all models are supplied embeddings.
+
+        Raises:
+            InputError: a fit is asked for.
+        """
+        if self.fits != (OWN,):
+            raise InputError("fits: how images are fitted is the supplied embeddings' own", "fits")
+
+    def fill_supplied(
+        self,
+        result: Result,
+        opened: ImageSet,
+        supplied: Embedded | Scored,
+        views: Int64[np.ndarray, "n v"],
+        texts: Int64[np.ndarray, "n k"],
+    ) -> None:
+        """Write into a result what follows from supplied embeddings or scores.
+
+        Args:
+            result: of one supplied model.
+            opened: the set that it is of.
+            supplied: in a plan's order.
+            views: of every image the plan's rows of its views, as `view_labels` has them.
+            texts: and of its prompts.
+
+        Raises:
+            InputError: a score is missing.
+        """
+        result.values[:] = supplied.scores(views, texts)
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every view: here, of the image as it is."""

@@ -197,10 +197,12 @@ class ShiftProbe(CaptionProbe[ShiftScores]):
             orbit=self.orbit,
         )
 
-    def picture_views(self, pixels: UInt8[np.ndarray, "h w 3"]) -> list[UInt8[np.ndarray, "h w 3"]]:
+    def picture_views(
+        self, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
         """The whole panorama at every shift, and flipped as one more."""
         turned = [np.roll(pixels, shift, axis=1) for shift in self.shifts[pixels.shape[1]]]
-        return turned + [pixels[:, ::-1]] * self.mirror
+        return dict(zip(self.columns, [*turned, *[pixels[:, ::-1]] * self.mirror], strict=True))
 
     def embed(self, subject: Subject, pixels: UInt8[Array, "n h w 3"]) -> Float[Array, "n v e"]:
         """Normalised embeddings of every shift, and of the flipped panorama as one more."""

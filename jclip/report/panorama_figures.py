@@ -31,7 +31,12 @@ class ShownPanorama:
     seam: UInt8[np.ndarray, "s t 3"]
 
 
-def yaw_figure(results: Sequence[PanoramaScores], fit: str) -> Figure:
+def shown_fit(result: PanoramaScores) -> str:
+    """The fit whose yaws are shown: `squash`, or else the first that there is."""
+    return "squash" if "squash" in result.fits else result.fits[0]
+
+
+def yaw_figure(results: Sequence[PanoramaScores]) -> Figure:
     """Mean score at each of the eight yaws by generator, a panel per model, with quartiles."""
     models = list(dict.fromkeys(result.model for result in results))
     y = "score minus the panorama's own mean"
@@ -39,7 +44,7 @@ def yaw_figure(results: Sequence[PanoramaScores], fit: str) -> Figure:
     sets = list(dict.fromkeys(result.image_set for result in results))
     for result in results:
         panel = axes[models.index(result.model)]
-        scores = result.pictures_of(f"yaws.{fit}")
+        scores = result.pictures_of(f"yaws.{shown_fit(result)}")
         change = scores - scores.mean(axis=1, keepdims=True)
         change = np.concatenate([change, change[:, :1]], axis=1)
         yaws = np.arange(change.shape[1]) * 45

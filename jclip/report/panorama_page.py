@@ -20,6 +20,7 @@ from jclip.report.panorama_figures import (
     difference_figure,
     panorama_figure,
     seam_figure,
+    shown_fit,
     shown_panoramas,
     yaw_figure,
 )
@@ -223,16 +224,16 @@ def _figures(results: Sequence[PanoramaScores], sets: Sequence[ImageSet]) -> lis
         for one in sets
         if not one.stacked
     ]
-    fit = "squash" if "squash" in results[0].fits else results[0].fits[0]
+    fits = " and ".join(dict.fromkeys(map(shown_fit, results)))
     return [
         Section(
             "Around the turn",
             "",
             Illustration(
                 "score-against-yaw",
-                f"Score of the panorama turned to the right, fit {fit}: median and quartiles of "
+                f"Score of the panorama turned to the right, fit {fits}: median and quartiles of "
                 "the difference from the panorama's mean over yaws.",
-                png(yaw_figure(results, fit)),
+                png(yaw_figure(results)),
             ),
             Illustration(
                 "seam",
@@ -251,7 +252,8 @@ def _shown(
     opened = {one.name: one for one in sets}
     figures = []
     for result, own in zip(results, values, strict=True):
-        by = next((name for name in ("orbit.squash", "orbit.crop") if name in own), None)
+        known = ("orbit.squash", "orbit.crop", "orbit.supplied")
+        by = next((name for name in known if name in own), None)
         if by is None or result.model != results[0].model:
             continue
         shown = shown_panoramas(result, own, opened[result.image_set], by, EXCESS)

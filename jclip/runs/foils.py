@@ -63,7 +63,9 @@ class FoilOptions:
     @property
     def relations_left_out(self) -> tuple[str, ...]:
         """The relations that ARO's macro average leaves out, by name."""
-        return {(ARO,): aro_relations_left_out(), ("none",): ()}.get(self.left_out, self.left_out)
+        if self.left_out == (ARO,):
+            return aro_relations_left_out()
+        return () if self.left_out == ("none",) else self.left_out
 
     def check(self) -> None:
         """Refuse options that do not fit together, which takes no file.

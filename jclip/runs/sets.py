@@ -14,11 +14,11 @@ from jclip.data.supplied import Probed, Supplied
 from jclip.data.supplied_rows import match
 from jclip.distributed import own_share
 from jclip.errors import InputError, RunStopped
-from jclip.images.fits import OWN, fits_of
+from jclip.images.fits import fits_of
 from jclip.probes.probe import CaptionProbe, stream_scores
 from jclip.probes.scores import Scores, fill_scores, score_table, sigmoid_of
 from jclip.probes.subjects import make_subjects
-from jclip.probes.view_plans import plan_captions, supplied_values
+from jclip.probes.view_plans import fill_supplied, plan_captions
 from jclip.runs.options import OutputOptions
 from jclip.runs.run import Run
 
@@ -43,8 +43,8 @@ def check_sets(sets: Sequence[ImageSet], models: Sequence[Probed], probe: Captio
         for image in opened.images:
             shapes.setdefault((image.height, image.width), f"{opened.name}, {image.name}")
     supplied = [model for model in models if isinstance(model, Supplied)]
-    if supplied and len(supplied) == len(models) and probe.fits != (OWN,):
-        raise InputError("fits: how images are fitted is the supplied embeddings' own", "fits")
+    if supplied and len(supplied) == len(models):
+        probe.check_supplied()
     _fill_supplied(probe.results(sets, supplied), supplied, sets, probe)
     for model in models:
         if isinstance(model, Supplied):
@@ -123,10 +123,8 @@ def _fill_supplied(
         return
     plan = plan_captions(sets, probe)
     for model in supplied:
-        values = supplied_values(match(model, plan), plan, sets, probe)
-        for result in results:
-            if result.model == model.identity.name:
-                result.values[:] = values[result.image_set]
+        own = [result for result in results if result.model == model.identity.name]
+        fill_supplied(own, match(model, plan), plan, sets, probe)
 
 
 def _score_set(
