@@ -9,7 +9,13 @@ from jaxtyping import Float
 from jclip.data.panorama_folders import VIEWS
 from jclip.images.fits import SUPPLIED
 from jclip.probes.panorama_scores import PanoramaScores
-from jclip.statistics.set_distances import SetDistance, frechet_interval, mmd_interval, unit_rows
+from jclip.statistics.set_distances import (
+    FEWEST_RESAMPLED,
+    SetDistance,
+    frechet_interval,
+    mmd_interval,
+    unit_rows,
+)
 
 DISTANCES = ("CMMD", "CMMD.unbiased", "CLIP-Frechet")
 
@@ -60,6 +66,11 @@ def distance_rows(
                 f"{result.image_set}, {result.model}: no Frechet distance; {fewest} {kind} of "
                 f"{smaller} give no covariance of {width} dimensions, which takes {width + 1}."
             )
+        if fewest < group * FEWEST_RESAMPLED and distances:
+            notices.append(
+                f"{result.image_set}: no interval of distances; {fewest // group} panoramas of "
+                f"{smaller} are too few to resample, {FEWEST_RESAMPLED} are the fewest."
+            )
         found += [
             {
                 "image_set": result.image_set,
@@ -69,8 +80,8 @@ def distance_rows(
                 "n": len(first) // group,
                 "n_reference": len(second) // group,
                 "distance": one.value,
-                "low": one.low,
-                "high": one.high,
+                "low": None if np.isnan(one.low) else one.low,
+                "high": None if np.isnan(one.high) else one.high,
             }
             for name, one in distances.items()
         ]

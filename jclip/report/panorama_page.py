@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from jclip.data.image_sets import ImageSet
 from jclip.data.panorama_sets import pair_key
+from jclip.images.fits import SUPPLIED
 from jclip.probes.panorama_scores import PanoramaScores
 from jclip.probes.panorama_tables import EXCESS, common_rows
 from jclip.report.page import Column, Illustration, Page, Section, page_title
@@ -148,9 +149,10 @@ def _finding(tables: PanoramaTables, alpha: float) -> str:
 
 
 def _alone(row: Mapping[str, Any]) -> str:
+    kinds, fits = ("orbit", "yaw_range"), ("squash", SUPPLIED)
     said = [
         f"{HEADINGS[name]} {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
-        for name in ("orbit.squash", "yaw_range.squash", EXCESS)
+        for name in (*(f"{kind}.{fit}" for fit in fits for kind in kinds), EXCESS)
         if row.get(name) is not None
     ]
     if not said and row.get("mvdiffusion.CS") is not None:

@@ -114,12 +114,16 @@ def set_line(row: Mapping[str, Any]) -> str:
     """A generator's row of the wide table in a line of text."""
     main = [name for name in MAIN if row.get(name) is not None]
     said = [
-        f"{HEADINGS.get(name, name)} {row[name]:{_format(name)}} "
-        f"({row[f'{name}_low']:{_format(name)}} to {row[f'{name}_high']:{_format(name)}})"
+        f"{HEADINGS.get(name, name)} {row[name]:{_format(name)}}{_interval(row, name)}"
         for name in (*(main or _OF_VIEWS), "CMMD.unbiased")
         if row.get(name) is not None
     ]
     return f"{row['image_set']}, {row['model']}, {row['n']} panoramas: {'; '.join(said)}"
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "" if low is None else f" ({low:{_format(name)}} to {high:{_format(name)}})"
 
 
 def _format(name: str) -> str:
@@ -129,8 +133,11 @@ def _format(name: str) -> str:
 def _cell(row: Mapping[str, Any], name: str) -> str:
     if row[name] is None:
         return "--"
-    mean, low, high = (f"{row[k]:{_format(name)}}" for k in (name, f"{name}_low", f"{name}_high"))
-    return rf"{mean} {{\scriptsize ({low}, {high})}}"
+    mean, *ends = (
+        None if row[key] is None else f"{row[key]:{_format(name)}}"
+        for key in (name, f"{name}_low", f"{name}_high")
+    )
+    return f"{mean}" if None in ends else rf"{mean} {{\scriptsize ({', '.join(map(str, ends))})}}"
 
 
 def _escaped(text: str) -> str:

@@ -14,11 +14,13 @@ from jaxtyping import Float
 from jclip.statistics.intervals import check_confidence
 
 SIGMA, SCALE = 10.0, 1000.0
+FEWEST_RESAMPLED = 6
+"""Of fewer panoramas in a set a bootstrap knows too little: there is no interval."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SetDistance:
-    """A distance between two sets, with a bootstrap interval of both."""
+    """A distance between two sets, with a bootstrap interval of both; NaN where there is none."""
 
     value: float
     low: float
@@ -86,6 +88,8 @@ def mmd_interval(
 ) -> SetDistance:
     """`mmd` with a bootstrap interval; the kernel is computed once for all resamples.
 
+    Of sets of fewer than `FEWEST_RESAMPLED` groups there is no interval.
+
     Copies of one vector in a resample are no pair of two vectors for the unbiased estimate. Every
     `group` vectors, as the views of one scene, are drawn together.
 
@@ -95,6 +99,8 @@ def mmd_interval(
     """
     value = mmd(first, second, biased=biased)
     n, m = len(first), len(second)
+    if min(n, m) < group * FEWEST_RESAMPLED:
+        return SetDistance(value, np.nan, np.nan)
     kernel = _kernel(np.concatenate([first, second]))
     generator = np.random.default_rng(seed)
 
@@ -120,10 +126,14 @@ def frechet_interval(
 ) -> SetDistance:
     """`frechet_distance` with a bootstrap interval; every `group` vectors are drawn together.
 
+    Of sets of fewer than `FEWEST_RESAMPLED` groups there is no interval.
+
     Raises:
         InputError: confidence outside (0, 1).
         ValueError: see `frechet_distance`.
     """
+    if min(len(first), len(second)) < group * FEWEST_RESAMPLED:
+        return SetDistance(frechet_distance(first, second), np.nan, np.nan)
     generator = np.random.default_rng(seed)
 
     def drawn(vectors: np.ndarray) -> np.ndarray:

@@ -84,3 +84,15 @@ def test_vectors_of_a_group_are_drawn_together(interval):
     widths = [found.high - found.low for found in (one, copies, apart)]
     assert widths[1] == pytest.approx(widths[0], rel=0.15)
     assert widths[2] < 0.75 * widths[1]
+
+
+@pytest.mark.parametrize(
+    ("interval", "distance"), [(mmd_interval, mmd), (frechet_interval, frechet_distance)]
+)
+def test_few_panoramas_have_a_distance_and_no_interval(interval, distance):
+    first, second = np.random.default_rng(0).normal(size=(2, 48, 3))
+    for count, group in ((5, 1), (40, 8)):
+        found = interval(first[:count], second, group=group)
+        assert found.value == distance(first[:count], second)
+        assert np.isnan(found.low) and np.isnan(found.high)
+    assert np.isfinite(interval(first[:6], second).low)
