@@ -114,14 +114,17 @@ def test_the_fit_is_the_encoders():
             ask()
 
 
-def test_other_objects_are_refused():
+def test_other_objects_are_refused(tmp_path):
     with pytest.raises(TypeError, match="object"):
         jclip.score(object(), IMAGES, TEXTS)
-
-
-def test_only_exported_folders_are_embedded(tmp_path):
-    with pytest.raises(jclip.InputError, match=r"no plan.json; experiments.export_views writes it"):
-        jclip.embed_folder(ENCODER, tmp_path)
+    # A network has methods of these names, of normalised pixels and token ids; a class, of nothing.
+    for other, name in ((Histogram, "type"), (jclip.load_clip("demo"), "CLIP")):
+        for ask in (
+            lambda other=other: jclip.score(other, IMAGES, TEXTS),
+            lambda other=other: jclip.embed_folder(other, tmp_path),
+        ):
+            with pytest.raises(TypeError, match=f"a {name} where what jclip.load returns is meant"):
+                ask()
 
 
 def test_a_probe_has_to_say_what_its_views_are():
