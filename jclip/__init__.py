@@ -7,11 +7,11 @@ from jclip.errors import InputError
 
 if TYPE_CHECKING:
     from jclip.checkpoints import Checkpoint, load_checkpoint, load_clip, save_clip
+    from jclip.exported_views import embed_folder
     from jclip.images import circular_shift, plan_views, preprocess, shift_views
     from jclip.loading import load
     from jclip.model import Model
     from jclip.models import CLIP, CLIPConfig
-    from jclip.probes.outside import embed_folder
     from jclip.scoring import caption_ranks, panorama_scores, score, shift_scores, zero_shot
 
 __all__ = [
@@ -38,11 +38,11 @@ __all__ = [
 
 _HOMES = {
     "jclip.checkpoints": ("Checkpoint", "load_checkpoint", "load_clip", "save_clip"),
+    "jclip.exported_views": ("embed_folder",),
     "jclip.images": ("circular_shift", "plan_views", "preprocess", "shift_views"),
     "jclip.loading": ("load",),
     "jclip.model": ("Model",),
     "jclip.models": ("CLIP", "CLIPConfig"),
-    "jclip.probes.outside": ("embed_folder",),
     "jclip.scoring": ("caption_ranks", "panorama_scores", "score", "shift_scores", "zero_shot"),
 }
 

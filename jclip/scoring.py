@@ -23,7 +23,8 @@ from jclip.images.boxes import crop_box
 from jclip.images.fits import OWN
 from jclip.images.sphere_fits import sphere_cameras
 from jclip.model import Model, rounded_plans
-from jclip.probes.outside import Encoder, OutsideModel, settled_model
+from jclip.models import CLIP
+from jclip.probes.outside import Encoder, OutsideModel
 from jclip.probes.probe import stream_scores
 from jclip.probes.shift import ShiftProbe
 from jclip.probes.subjects import Subject
@@ -38,8 +39,21 @@ type Asked = Model | OutsideModel | Encoder
 """What `jclip.load` returns, or any object with `encode_image` and `encode_text`."""
 
 
-def _settled(model: Any) -> Model | OutsideModel:
-    return settled_model(model)
+def settled(model: Any) -> Model | OutsideModel:
+    """A model as the functions of the face ask it.
+
+    Raises:
+        TypeError: it is neither what `jclip.load` returns nor an object that embeds pictures.
+    """
+    if isinstance(model, Model | OutsideModel):
+        return model
+    # A bare network has methods of these names too, which take normalised pixels and token ids.
+    if isinstance(model, Encoder) and not isinstance(model, CLIP | type):
+        return OutsideModel(model)
+    raise TypeError(
+        f"model: a {type(model).__name__} where what jclip.load returns is meant, or an object "
+        "whose encode_image takes pictures and whose encode_text takes texts"
+    )
 
 
 def score(
@@ -61,7 +75,7 @@ def score(
         >>> jclip.score(model, ["photo.jpg"], ["a red ball on sand under a clear sky"]).shape
         (1,)
     """
-    model = _settled(model)
+    model = settled(model)
     files = images_argument(images)
     captions = texts_argument(captions, count=len(files))
     seen, texts = model.embed_files(files, fit), model.embed_texts(captions)
@@ -96,7 +110,7 @@ def shift_scores(
         >>> jclip.shift_scores(model, ["panorama.jpg"], captions, fit="squash").shape
         (1, 8)
     """
-    model = _settled(model)
+    model = settled(model)
     files, shifts = images_argument(panoramas, "panoramas"), whole_number("shifts", shifts, None)
     captions = texts_argument(captions, count=len(files))
     widths = [file.width for file in files]
@@ -166,7 +180,7 @@ def panorama_scores(
         >>> found.score.shape, found.spread.shape
         ((1,), (1,))
     """
-    model = _settled(model)
+    model = settled(model)
     files, orbit = images_argument(panoramas, "panoramas"), whole_number("orbit", orbit, None)
     captions = texts_argument(captions, count=len(files))
     own: Any = model.settled_fit(fit, files)
@@ -210,7 +224,7 @@ def caption_ranks(
         >>> jclip.caption_ranks(model, "photo.jpg", [[40, 30, 50, 50]], captions).shape
         (1,)
     """
-    model = _settled(model)
+    model = settled(model)
     file, ties = image_argument(image), one_of("ties", ties, Ties)
     boxes = boxes_argument(boxes, file)
     if (fit or model.fit) == "tiles" or sphere_cameras(fit):
@@ -260,7 +274,7 @@ def zero_shot(
         >>> scores.argmax(axis=1).shape
         (1,)
     """
-    model = _settled(model)
+    model = settled(model)
     classes, templates = texts_argument(classes, "classes"), texts_argument(templates, "templates")
     for row, template in enumerate(templates):
         if template.count("{}") != 1:

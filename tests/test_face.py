@@ -403,6 +403,7 @@ def as_users_have_it():
         (lambda m: jclip.shift_scores(None, IMAGES, CAPTIONS), TypeError, "model: a NoneType"),
         (lambda m: jclip.caption_ranks(m.checkpoint, IMAGES[0], [], []), TypeError, "model: a Ch"),
         (lambda m: jclip.zero_shot(1, IMAGES, ["a"]), TypeError, "model: a int"),
+        (lambda m: jclip.save_clip("saved", m), TypeError, "a Model where what load_checkpoint"),
         (lambda m: jclip.Model("demo"), TypeError, "checkpoint: a str; jclip.load makes"),
         (lambda m: jclip.load("demo", dtype=np.int8), TypeError, "dtype: .*int8.* is no type of"),
         (lambda m: jclip.load("demo", activation="relu"), ValueError, "activation: 'relu' is none"),

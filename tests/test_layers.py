@@ -27,7 +27,7 @@ LAYERS = (
     ("errors",),
 )
 HEIGHT = {room: -level for level, rooms in enumerate(LAYERS) for room in rooms}
-FACE = ("__init__", "loading", "model", "scoring")
+FACE = ("__init__", "exported_views", "loading", "model", "scoring")
 
 
 def sources():

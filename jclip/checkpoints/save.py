@@ -39,7 +39,13 @@ def save_clip(
         InputError: the folder holds something, the layout cannot express the checkpoint (layer
             scale, the fit `pad`), or a value is not finite in `dtype`.
         ValueError: the network has an adapter beside its kernels, or there is no such dtype.
+        TypeError: it is no checkpoint.
     """
+    if not isinstance(checkpoint, Checkpoint):
+        raise TypeError(
+            f"checkpoint: a {type(checkpoint).__name__} where what load_checkpoint returns is "
+            "meant; what jclip.load returns has it as its `checkpoint`"
+        )
     folder = Path(folder)
     if dtype not in ("float32", "float16", "bfloat16"):
         raise ValueError(f"dtype: {dtype!r:.60} is none of float32, float16, bfloat16")

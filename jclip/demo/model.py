@@ -1,6 +1,8 @@
 """The demo model: CLIP's architecture and kind of tokenizer at the size of its world."""
 
-import json
+import collections
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from jclip.demo.vocabulary import ATTRIBUTES, CLASSES
@@ -33,10 +35,39 @@ def demo_config(vocabulary_size: int) -> CLIPConfig:
 def train_tokenizer(captions: list[str]) -> Any:
     """A `transformers.CLIPTokenizer` for which every word of the captions is one token.
 
-    Any other text is still tokenized, byte by byte where need be.
+    Any other text is still tokenized, byte by byte where need be. The same words make the same
+    tokenizer in every process, so that a run that is resumed goes on with its token ids.
     """
     words = sorted({word.strip(",.") for caption in captions for word in caption.lower().split()})
     words += [*CLASSES, *(word for names in ATTRIBUTES.values() for word in names)]
-    trained = tokenizer_from_merges([]).train_new_from_iterator(words, 4096, show_progress=False)
-    merges = json.loads(trained.backend_tokenizer.to_str())["model"]["merges"]
-    return tokenizer_from_merges([(left, right) for left, right in merges])
+    split = tokenizer_from_merges([]).backend_tokenizer.pre_tokenizer.pre_tokenize_str
+    return tokenizer_from_merges(learned_merges([p for word in words for p, _ in split(word)]))
+
+
+def learned_merges(words: Sequence[str]) -> list[tuple[str, str]]:
+    """The merges, in order, that make every word one token: always of the most frequent pair.
+
+    Of pairs that are as frequent the first by its characters, since a trainer that leaves this open
+    gives other ids each time.
+    """
+    counts = collections.Counter((*word[:-1], f"{word[-1]}</w>") for word in words)
+    merges = []
+    while True:
+        pairs = collections.Counter()
+        for symbols, count in counts.items():
+            for pair in itertools.pairwise(symbols):
+                pairs[pair] += count
+        if not pairs:
+            return merges
+        merges.append(best := min(pairs, key=lambda pair: (-pairs[pair], pair)))
+        counts = {_merged(symbols, best): count for symbols, count in counts.items()}
+
+
+def _merged(symbols: Sequence[str], pair: tuple[str, str]) -> tuple[str, ...]:
+    joined = []
+    for symbol in symbols:
+        if joined and (joined[-1], symbol) == pair:
+            joined[-1] += symbol
+        else:
+            joined.append(symbol)
+    return tuple(joined)

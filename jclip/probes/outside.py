@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,13 +10,7 @@ from PIL import Image
 
 from jclip.data.arguments import images_argument, texts_argument
 from jclip.data.images import ImageFile, decode
-from jclip.data.supplied_files import EMBEDDINGS_FILE
-from jclip.data.supplied_index import find_index, read_index
-from jclip.data.view_plan import PLAN_FILE
 from jclip.errors import InputError
-from jclip.files.atomic import replacing
-from jclip.files.digests import write_tensors
-from jclip.files.json_files import read_json
 from jclip.models.unit_norm import unit_rows
 from jclip.probes.embed import orbit_shifts
 
@@ -113,37 +106,6 @@ class OutsideModel:
         return unit_rows(found)
 
 
-@runtime_checkable
-class Embedder(Protocol):
-    """What a `jclip.Model` is to code that only asks it for embeddings of length 1."""
-
-    name: str
-
-    def embed_files(self, files: Sequence[ImageFile], fit: Any) -> Any:
-        """`[N, D]` of images."""
-        ...
-
-    def embed_texts(self, texts: Sequence[str]) -> Any:
-        """`[M, D]` of texts."""
-        ...
-
-
-def settled_model(model: Any) -> Any:
-    """A model that gives embeddings, or an encoder in the place of one.
-
-    Raises:
-        TypeError: it is neither.
-    """
-    if isinstance(model, Embedder):
-        return model
-    if isinstance(model, Encoder):
-        return OutsideModel(model)
-    raise TypeError(
-        f"model: a {type(model).__name__} where what jclip.load returns is meant, or what has "
-        "encode_image and encode_text"
-    )
-
-
 def encoded(
     method: str,
     encode: Callable[[Sequence[Any]], Any],
@@ -185,54 +147,3 @@ def _array(values: Any) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu().float()
     return np.asarray(values)
-
-
-def _view(folder: Path, name: str) -> ImageFile:
-    """A view that was exported; a box may be narrower than an image of a person's may."""
-    path = folder / name
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to
-        raise InputError(f"{path}: not an image that can be read ({error})") from None
-    return ImageFile(name, path, height, width, digest="")
-
-
-def embed_folder(encoder: Any, folder: Path | str, out: Path | str | None = None) -> Path:
-    """Embed what `export_views` wrote: `embeddings.safetensors` for `--embeddings`.
-
-    Args:
-        encoder: any object with `encode_image` (a list of RGB PIL images to `[N, D]`) and
-            `encode_text` (a list of texts to `[M, D]`), and perhaps a `name`; or from `jclip.load`.
-        folder: that was exported.
-        out: where to write instead of into that folder: a folder in it, one for each model.
-
-    Returns:
-        The file.
-
-    Raises:
-        InputError: the folder was not exported, or see `encoded`.
-        TypeError: the encoder is none.
-
-    Example:
-        >>> jclip.embed_folder(my_encoder, "runs/views").name
-        'embeddings.safetensors'
-    """
-    model, folder, out = settled_model(encoder), Path(folder), Path(folder if out is None else out)
-    if not (folder / PLAN_FILE).is_file():
-        raise InputError(f"{folder}: no {PLAN_FILE}; experiments.export_views writes it")
-    plan, tables = read_json(folder / PLAN_FILE), {}
-    for stem, column in (("images", "file"), ("texts", "text")):
-        if (path := find_index([folder], stem)) is None:
-            raise InputError(f"{folder}: no {stem}.csv; export the views again")
-        tables[stem] = read_index([path]).texts_of(column)
-    files = [_view(folder, name) for name in tables["images"]]
-    tensors = {
-        "image_embeds": model.embed_files(files, None),
-        "text_embeds": model.embed_texts(tables["texts"]),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / EMBEDDINGS_FILE) as partial:
-        metadata = {"model": model.name, "plan": str(plan.get("digest"))}
-        write_tensors(partial, tensors, metadata=metadata)
-    return out / EMBEDDINGS_FILE

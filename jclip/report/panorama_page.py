@@ -50,10 +50,11 @@ _MAIN_COMPARED = {
 }
 _METHOD = """A score is 100 x cosine of the unit embeddings of a picture and a text. Orbit is the
 score of the mean of the unit embeddings of the panorama at equal yaws, squashed to the tower's
-square: it does not change under these yaws. Range and sd over yaws are a panorama's own. Views are
-eight of 90 degrees around the horizon, antialiased and wrapping, against the panorama's caption or
-their own; views at the seam look at yaw 180. DS is the Discontinuity Score at the seam; its excess
-is over the mean of the other seven eighths of the turn, which nobody had to close.
+square (supplied: as that encoder has it): it does not change under these yaws. Range and sd over
+yaws are a panorama's own. Views are eight of 90 degrees around the horizon, antialiased and
+wrapping, against the panorama's caption or their own; views at the seam look at yaw 180. DS is the
+Discontinuity Score at the seam; its excess is over the mean of the other seven eighths of the turn,
+which nobody had to close.
 
 Intervals are bootstraps over panoramas. Generators are compared on the panoramas that both have, by
 the exact two-sided sign test; Holm's correction is over all scores and pairs of generators."""

@@ -1,12 +1,9 @@
 """Any object with `encode_image` and `encode_text` is a model for the face, and is held to it."""
 
-import json
-
 import numpy as np
 import pytest
 from histogram_encoder import Histogram, cosine
 from PIL import Image
-from safetensors.numpy import load_file
 
 import jclip
 from jclip.data.image_sets import open_image_set
@@ -118,14 +115,17 @@ def test_the_fit_is_the_encoders():
             ask()
 
 
-def test_other_objects_are_refused():
+def test_other_objects_are_refused(tmp_path):
     with pytest.raises(TypeError, match="object"):
         jclip.score(object(), IMAGES, TEXTS)
-
-
-def test_only_exported_folders_are_embedded(tmp_path):
-    with pytest.raises(jclip.InputError, match=r"no plan.json; experiments.export_views writes it"):
-        jclip.embed_folder(ENCODER, tmp_path)
+    # A network has methods of these names, of normalised pixels and token ids; a class, of nothing.
+    for other, name in ((Histogram, "type"), (jclip.load_clip("demo"), "CLIP")):
+        for ask in (
+            lambda other=other: jclip.score(other, IMAGES, TEXTS),
+            lambda other=other: jclip.embed_folder(other, tmp_path),
+        ):
+            with pytest.raises(TypeError, match=f"a {name} where what jclip.load returns is meant"):
+                ask()
 
 
 def test_a_probe_has_to_say_what_its_views_are():
@@ -135,16 +135,3 @@ def test_a_probe_has_to_say_what_its_views_are():
     opened = open_image_set("samples")
     with pytest.raises(jclip.InputError, match="Blur: its views are no pictures"):
         plan_captions([opened], Blur(["sharp", "blurred"]))
-
-
-def test_a_model_of_jclip_embeds_a_folder(tmp_path):
-    Image.fromarray(np.full((32, 64, 3), 90, np.uint8)).save(tmp_path / "a.png")
-    (tmp_path / "images.csv").write_text("file\na.png\n")
-    (tmp_path / "texts.csv").write_text("text\na grey wall\n")
-    (tmp_path / "plan.json").write_text(json.dumps({"digest": "abc"}))
-    model = jclip.load("demo")
-    found = load_file(jclip.embed_folder(model, tmp_path))
-    np.testing.assert_array_equal(found["image_embeds"], model.embed_images([tmp_path / "a.png"]))
-    np.testing.assert_array_equal(found["text_embeds"], model.embed_texts(["a grey wall"]))
-    with pytest.raises(TypeError, match="a str where what jclip"):
-        jclip.embed_folder("demo", tmp_path)
