@@ -46,10 +46,10 @@ from jclip.report.faults import FaultChoice
 from jclip.report.fine_grained_page import fine_grained_page
 from jclip.report.region_faults import REPEATED, region_choices
 from jclip.report.region_page import region_finding, region_page, with_published
+from jclip.runs.base import model_base
 from jclip.runs.box_features import read_box_features
 from jclip.runs.boxes import DEMO, BoxOptions
 from jclip.runs.command import DONE, run_command
-from jclip.runs.features import model_origin
 from jclip.runs.models import describe_models
 from jclip.runs.options import Embeddings, ModelOptions, OutputOptions, Sources
 from jclip.runs.probed import note_supplied
@@ -155,7 +155,8 @@ def _judge_boxes(options: Options) -> int:
         checkpoints = run.load(options.model, models)
         if options.head is not None:
             for checkpoint in checkpoints:
-                require_base(options.head, {"model": model_origin(checkpoint, options.model)})
+                precision = options.model.dtype().name
+                require_base(options.head, {"model": model_base(checkpoint, precision)})
         subjects = BoxEmbedder(run, *given, table, files).subjects(checkpoints)
         if subjects is None:
             return DONE

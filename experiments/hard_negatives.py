@@ -41,8 +41,9 @@ from jclip.probes.foil_tables import (
 from jclip.probes.foils import FoilScores, other_pictures, score_foils, score_supplied_foils
 from jclip.report import faults
 from jclip.report.foil_page import foil_finding, foil_page, leading
+from jclip.runs.base import base_of
 from jclip.runs.command import run_command
-from jclip.runs.embed_once import base_of, embed_once, fit_of_each
+from jclip.runs.embed_once import embed_once, fit_of_each
 from jclip.runs.foils import FoilOptions
 from jclip.runs.options import Embeddings, ModelOptions, OutputOptions
 from jclip.runs.probed import load_probed, matched, probed_models

@@ -66,7 +66,7 @@ class Options:
     )
     embeddings: Embeddings = ()
     control: Annotated[Sources | None, Silent] = None
-    """Perspective photos, for which no identifier is true; none, or demo-photos for demo images."""
+    """Perspective photos, for which no identifier is true; none, or demo-photos for demo."""
     identifiers: Names = IDENTIFIERS
     """Words that say a picture is a 360-degree panorama (V* in the paper)."""
     generics: Names = GENERICS
@@ -135,8 +135,8 @@ def probed(options: Options) -> tuple[list[ImageSet], KeywordProbe]:
 
 
 def _control(options: Options, sets: Sequence[ImageSet]) -> tuple[str, ...]:
-    """The sets of photos; scenes of the demo world have some of their own."""
-    demo = all(opened.demo_world for opened in sets)
+    """The sets of photos; panoramas of the demo world have some of their own."""
+    demo = all(opened.demo_world and not not_two_to_one(opened.images) for opened in sets)
     return options.control or (("demo-photos",) if demo else _NONE)
 
 

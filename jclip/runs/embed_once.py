@@ -1,9 +1,7 @@
 """Pictures and texts of a run embedded once by each model, kept part by part and when done."""
 
-import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -18,6 +16,7 @@ from jclip.data.supplied import Probed, Supplied
 from jclip.errors import InputError
 from jclip.images.fits import OWN, FitOption, SeenFit, seen_fits
 from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
+from jclip.runs.base import base_of
 from jclip.runs.run import Run
 
 _PICTURES, _TEXTS = "pictures", "texts"
@@ -106,21 +105,6 @@ def fit_of_each(models: Sequence[Probed], option: FitOption) -> dict[str, SeenFi
     if repeated := [name for name in names if names.count(name) > 1]:
         raise InputError(f"model {repeated[0]}: given twice")
     return {model.identity.name: seen_fits([option], model.image_config)[0] for model in models}
-
-
-def base_of(checkpoint: Checkpoint, fit: SeenFit, precision: str) -> dict[str, Any]:
-    """What a head that is trained on such embeddings belongs to; see `Features.base`."""
-    identity, config = checkpoint.identity, dataclasses.asdict(checkpoint.image_config)
-    names = ("name", "source", "activation", "own_activation")
-    return {
-        "model": {
-            **{name: getattr(identity, name) for name in names},
-            "weights": dict(identity.sha256),
-            "precision": precision,
-        },
-        "preprocessing": {name: config[name] for name in ("size", "mean", "std", "interpolation")},
-        "fit": fit,
-    }
 
 
 def _store(

@@ -1,8 +1,6 @@
 """Features of a run: what a checkpoint makes of squares and texts, embedded once and kept."""
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +14,7 @@ from jclip.errors import InputError
 from jclip.images.fits import fits_of
 from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.report import faults
+from jclip.runs.base import base_of
 from jclip.runs.boxes import FeatureOptions
 from jclip.runs.command import DONE
 from jclip.runs.embedded import Embedded, done_rows, fill_embeddings, keep_embeddings
@@ -69,17 +68,6 @@ def extract_features(
         )
 
 
-def model_origin(checkpoint: Checkpoint, options: ModelOptions) -> dict[str, Any]:
-    """The `model` of an `Origin`."""
-    identity = checkpoint.identity
-    names = ("name", "source", "activation", "own_activation")
-    return {
-        **{name: getattr(identity, name) for name in names},
-        "weights": dict(identity.sha256),
-        "precision": options.dtype().name,
-    }
-
-
 def origin_of(
     checkpoint: Checkpoint,
     options: ModelOptions,
@@ -88,14 +76,8 @@ def origin_of(
     data: Mapping[str, str],
 ) -> Origin:
     """What embeddings by a checkpoint depend on; arguments as the fields of `Origin`."""
-    config = dataclasses.asdict(checkpoint.image_config)
-    return Origin(
-        model=model_origin(checkpoint, options),
-        preprocessing={name: config[name] for name in ("size", "mean", "std", "interpolation")},
-        fit=fit,
-        box_scale=box_scale,
-        data=data,
-    )
+    base = base_of(checkpoint, fit, options.dtype().name)
+    return Origin(**base, box_scale=box_scale, data=data)
 
 
 def _embed(

@@ -191,6 +191,9 @@ def test_only_the_demo_world_has_a_control_that_nobody_asked_for(probe, folders,
     for images, expected in (
         (folders[0], {("panoramas", False)}),
         ("demo", {("demo", False), ("demo-photos", True)}),
+        # Photos of that world are none of its panoramas, and are there already.
+        ("demo-photos", {("demo-photos", False)}),
+        ("demo,demo-photos", {("demo", False), ("demo-photos", False)}),
         (f"demo,{folders[0]}", {("demo", False), ("panoramas", False)}),
     ):
         ended = probe("--images", images, *WORDS, out=images.replace("/", "-"))
