@@ -88,6 +88,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         seam = (SphereView(SEAM_YAW, float(pitch)) for pitch in pitches)
         self.cameras = (*ring(VIEWS), *seam)
         self.cut_ends = cut_ends
+        self.drawn = (f"{samples} samples per pixel and side",)
         self._widths: dict[str, int] = {}
 
     @property
@@ -175,7 +176,12 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
             raise InputError(f"{option}: of checkpoints, and embeddings are supplied", option)
 
     def view_labels(self, opened: ImageSet) -> tuple[str, ...]:
-        """Of every picture that is embedded of an image, each once."""
+        """Of every picture that is embedded of an image, each once.
+
+        A reference without captions lies at distances, and has no scores.
+        """
+        if not (opened.stacked or any(opened.captions)):
+            return picture_labels(SUPPLIED_PICTURES[0], self.cameras)[:1]
         kinds = dict.fromkeys(m.pictures for m in self.measures(opened, SUPPLIED))
         labels = [label for own in kinds for label in picture_labels(own, self.cameras)]
         return tuple(dict.fromkeys(labels))
@@ -199,7 +205,7 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
         views: Int64[np.ndarray, "n v"],
         texts: Int64[np.ndarray, "n k"],
     ) -> None:
-        """Scores, orbits and features; seams need no model, see `fill_seams`.
+        """Features, and with captions scores and orbits; seams need no model, see `fill_seams`.
 
         Raises:
             InputError: scores are supplied, of which there is no mean over yaws.
@@ -211,6 +217,11 @@ class PanoramaProbe(CaptionProbe[PanoramaScores]):
             )
         measures, labels = self.measures(opened, SUPPLIED), self.view_labels(opened)
         at = {label: views[:, place] for place, label in enumerate(labels)}
+        # The panorama as it is, or all of a generator's own pictures.
+        first = labels if opened.stacked else labels[:1]
+        result.features[:] = supplied.views[np.stack([at[label] for label in first], axis=1)]
+        if not any(opened.captions):
+            return
         rows = [
             [at[label] for label in picture_labels(one.pictures, self.cameras)] for one in measures
         ]

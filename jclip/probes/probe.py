@@ -47,6 +47,9 @@ class CaptionProbe[Result: Scores]:
     cut_ends = False
     """Whether prompts that are too long lose their end of text; see `make_subjects`."""
 
+    drawn: tuple[str, ...] = ()
+    """What else than their labels says how views are drawn, for an encoder elsewhere."""
+
     def __init__(
         self,
         columns: Sequence[str],

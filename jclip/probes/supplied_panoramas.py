@@ -22,7 +22,7 @@ def score_supplied(
     texts: Int64[np.ndarray, "n k"],
     orbit: int,
 ) -> None:
-    """Write scores, orbits and features into a result, as `measure_panoramas` computes them.
+    """Write scores and orbits into a result, as `measure_panoramas` computes them.
 
     Args:
         result: of N panoramas, or of a generator's own pictures.
@@ -40,10 +40,8 @@ def score_supplied(
         result.values[:, column:end] = 100 * np.sum(unit * against, axis=-1)
         column = end
     if not result.fits:
-        result.features[:] = supplied.views[np.stack(pictures[0], axis=1)]
         return
     turned = next(p for m, p in zip(measures, pictures, strict=True) if m.pictures.kind == "yaws")
-    result.features[:, 0] = supplied.views[turned[0]]
     mean = unit_rows(np.mean([seen[rows] for rows in turned[:: YAWS // orbit]], axis=0))
     result.orbits[:, 0] = 100 * np.sum(mean * said[texts[:, 0]], axis=-1)
 

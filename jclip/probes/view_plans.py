@@ -30,8 +30,8 @@ def plan_captions(sets: Sequence[ImageSet], probe: CaptionProbe) -> Plan:
                 file = view_file(len(views), image.name, label)
                 shift = _shift(probe, image, label)
                 views.append(View(file, opened.name, image.name, label, shift))
-    texts = [text for opened in sets for own in probe.prompts(opened) for text in own]
-    return make_plan(views, texts, [opened.digest for opened in sets])
+    texts = [text for opened in sets for own in probe.prompts(opened) for text in own if text]
+    return make_plan(views, texts, [*(opened.digest for opened in sets), *probe.drawn])
 
 
 def caption_pictures(sets: Sequence[ImageSet], probe: CaptionProbe) -> list[Pictures]:
@@ -65,7 +65,8 @@ def fill_supplied(
     at = {text: row for row, text in enumerate(plan.texts)}
     first = 0
     for result, opened in zip(results, sets, strict=True):
-        texts = [[at[text] for text in own] for own in probe.prompts(opened)]
+        # What has no caption is not scored.
+        texts = [[at.get(text, -1) for text in own] for own in probe.prompts(opened)]
         shape = len(opened.images), len(probe.view_labels(opened))
         views = first + np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
         probe.fill_supplied(result, opened, supplied, views, np.array(texts, np.int64))

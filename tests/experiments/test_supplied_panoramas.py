@@ -91,11 +91,14 @@ def test_every_score_that_an_encoder_elsewhere_can_have(run_experiment, panfusio
 
 def test_its_own_embeddings_score_as_a_checkpoint(run_experiment, tmp_path):
     """Panoramas and reference; the whole panorama squashed by the one, and by the other."""
+    files = [f"{k}.png" for k in range(6)]
     for name, seed in (("made", 1), ("other", 2), ("real", 3)):
-        write_panoramas(tmp_path / name, [f"{k}.png" for k in range(6)], (128, 64), seed=seed)
+        # Real panoramas need no captions: of them the distances take one picture each.
+        write_panoramas(tmp_path / name, files, (128, 64), captions=name != "real", seed=seed)
     options = ["--images", f"{tmp_path / 'made'},{tmp_path / 'other'}"]
     options += ["--reference", tmp_path / "real", "--fits", "squash"]
     views = run_experiment(export_views, "panorama_score", *options, out="views").folder
+    assert columns(views / "images.csv", "image_set").count("real") == 6
     model = jclip.load("demo")
 
     class Squashed:
@@ -151,6 +154,7 @@ def test_a_generators_own_pictures(run_experiment, tmp_path):
     [
         (("--protocols", "jclip,mvdiffusion"), "of another plan"),
         (("--seam-pitches", "0"), "of another plan"),
+        (("--samples", "1"), "of another plan"),
         (("--rescaling", "twice"), "rescaling: of checkpoints, and embeddings are supplied"),
         (("--long-captions", "reference"), "long_captions: of checkpoints"),
     ],
