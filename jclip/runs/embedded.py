@@ -2,25 +2,91 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import jax
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int64
 
-from jclip.data.pipeline import Batch
+from jclip.checkpoints import Checkpoint
+from jclip.data.images import ImageFile
+from jclip.data.pipeline import Batch, plan_batches, stream_batches
+from jclip.distributed import own_share
+from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.runs.run import Run
 
-Embedded = dict[str, Float32[np.ndarray, "n d"]]
-"""By kind; NaN where nothing is embedded yet."""
+EmbeddingsByKind = dict[str, Float32[np.ndarray, "n d"]]
+"""NaN where nothing is embedded yet."""
 
 
-def done_rows(embedded: Embedded) -> dict[str, Bool[np.ndarray, " n"]]:
+def done_rows(embedded: EmbeddingsByKind) -> dict[str, Bool[np.ndarray, " n"]]:
     """Of each kind, which rows are embedded."""
     return {kind: np.isfinite(own).all(axis=1) for kind, own in embedded.items()}
 
 
+def keep_squares(
+    run: Run,
+    embedded: EmbeddingsByKind,
+    kind: str,
+    checkpoint: Checkpoint,
+    squares: Sequence[ImageFile],
+    images_per_step: int,
+    *,
+    unit: str,
+    record_failures: bool = False,
+) -> None:
+    """Embed this process's share of the squares that earlier runs have not.
+
+    Args:
+        run: into whose folder parts go.
+        embedded: what is embedded already; filled in place.
+        kind: of the squares.
+        checkpoint: the model.
+        squares: pictures as its tower takes them, a row of their kind each.
+        images_per_step: squares at a time.
+        unit: what they are, for the progress bar.
+        record_failures: whether a picture that cannot be decoded is recorded and stops nothing.
+
+    Raises:
+        RunStopped: see `keep_embeddings`.
+    """
+    done = done_rows(embedded)[kind]
+    plans = plan_batches(squares, images_per_step, jax.local_device_count())
+    plans = own_share([plan for plan in plans if not done[list(plan.indices)].all()])
+    batches = stream_batches(squares, plans, record_failures=record_failures)
+    stream = stream_square_embeddings(batches, checkpoint.clip, checkpoint.image_config)
+    planned = sum(len(plan.indices) for plan in plans)
+    keep_embeddings(run, embedded, kind, stream, planned=planned, unit=unit)
+
+
+def keep_texts(
+    run: Run,
+    embedded: EmbeddingsByKind,
+    kind: str,
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    *,
+    unit: str,
+) -> list[str]:
+    """Embed this process's share of the texts that earlier runs have not; see `keep_squares`.
+
+    Returns:
+        What a reader should know of all the texts: that some were cut, or are not what they seem.
+    """
+    tokenizer = checkpoint.tokenizer
+    tokens = tokenizer(texts)
+    rows = own_share(np.flatnonzero(~done_rows(embedded)[kind]).tolist())
+    stream = stream_text_embeddings(checkpoint.clip, tokens, rows)
+    keep_embeddings(run, embedded, kind, stream, planned=len(rows), unit=unit)
+    notices = tokenizer.notices(texts)
+    if cut := int(tokens.truncated.sum()):
+        length = tokenizer.context_length
+        notices.append(f"{cut} {unit} are longer than {length} tokens and were truncated.")
+    return notices
+
+
 def keep_embeddings(
     run: Run,
-    embedded: Embedded,
+    embedded: EmbeddingsByKind,
     kind: str,
     stream: Iterable[tuple[Batch, Float32[np.ndarray, "b d"] | None]],
     *,
@@ -48,7 +114,7 @@ def keep_embeddings(
     run.keep(stream, store, part, name=kind, total=done + planned, done=done, unit=unit)
 
 
-def fill_embeddings(embedded: Embedded, parts: Iterable[pa.Table]) -> None:
+def fill_embeddings(embedded: EmbeddingsByKind, parts: Iterable[pa.Table]) -> None:
     """Write the rows that some parts hold into the embeddings, in place."""
     for part in parts:
         target = embedded[part["kind"][0].as_py()]

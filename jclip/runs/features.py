@@ -2,22 +2,18 @@
 
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 
 from jclip.checkpoints import Checkpoint
 from jclip.data.feature_inputs import FeatureInputs
 from jclip.data.features import FEATURES_TENSORS, Origin, read_features, write_features
-from jclip.data.pipeline import plan_batches, stream_batches
-from jclip.distributed import own_share
 from jclip.errors import InputError
 from jclip.images.fits import fits_of
-from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.report import faults
 from jclip.runs.base import base_of
 from jclip.runs.boxes import FeatureOptions
 from jclip.runs.command import DONE
-from jclip.runs.embedded import Embedded, done_rows, fill_embeddings, keep_embeddings
+from jclip.runs.embedded import EmbeddingsByKind, fill_embeddings, keep_squares, keep_texts
 from jclip.runs.models import describe_models
 from jclip.runs.options import ModelOptions, OutputOptions
 from jclip.runs.record import identity_of
@@ -86,34 +82,29 @@ def _embed(
     inputs: FeatureInputs,
     images_per_step: int,
     record_failures: bool,
-) -> Embedded | None:
+) -> EmbeddingsByKind | None:
     """Squares and texts by kind, those that earlier runs have not; None but for process 0."""
     embedded = _earlier(run, inputs, checkpoint.clip.config.embedding_width)
-    done = done_rows(embedded)
-    plans = plan_batches(inputs.squares, images_per_step, jax.local_device_count())
-    plans = own_share([plan for plan in plans if not done[_IMAGES][list(plan.indices)].all()])
-    batches = stream_batches(inputs.squares, plans, record_failures=record_failures)
-    tokens = checkpoint.tokenizer(inputs.texts)
-    texts = own_share(np.flatnonzero(~done[_CAPTIONS]).tolist())
-    planned = {_IMAGES: sum(len(plan.indices) for plan in plans), _CAPTIONS: len(texts)}
-    streams = {
-        _IMAGES: stream_square_embeddings(batches, checkpoint.clip, checkpoint.image_config),
-        _CAPTIONS: stream_text_embeddings(checkpoint.clip, tokens, texts),
-    }
-    for kind, stream in streams.items():
-        keep_embeddings(run, embedded, kind, stream, planned=planned[kind], unit=kind)
+    keep_squares(
+        run,
+        embedded,
+        _IMAGES,
+        checkpoint,
+        inputs.squares,
+        images_per_step,
+        unit=_IMAGES,
+        record_failures=record_failures,
+    )
+    notices = keep_texts(run, embedded, _CAPTIONS, checkpoint, inputs.texts, unit=_CAPTIONS)
     others = run.joined()
     if others is None:
         return None
     fill_embeddings(embedded, others)
-    run.note(*inputs.notices, *checkpoint.tokenizer.notices(inputs.texts))
-    if truncated := int(tokens.truncated.sum()):
-        length = checkpoint.tokenizer.context_length
-        run.note(f"{truncated} captions are longer than {length} tokens and were truncated.")
+    run.note(*inputs.notices, *notices)
     return embedded
 
 
-def _earlier(run: Run, inputs: FeatureInputs, width: int) -> Embedded:
+def _earlier(run: Run, inputs: FeatureInputs, width: int) -> EmbeddingsByKind:
     """Of squares and texts what earlier runs into the folder embedded; NaN elsewhere."""
     names = {_IMAGES: [square.name for square in inputs.squares], _CAPTIONS: list(inputs.texts)}
     embedded = {kind: np.full((len(own), width), np.nan, np.float32) for kind, own in names.items()}

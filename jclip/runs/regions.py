@@ -22,12 +22,19 @@ from jclip.files.atomic import replacing
 from jclip.files.digests import write_tensors
 from jclip.files.tensors import SafetensorsTensors
 from jclip.models.config import TextKind
-from jclip.probes.embed import stream_square_embeddings, stream_text_embeddings
 from jclip.probes.region_ranks import Protocol, Subject
 from jclip.probes.regions import stream_region_embeddings, text_kind
 from jclip.report.faults import REFERENCE, Choice
 from jclip.runs.boxes import BoxOptions
-from jclip.runs.embedded import Embedded, by_box, done_rows, fill_embeddings, keep_embeddings
+from jclip.runs.embedded import (
+    EmbeddingsByKind,
+    by_box,
+    done_rows,
+    fill_embeddings,
+    keep_embeddings,
+    keep_squares,
+    keep_texts,
+)
 from jclip.runs.features import origin_of
 from jclip.runs.options import ModelOptions, OutputOptions, comma_separated, one_of
 from jclip.runs.run import Run
@@ -133,8 +140,15 @@ class BoxEmbedder:
         embedded = self._earlier(checkpoints)
         for checkpoint, own, cut in zip(checkpoints, regions, crops, strict=True):
             for protocol in self.options.regions:
-                self._embed_boxes(checkpoint, own if protocol == "roi" else cut, embedded)
-                self._embed_texts(checkpoint, protocol, embedded)
+                if protocol == "roi":
+                    self._embed_regions(checkpoint, own, embedded)
+                else:
+                    assert cut is not None
+                    self._embed_crops(checkpoint, cut, embedded)
+            # Of most models both protocols have the same texts.
+            kinds: set[TextKind] = {_kind_of_text(checkpoint, p) for p in self.options.regions}
+            for kind in sorted(kinds):
+                self._embed_texts(checkpoint, kind, embedded)
         others = self.run.joined()
         if others is None:
             return None
@@ -161,15 +175,18 @@ class BoxEmbedder:
         self.run.note(*inputs.notices)
         return inputs
 
-    def _earlier(self, checkpoints: Sequence[Checkpoint]) -> Embedded:
+    def _earlier(self, checkpoints: Sequence[Checkpoint]) -> EmbeddingsByKind:
         boxes = len(self.table.distinct()[0])
-        embedded: Embedded = {}
+        embedded: EmbeddingsByKind = {}
         for checkpoint in checkpoints:
             width = checkpoint.clip.config.embedding_width
             for protocol in self.options.regions:
                 for kind, rows in (
                     (_kind(checkpoint, protocol), boxes),
-                    (_text_kind(checkpoint, protocol), len(self.table.texts)),
+                    (
+                        _texts(checkpoint, _kind_of_text(checkpoint, protocol)),
+                        len(self.table.texts),
+                    ),
                 ):
                     embedded[kind] = np.full((rows, width), np.nan, np.float32)
         if (path := self.run.folder / _EMBEDDINGS).exists():
@@ -178,54 +195,50 @@ class BoxEmbedder:
         fill_embeddings(embedded, self.run.earlier("embeddings"))
         return embedded
 
-    def _embed_boxes(
-        self,
-        checkpoint: Checkpoint,
-        inputs: RegionInputs | FeatureInputs | None,
-        embedded: Embedded,
+    def _embed_crops(
+        self, checkpoint: Checkpoint, inputs: FeatureInputs, embedded: EmbeddingsByKind
     ) -> None:
-        """What earlier runs have not, as regions or as the squares of boxes."""
-        clip, config = checkpoint.clip, checkpoint.image_config
-        whole = isinstance(inputs, RegionInputs)
-        squares = inputs.pictures if whole else inputs.squares if inputs else ()
-        boxes = inputs.boxes if whole else np.arange(len(squares))[:, None]
-        kind = _kind(checkpoint, "roi" if whole else "crop")
+        kind, steps = _kind(checkpoint, "crop"), self.output.images_per_step()
+        keep_squares(self.run, embedded, kind, checkpoint, inputs.squares, steps, unit="boxes")
+
+    def _embed_regions(
+        self, checkpoint: Checkpoint, inputs: RegionInputs, embedded: EmbeddingsByKind
+    ) -> None:
+        """What earlier runs have not, picture by picture."""
+        kind, boxes = _kind(checkpoint, "roi"), inputs.boxes
         done = done_rows(embedded)[kind]
-        plans = plan_batches(squares, self.output.images_per_step(), jax.local_device_count())
+        steps = self.output.images_per_step()
+        plans = plan_batches(inputs.pictures, steps, jax.local_device_count())
         plans = [plan for plan in plans if not all(done[boxes[i]].all() for i in plan.indices)]
         plans = own_share(plans)
-        batches = stream_batches(squares, plans, record_failures=False)
-        if whole:
-            stream = by_box(stream_region_embeddings(batches, inputs, clip, config), inputs.boxes)
-        else:
-            stream = stream_square_embeddings(batches, clip, config)
+        batches = stream_batches(inputs.pictures, plans, record_failures=False)
+        stream = stream_region_embeddings(batches, inputs, checkpoint.clip, checkpoint.image_config)
         planned = sum(len(boxes[index]) for plan in plans for index in plan.indices)
-        keep_embeddings(self.run, embedded, kind, stream, planned=planned, unit="boxes")
+        keep_embeddings(
+            self.run, embedded, kind, by_box(stream, boxes), planned=planned, unit="boxes"
+        )
 
-    def _embed_texts(self, checkpoint: Checkpoint, protocol: Protocol, embedded: Embedded) -> None:
-        kind, texts = _text_kind(checkpoint, protocol), self.table.texts
-        missing = np.flatnonzero(~done_rows(embedded)[kind])
-        if not len(missing):
-            return
-        own_kind = _kind_of_text(checkpoint, protocol)
-        tokenizer = dataclasses.replace(checkpoint.description, text_kind=own_kind).tokenizer
-        tokens, rows = tokenizer(texts), own_share(missing.tolist())
-        stream = stream_text_embeddings(checkpoint.clip, tokens, rows)
-        keep_embeddings(self.run, embedded, kind, stream, planned=len(rows), unit="captions")
-        self.run.note(*tokenizer.notices(texts))
-        if cut := int(tokens.truncated.sum()):
-            length = tokenizer.context_length
-            self.run.note(f"{cut} captions are longer than {length} tokens and were truncated.")
+    def _embed_texts(
+        self, checkpoint: Checkpoint, kind: TextKind, embedded: EmbeddingsByKind
+    ) -> None:
+        description = dataclasses.replace(checkpoint.description, text_kind=kind)
+        own = dataclasses.replace(checkpoint, description=description)
+        name, texts = _texts(checkpoint, kind), self.table.texts
+        self.run.note(*keep_texts(self.run, embedded, name, own, texts, unit="captions"))
 
     def _subject(
-        self, checkpoint: Checkpoint, protocol: Protocol, embedded: Embedded, cells: np.ndarray
+        self,
+        checkpoint: Checkpoint,
+        protocol: Protocol,
+        embedded: EmbeddingsByKind,
+        cells: np.ndarray,
     ) -> Subject:
         rows, own = self.table.distinct()
         config = checkpoint.image_config
         fit = config.fit if protocol == "crop" else f"regions of {region_fit(config)}"
         features = Features(
             images=embedded[_kind(checkpoint, protocol)],
-            captions=embedded[_text_kind(checkpoint, protocol)],
+            captions=embedded[_texts(checkpoint, _kind_of_text(checkpoint, protocol))],
             image_names=tuple(self.table.name(row) for row in rows.tolist()),
             texts=self.table.texts,
             origin=origin_of(
@@ -241,8 +254,8 @@ def _kind(checkpoint: Checkpoint, protocol: Protocol) -> str:
     return f"{checkpoint.identity.name}: {protocol}"
 
 
-def _text_kind(checkpoint: Checkpoint, protocol: Protocol) -> str:
-    return f"{checkpoint.identity.name}: {_kind_of_text(checkpoint, protocol)} texts"
+def _texts(checkpoint: Checkpoint, kind: TextKind) -> str:
+    return f"{checkpoint.identity.name}: {kind} texts"
 
 
 def _kind_of_text(checkpoint: Checkpoint, protocol: Protocol) -> TextKind:

@@ -13,7 +13,7 @@ from jclip.checkpoints import load_checkpoint
 from jclip.data.features import read_features
 from jclip.images import normalise
 from jclip.images.boxes import fit_square
-from jclip.runs import features as features_of_runs
+from jclip.runs import embedded as embedded_by_runs
 from jclip.runs.boxes import rendered
 from jclip.runs.command import run_command
 
@@ -136,7 +136,7 @@ def test_captions_of_an_image_can_be_cut_as_in_the_papers_code(extract, data):
 
 def test_an_interrupted_run_goes_on(extract, boxes, monkeypatch):
     whole = read_features(extract(*boxes, out="whole")[1])
-    real, seen = features_of_runs.stream_square_embeddings, []
+    real, seen = embedded_by_runs.stream_square_embeddings, []
 
     def failing(*arguments):
         for number, (batch, values) in enumerate(real(*arguments)):
@@ -146,7 +146,7 @@ def test_an_interrupted_run_goes_on(extract, boxes, monkeypatch):
             seen.extend(batch.indices)
             yield batch, values
 
-    monkeypatch.setattr(features_of_runs, "stream_square_embeddings", failing)
+    monkeypatch.setattr(embedded_by_runs, "stream_square_embeddings", failing)
     arguments = (*boxes, "--batch-size", "2")
     status, out, error = extract(*arguments)
     assert status == 1 and "2 of 4 images" in error

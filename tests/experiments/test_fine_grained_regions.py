@@ -108,6 +108,18 @@ def test_both_protocols_stand_side_by_side(judge, world):
     assert status == 0 and (out / "results.csv").read_bytes() == before
 
 
+def test_captions_that_were_cut_are_named_of_embeddings_that_are_there_too(judge, world, tmp_path):
+    folder, (entry, *_) = world
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps(entry | {"pos_expression": ["a red cup" + " and a red cup" * 30]}))
+    arguments = ("--regions", "crop,roi", "--annotations", str(path), "--images", str(folder))
+    for _ in range(2):
+        status, out, said = judge(*arguments, boxes=False)
+        assert status == 0, said
+        notices = json.loads((out / "run.json").read_text())["notices"]
+        assert notices.count("1 captions are longer than 40 tokens and were truncated.") == 1
+
+
 def test_faults_are_repeated_where_they_are_asked_for(judge):
     every = ("--grid", "--softmax", "--repeated-positives", "--short-lists")
     chosen = [word for flag in every for word in (flag, "reference")]

@@ -143,11 +143,11 @@ def test_a_run_goes_on_where_a_disk_stopped_it(run_experiment, crepe, monkeypatc
         raise OSError("No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("jclip.runs.embed_once.stream_text_embeddings", full)
+        broken.setattr("jclip.runs.embedded.stream_text_embeddings", full)
         assert run_experiment(hard_negatives, *source).status == 1
     embedded = []
     monkeypatch.setattr(
-        "jclip.runs.embed_once.stream_square_embeddings",
+        "jclip.runs.embedded.stream_square_embeddings",
         lambda batches, *_: iter([embedded.extend(batches)] and ()),
     )
     ended = run_experiment(hard_negatives, *source)
