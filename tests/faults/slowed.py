@@ -10,9 +10,8 @@ import importlib
 import sys
 import time
 
-from PIL import Image
-
 from jclip import distributed
+from jclip.data import images
 from jclip.runs.command import run_command
 from jclip.runs.run import Run
 
@@ -21,13 +20,13 @@ SILENCE_SECONDS = 10
 
 def main() -> None:
     seconds, name = float(sys.argv.pop(1)), sys.argv.pop(1)
-    convert = Image.Image.convert
+    decode = images._rgb
 
-    def convert_slowly(image, *arguments, **options):
+    def decode_slowly(*arguments):
         time.sleep(seconds)
-        return convert(image, *arguments, **options)
+        return decode(*arguments)
 
-    Image.Image.convert = convert_slowly
+    images._rgb = decode_slowly
     Run.seconds_between_parts = 0
     distributed.HEARTBEAT_SECONDS = min(SILENCE_SECONDS, distributed.HEARTBEAT_SECONDS)
     experiment = importlib.import_module(f"experiments.{name}")
