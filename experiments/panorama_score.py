@@ -109,7 +109,6 @@ def main(options: Options) -> int:
         )
         if results is None:
             return DONE
-        fill_seams(results, sets, probe.seams)
         run.write("unpaired", unpaired := unpaired_rows(pairings, sets))
         status = _report(options, run, results, sets, real, models)
         return DONE_WITH_FAILURES if len(unpaired) else status
@@ -137,11 +136,13 @@ def _report(
     chosen, seed = options.protocol, options.seed
     scored = [r for r in results if real is None or r.image_set != real.name or real.caption_file]
     compared = [r for r in results if real is None or r.image_set != real.name]
+    probe = chosen.probe("")
+    fill_seams(scored, sets, probe.seams)
     panoeval = chosen.discontinuity == REFERENCE
     values = [panorama_values(r, chosen.clamp, panoeval=panoeval) for r in scored]
     of_compared = [v for v, r in zip(values, scored, strict=True) if r in compared]
     run.write("scores", score_rows(scored, values))
-    run.write("picture_scores", picture_rows(scored, chosen.probe("").cameras))
+    run.write("picture_scores", picture_rows(scored, probe.cameras))
     run.write("sets", summary := set_rows(scored, values, chosen.clamp, seed))
     comparisons = comparison_rows(compared, of_compared, pair_key, seed)
     comparisons, notices = comparable_rows(comparisons, sets)

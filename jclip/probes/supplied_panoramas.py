@@ -64,7 +64,8 @@ def fill_seams(
     files = {opened.name: {image.name: image for image in opened.images} for opened in sets}
     found: dict[str, np.ndarray] = {}
     for result in results:
-        if not np.isnan(result.seams).any():
+        # A generator's own pictures meet nowhere, and need not be decoded to know it.
+        if not (result.fits and np.isnan(result.seams).any()):
             continue
         if result.image_set not in found:
             images = (files[result.image_set][name] for name in result.images)

@@ -66,7 +66,7 @@ def fill_supplied(
     first = 0
     for result, opened in zip(results, sets, strict=True):
         # What has no caption is not scored.
-        texts = [[at.get(text, -1) for text in own] for own in probe.prompts(opened)]
+        texts = [[at[text] if text else -1 for text in own] for own in probe.prompts(opened)]
         shape = len(opened.images), len(probe.view_labels(opened))
         views = first + np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
         probe.fill_supplied(result, opened, supplied, views, np.array(texts, np.int64))
